@@ -1,0 +1,43 @@
+// Who is who: the ids that travel between boxes, as fixed bytes on the wire and as hexadecimal text everywhere else.
+
+import type { Random } from './ports/random.ts'
+
+declare const brand: unique symbol
+type Branded<Of, Name> = Of & { readonly [brand]: Name }
+
+/** 8 random bytes made at first setup, as 16 hexadecimal digits; stands in the node's certificate. */
+export type NodeId = Branded<string, 'NodeId'>
+/** 8 random bytes made with the first CA and kept by every later CA, as 16 hexadecimal digits. */
+export type ClusterId = Branded<string, 'ClusterId'>
+/** One run of a node, as 16 hexadecimal digits: 4 bytes of seconds since 1970 at start, 4 random. */
+export type InstanceId = Branded<string, 'InstanceId'>
+/** An MQTT client identifier. */
+export type ClientId = Branded<string, 'ClientId'>
+
+export const ID_BYTES = 8
+
+/** On the wire: "none", for a box that belongs to no cluster yet. */
+export const NO_CLUSTER = '0000000000000000' as ClusterId
+
+const PATTERN = /^[0-9a-f]{16}$/
+
+export const isId = (text: string): boolean => PATTERN.test(text)
+export const nodeId = (random: Random): NodeId => random.bytes(ID_BYTES).toString('hex') as NodeId
+
+/** A cluster id is never all zeros: that is the wire's "none". */
+export function clusterId(random: Random): ClusterId {
+  const bytes = random.bytes(ID_BYTES)
+  bytes[0]! |= 1
+  return bytes.toString('hex') as ClusterId
+}
+
+/** Later starts compare greater while clocks are right, so that of two live instances of one id the later gives way. */
+export function instanceId(random: Random, wallMs: number): InstanceId {
+  const bytes = random.bytes(ID_BYTES)
+  bytes.writeUInt32BE(Math.floor(Math.max(0, wallMs) / 1000) % 0x1_0000_0000, 0)
+  return bytes.toString('hex') as InstanceId
+}
+
+/** Reads 8 bytes at `at` as an id; the caller has checked the length. */
+export const readId = <Id extends string>(bytes: Buffer, at: number): Id =>
+  bytes.toString('hex', at, at + ID_BYTES) as Id

@@ -1,0 +1,77 @@
+// X.509 and TLS as the core sees them. PEM texts are opaque to the core; the simulator has its own kind.
+
+import type { HostError } from '../errors.ts'
+import type { ClusterId, NodeId } from '../ids.ts'
+import type { ByteStream } from './streams.ts'
+
+export interface KeyPair {
+  readonly privateKey: string
+  readonly publicKey: string
+}
+
+export interface CertificateAuthority {
+  readonly certificate: string
+  readonly privateKey: string
+}
+
+/** What a certificate says of itself once it has been read. */
+export type CertificateFacts =
+  | { readonly kind: 'ca'; readonly clusterId: ClusterId; readonly fingerprint: string }
+  | { readonly kind: 'node'; readonly nodeId: NodeId; readonly keyFingerprint: string }
+
+/** What one side of a link shows and accepts. */
+export interface Credentials {
+  readonly certificate: string
+  readonly privateKey: string
+  /** Certificates that a peer's chain may end in. */
+  readonly anchors: readonly string[]
+}
+
+export interface SecuredPeer {
+  readonly nodeId: NodeId
+  /** Hash of the peer's public key: the same id with another key is `identity changed`. */
+  readonly keyFingerprint: string
+}
+
+/** Why an upgrade failed, in the words `status` shows under `refused`. */
+export type SecureFailure =
+  | 'foreign CA'
+  | 'no certificate'
+  | 'bad certificate'
+  | 'refused by peer'
+  | 'not TLS'
+  | 'timeout'
+  | 'closed'
+
+export interface Trust {
+  /** Makes a key pair off the main thread. */
+  makeKeys(done: (keys: KeyPair | HostError) => void): void
+  /** Makes a CA with the cluster id in its subject, valid from 1970 to 9999, off the main thread where it is slow. */
+  makeAuthority(clusterId: ClusterId, done: (ca: CertificateAuthority | HostError) => void): void
+  /** Issues a node certificate with the node id as its identity, valid from 1970 to 9999. */
+  issue(
+    ca: CertificateAuthority,
+    nodeId: NodeId,
+    publicKey: string,
+    done: (certificate: string | HostError) => void,
+  ): void
+  /** Reads a certificate of ours; a HostError says what is wrong with it. */
+  read(certificate: string): CertificateFacts | HostError
+  /** Whether the private key is the one of the certificate. */
+  matches(certificate: string, privateKey: string): boolean | HostError
+  /** Whether `certificate` was signed by the CA certificate `ca`. */
+  signedBy(certificate: string, ca: string): boolean
+  /**
+   * Upgrades a plain stream in place to TLS 1.3 with both certificates required. Takes the stream over; plain bytes
+   * that arrived before are the caller's fault and end in `not TLS`. `role` is the TLS role. `done` is called once:
+   * for the TLS client it may come before the server has judged our certificate (TLS 1.3), so a link is up only when
+   * the peer's first frame has arrived. On failure the stream is closed.
+   */
+  secure(
+    stream: ByteStream,
+    role: 'server' | 'client',
+    credentials: Credentials,
+    timeoutMs: number,
+    done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
+  ): void
+}

@@ -1,0 +1,48 @@
+// What can be set of the cluster, in the units the code uses. Defaults are those of the configuration file.
+
+import type { Endpoint } from '../base/ports/streams.ts'
+
+export interface ClusterSettings {
+  readonly enabled: boolean
+  /** The name shown to people; not an identity. */
+  readonly name: string
+  readonly nodeName: string
+  readonly version: string
+  readonly bind: string
+  readonly port: number
+  /** Where others reach this node when it is behind NAT; port 0: the one listened on. */
+  readonly advertise: Endpoint | null
+  readonly beacon: { readonly enabled: boolean; readonly port: number; readonly intervalMs: number }
+  readonly mdns: { readonly enabled: boolean }
+  /** Interfaces to speak on; empty: all but container and tunnel interfaces. */
+  readonly interfaces: readonly string[]
+  /** Static peers, `host` resolved by the caller's network at each dial. Reload replaces the list. */
+  readonly peers: readonly Endpoint[]
+  readonly heartbeatMs: number
+  readonly deadAfterMs: number
+  readonly linkQueue: {
+    readonly maxMessages: number
+    readonly maxBytes: number
+    readonly whenFull: 'drop-oldest' | 'drop-newest'
+  }
+  /** Make a new cluster at first setup without listening first. */
+  readonly newCluster: boolean
+}
+
+export const defaultClusterSettings: ClusterSettings = {
+  enabled: true,
+  name: 'default',
+  nodeName: 'edge-mqtt',
+  version: '0.0.0',
+  bind: '0.0.0.0',
+  port: 4883,
+  advertise: null,
+  beacon: { enabled: true, port: 4883, intervalMs: 5000 },
+  mdns: { enabled: true },
+  interfaces: [],
+  peers: [],
+  heartbeatMs: 1000,
+  deadAfterMs: 5000,
+  linkQueue: { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' },
+  newCluster: false,
+}
