@@ -13,6 +13,11 @@ export interface ChannelHandler {
    * link then closes with that reason.
    */
   received(peer: NodeId, message: Buffer): void
+  /**
+   * There is room again: `pendingBytes` has fallen to half of `queueBytes` or less after it had been above, or after
+   * `send` answered 'full'. Called once for each such fall, at the end of a turn or on credit, never within `send`.
+   */
+  room?(peer: NodeId): void
 }
 
 export interface Channel {
@@ -21,7 +26,8 @@ export interface Channel {
   peers(): readonly NodeId[]
   /**
    * Sends one message in order. 'sent': on its way or within the channel's window. 'full': the channel to this peer is
-   * over its bound and the message was not taken (CLUSTER 5: the caller's policy decides). 'unlinked': no such peer.
+   * over its bound and the message was not taken (CLUSTER 5: the caller's policy decides); a peer with nothing pending
+   * takes any message. 'unlinked': no such peer.
    * The bytes are copied.
    */
   send(peer: NodeId, message: Buffer): 'sent' | 'full' | 'unlinked'
