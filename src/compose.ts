@@ -9,11 +9,13 @@ import type { Log } from './base/ports/log.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Streams } from './base/ports/streams.ts'
-import type { CertificateAuthority, Trust } from './base/ports/trust.ts'
+import type { Trust } from './base/ports/trust.ts'
 import type { Authenticator } from './broker/ports.ts'
 import type { BrokerSettings } from './broker/settings.ts'
-import type { ClusterSettings } from './cluster/settings.ts'
+import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
+
+export type { Bundle, HardwareTies } from './cluster/settings.ts'
 
 /** The outside world of one node. */
 export interface Ports {
@@ -26,19 +28,6 @@ export interface Ports {
   readonly files: StateFiles
   readonly log: Log
   readonly authenticator: Authenticator
-}
-
-/** What ties this node to its hardware, to notice a copied card (CLUSTER 2, clones). Empty text: not known. */
-export interface HardwareTies {
-  readonly machineId: string
-  readonly boardSerial: string
-  readonly firstMac: string
-}
-
-/** The CA that lies in the configuration directory (`certs/ca.crt`, `certs/ca.key`); the key may be missing. */
-export interface Bundle {
-  readonly certificate: string
-  readonly privateKey: CertificateAuthority['privateKey'] | null
 }
 
 export interface ListenerSettings {

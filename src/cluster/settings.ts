@@ -1,6 +1,20 @@
 // What can be set of the cluster, in the units the code uses. Defaults are those of the configuration file.
 
 import type { Endpoint } from '../base/ports/streams.ts'
+import type { CertificateAuthority } from '../base/ports/trust.ts'
+
+/** What ties this node to its hardware, to notice a copied card. Empty text: not known. */
+export interface HardwareTies {
+  readonly machineId: string
+  readonly boardSerial: string
+  readonly firstMac: string
+}
+
+/** The CA that lies in the configuration directory (`certs/ca.crt`, `certs/ca.key`); the key may be missing. */
+export interface Bundle {
+  readonly certificate: string
+  readonly privateKey: CertificateAuthority['privateKey'] | null
+}
 
 export interface ClusterSettings {
   readonly enabled: boolean
