@@ -1,0 +1,134 @@
+// The kinds of values a configuration key can have. Each says in words what would be right, and reads what YAML, `--set`
+// and the environment give: a value, or a refusal.
+
+import { isIP } from 'node:net'
+import * as z from 'zod'
+import type { Endpoint } from '../../base/ports/streams.ts'
+import { durationText, parseDuration, parseSize, sizeText } from './units.ts'
+
+export interface Kind {
+  /** What would be right, to be read after "right would be". */
+  readonly right: string
+  /** Taken as written in `--set` and the environment, not as YAML: `node.name=007` keeps its zeros. */
+  readonly verbatim: boolean
+}
+
+const kinds = new WeakMap<object, Kind>()
+
+/** The kind of a leaf of the schema, or undefined for a section, a map or a list. */
+export const kindOf = (schema: object): Kind | undefined => kinds.get(schema)
+
+/** A leaf of the schema. `read` returns undefined for what it refuses; absent keys take `fallback`, read likewise. */
+function leaf<T>(
+  fallback: unknown,
+  right: string,
+  verbatim: boolean,
+  read: (found: unknown) => T | undefined,
+): z.ZodType<T> {
+  const schema = z
+    .unknown()
+    .transform((found, context): T => {
+      const value = read(found)
+      if (value !== undefined) return value
+      context.issues.push({ code: 'custom', message: right, input: found })
+      return z.NEVER
+    })
+    .prefault(typeof fallback === 'function' ? () => fallback() : fallback)
+  kinds.set(schema, { right, verbatim })
+  return schema
+}
+
+export const flag = (fallback: boolean) =>
+  leaf(fallback, 'true or false', false, (found) => (typeof found === 'boolean' ? found : undefined))
+
+export const whole = (fallback: number, least: number, most: number, note = '') =>
+  leaf(fallback, `a whole number from ${least} to ${most}${note}`, false, (found) =>
+    typeof found === 'number' && Number.isInteger(found) && found >= least && found <= most ? found : undefined,
+  )
+
+export const port = (fallback: number, least: 0 | 1 = 0) =>
+  least === 0
+    ? whole(fallback, 0, 65_535, ' (0: any free port)')
+    : whole(fallback, 1, 65_535, ' (the same on every box, so never 0)')
+
+export const choice = <const T extends string | number>(fallback: T, ...known: readonly T[]) =>
+  leaf(fallback, `one of ${known.join(', ')}`, false, (found) => known.find((each) => each === found))
+
+export function duration(fallback: string, least: string, most: string): z.ZodType<number> {
+  const [leastMs, mostMs] = [parseDuration(least)!, parseDuration(most)!]
+  const right = `a duration from ${durationText(leastMs)} to ${durationText(mostMs)} with its unit, such as ${fallback}`
+  return leaf(fallback, right, true, (found) => {
+    const ms = typeof found === 'string' ? parseDuration(found) : null
+    return ms === null || ms < leastMs || ms > mostMs ? undefined : ms
+  })
+}
+
+export function size(fallback: string, least: string, most: string): z.ZodType<number> {
+  const [leastBytes, mostBytes] = [parseSize(least)!, parseSize(most)!]
+  const right = `a size from ${sizeText(leastBytes)} to ${sizeText(mostBytes)}, such as ${fallback}`
+  return leaf(fallback, right, true, (found) => {
+    const bytes = typeof found === 'string' || typeof found === 'number' ? parseSize(found) : null
+    return bytes === null || bytes < leastBytes || bytes > mostBytes ? undefined : bytes
+  })
+}
+
+/** A name shown to people: printable, and short enough for a line of `status` and a DNS label. */
+export const name = (fallback: string | (() => string)) =>
+  leaf(fallback, 'a name of 1 to 63 printable characters (quoted, if it looks like a number)', true, (found) =>
+    typeof found === 'string' && /^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]{0,61}[^\p{C}\p{Z}])?$/u.test(found)
+      ? found
+      : undefined,
+  )
+
+export const bind = (fallback: string) =>
+  leaf(fallback, 'an IP address of this machine, or 0.0.0.0 or "::" for all of them', true, (found) =>
+    typeof found === 'string' && isIP(found) !== 0 ? found : undefined,
+  )
+
+const HOST_AND_PORT = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/]+))(?::(\d{1,5}))?$/
+
+/** `host`, `host:port`, `[v6]:port` or a bare IPv6 address. */
+export function parseEndpoint(text: string, defaultPort: number): Endpoint | null {
+  if (isIP(text) === 6) return { address: text, port: defaultPort }
+  const match = HOST_AND_PORT.exec(text)
+  if (match === null || (match[1] !== undefined && isIP(match[1]) !== 6)) return null
+  const address = match[1] ?? match[2]!
+  // Digits and dots alone are meant as an IPv4 address: 192.168.1.300 is a slip, not a host name.
+  if (/^[\d.]+$/.test(address) && isIP(address) !== 4) return null
+  if (match[1] === undefined && !/^[A-Za-z0-9_.-]{1,253}$/.test(address)) return null
+  const port = match[3] === undefined ? defaultPort : Number(match[3])
+  return port > 65_535 || (match[3] !== undefined && port === 0) ? null : { address, port }
+}
+
+/** Where others reach this node; null: where they see it come from. Port 0: the one it listens on. */
+export const advertised = () =>
+  leaf<Endpoint | null>(null, 'address or address:port, or null', false, (found) =>
+    found === null ? null : typeof found === 'string' ? (parseEndpoint(found, 0) ?? undefined) : undefined,
+  )
+
+/** A list whose items are texts; one text with commas is such a list too, for the environment's sake. */
+function list<T>(right: string, item: (text: string) => T | undefined): z.ZodType<readonly T[]> {
+  return leaf([], right, false, (found) => {
+    const texts: readonly unknown[] | null = Array.isArray(found)
+      ? found
+      : typeof found === 'string'
+        ? found
+            .split(',')
+            .map((each) => each.trim())
+            .filter((each) => each !== '')
+        : null
+    const items = texts?.map((each) => (typeof each === 'string' ? item(each) : undefined))
+    return items?.some((each) => each === undefined) ? undefined : (items as T[] | undefined)
+  })
+}
+
+export const endpoints = (defaultPort: number) =>
+  list(
+    `a list of host or host:port (${defaultPort} when left out), such as [192.168.7.10, "gw-4.lan:${defaultPort}"]`,
+    (text) => parseEndpoint(text, defaultPort) ?? undefined,
+  )
+
+export const interfaceNames = () =>
+  list('a list of network interface names, such as [eth0, wlan0]; empty: all but container and tunnel ones', (text) =>
+    /^[^\s/:]{1,15}$/.test(text) ? text : undefined,
+  )

@@ -1,0 +1,58 @@
+// From the schema's issues to what people can act on: where it stands, which key, what was found, what would be right.
+
+import type * as z from 'zod'
+import { foundText, type Layer, type Path, type Problem, valueAt } from './layers.ts'
+import { leafPaths, shapeAt } from './shape.ts'
+import { nearest } from './suggest.ts'
+
+export function problemsOf(layer: Layer, issues: readonly z.core.$ZodIssue[]): readonly Problem[] {
+  const problems = issues.flatMap((issue): Problem[] => {
+    const path = issue.path.map(String)
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => problem(layer, [...path, key], unknownKey(path, key, valueAt(layer.tree, path))))
+    }
+    if (issue.code === 'invalid_key') {
+      const right = issue.issues[0]?.message ?? issue.message
+      return [problem(layer, path, `found the name ${JSON.stringify(path.at(-1))}; right would be ${right}`)]
+    }
+    return [problem(layer, path, `found ${foundText(valueAt(layer.tree, path))}; right would be ${issue.message}`)]
+  })
+  return problems
+}
+
+const problem = (layer: Layer, path: Path, what: string): Problem => ({
+  where: layer.origin(path) ?? 'default',
+  key: path.join('.'),
+  what,
+})
+
+/** The known keys of the place, and the nearest of them, or the place where a key of this name does belong. */
+function unknownKey(path: Path, key: string, parent: unknown): string {
+  const place = shapeAt(path)
+  const known = place?.is === 'section' ? [...place.keys.keys()] : []
+  const taken = typeof parent === 'object' && parent !== null ? Object.keys(parent) : []
+  const dotted = shapeAt([...path, ...key.split('.')]) === null ? null : [...path, ...key.split('.')].join('.')
+  const here =
+    nearest(
+      key,
+      known.filter((each) => !taken.includes(each)),
+    ) ?? nearest(key, known)
+  const suggestion = here === null ? elsewhere(key) : [...path, here].join('.')
+  const hint =
+    key.includes('.') && dotted !== null
+      ? `; a file nests its keys: write ${key.split('.').join(': { ')}: ...${' }'.repeat(key.split('.').length - 1)}`
+      : suggestion === null
+        ? ''
+        : `; did you mean ${suggestion}?`
+  return `unknown key${hint}; known here: ${known.join(', ')}`
+}
+
+function elsewhere(key: string): string | null {
+  const paths = leafPaths()
+  const last = (path: string): string => path.slice(path.lastIndexOf('.') + 1)
+  const same = paths.filter((path) => last(path) === key)
+  if (same.length === 1) return same[0]!
+  const near = same.length > 1 ? null : nearest(key, paths.map(last))
+  const there = near === null ? [] : paths.filter((path) => last(path) === near)
+  return there.length === 1 ? there[0]! : null
+}

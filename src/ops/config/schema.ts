@@ -1,0 +1,94 @@
+// Every configuration key this version serves, with its default and its range. What is not here does not exist: a key
+// without an effect would be a promise without a keeper.
+
+import { hostname } from 'node:os'
+import * as z from 'zod'
+import {
+  advertised,
+  bind,
+  choice,
+  duration,
+  endpoints,
+  flag,
+  interfaceNames,
+  name,
+  port,
+  size,
+  whole,
+} from './kinds.ts'
+
+export const CLUSTER_PORT = 4883
+
+/** This machine's name without its domain, or the product's where it has none that can be shown. */
+const machineName = (): string => /^[A-Za-z0-9][A-Za-z0-9-]{0,62}/.exec(hostname())?.[0] ?? 'edge-mqtt'
+
+const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
+  z
+    .strictObject(shape, { error: `a section with the keys ${Object.keys(shape).join(', ')}` })
+    .prefault(() => ({}) as never)
+
+const listener = section({
+  type: choice('mqtt', 'mqtt'),
+  enabled: flag(true),
+  bind: bind('0.0.0.0'),
+  port: port(1883),
+})
+
+export const schema = section({
+  node: section({ name: name(machineName) }),
+  cluster: section({
+    enabled: flag(true),
+    name: name('default'),
+    bind: bind('0.0.0.0'),
+    port: port(CLUSTER_PORT),
+    advertise: advertised(),
+    discovery: section({
+      beacon: section({ enabled: flag(true), port: port(CLUSTER_PORT, 1), interval: duration('5s', '500ms', '1h') }),
+      mdns: section({ enabled: flag(true) }),
+      interfaces: interfaceNames(),
+      peers: endpoints(CLUSTER_PORT),
+    }),
+    heartbeat: duration('1s', '100ms', '1m'),
+    dead_after: duration('5s', '300ms', '1h'),
+    link_queue: section({
+      max_messages: whole(100_000, 1, 10_000_000),
+      max_bytes: size('64MiB', '64KiB', '4GiB'),
+      when_full: choice('drop-oldest', 'drop-oldest', 'drop-newest'),
+    }),
+  }),
+  listeners: z.record(
+    z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/, 'a name of letters, digits, - and _ that starts with a letter'),
+    listener,
+    { error: 'a map of name to listener, such as { mqtt: { port: 1883 } }' },
+  ),
+  auth: section({ anonymous: choice('loopback', 'never', 'loopback', 'always') }),
+  sessions: section({
+    max_expiry: duration('7d', '0s', '36500d'),
+    queue: section({
+      max_messages: whole(10_000, 1, 10_000_000),
+      max_bytes: size('64MiB', '1KiB', '4GiB'),
+      qos0: flag(false),
+      when_full: choice('drop-oldest', 'drop-oldest', 'drop-newest', 'disconnect'),
+    }),
+  }),
+  limits: section({
+    max_connections: whole(20_000, 1, 1_000_000),
+    max_packet_size: size('4MiB', '1KiB', '256MiB'),
+    max_qos: choice(2, 0, 1, 2),
+    retain: flag(true),
+    max_inflight: whole(64, 1, 65_535),
+    max_topic_levels: whole(200, 1, 10_000),
+    max_topic_alias: whole(64, 0, 65_535),
+    max_keepalive: whole(65_535, 1, 65_535, ' (seconds)'),
+    connect_timeout: duration('10s', '1s', '10m'),
+  }),
+  log: section({
+    level: choice('info', 'debug', 'info', 'warn', 'error'),
+    format: choice('auto', 'auto', 'pretty', 'journald', 'json'),
+  }),
+})
+
+export type Configuration = z.infer<typeof schema>
+
+/** The listener that is there when nobody names one; others come beside it, and `enabled: false` takes it away. */
+export const alwaysThere = { listeners: { mqtt: {} } }
