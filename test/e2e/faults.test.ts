@@ -1,0 +1,108 @@
+// Plugs pulled, cables cut, clocks wrong: what the others say, and that everything comes back by itself.
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { MemberStatus } from '../../src/cluster/status.ts'
+import { makeCerts } from './certs.ts'
+import { Gateway } from './gateway.ts'
+import { Lan, leftOut, until } from './lan.ts'
+
+const DEAD_AFTER_MS = 5000
+/** What the machine may add to a promise about time: starting programs on two busy cores. */
+const SLACK_MS = 2000
+
+describe.skipIf(leftOut('faults', 'faketime'))('faults', () => {
+  let lan: Lan
+  let certs: string
+  let gateways: Gateway[]
+
+  beforeEach(async () => {
+    lan = new Lan({ gateways: 3 })
+    certs = makeCerts(lan.directory)
+    gateways = [1, 2, 3].map((place) => new Gateway(lan, place, { certs }))
+    for (const gateway of gateways) await gateway.start().ready()
+    await Promise.all(gateways.map((gateway) => gateway.linkedWith(2, 10_000)))
+  })
+  afterEach(() => lan.down())
+
+  const seenBy = (place: number, other: number): MemberStatus => {
+    const member = gateways[place - 1]!.status().cluster.members.find(({ name }) => name === `gw-${other}`)
+    if (member === undefined) throw new Error(`gw-${place} does not know gw-${other}`)
+    return member
+  }
+  const says = (place: number, other: number, state: MemberStatus['state'], linked: boolean) => () => {
+    const member = seenBy(place, other)
+    return member.state === state && member.linked === linked
+  }
+
+  test('a box killed with -9 is dead to the others within dead_after, and linked within 10 s of its return', async () => {
+    await gateways[2]!.kill()
+    for (const place of [1, 2]) {
+      await until(`gw-${place} says gw-3 is dead`, DEAD_AFTER_MS + SLACK_MS, says(place, 3, 'dead', false))
+    }
+    expect(gateways[0]!.links()).toBe(1)
+    await gateways[2]!.start().ready()
+    await Promise.all(gateways.map((gateway) => gateway.linkedWith(2, 10_000)))
+    for (const place of [1, 2]) expect(says(place, 3, 'alive', true)()).toBe(true)
+  })
+
+  test('a switch port that goes silent and comes back: dead within dead_after, linked again without restart', async () => {
+    const pids = gateways.map((gateway) => gateway.pid)
+    lan.isolate(3)
+    await until('gw-1 says gw-3 is dead', DEAD_AFTER_MS + SLACK_MS, says(1, 3, 'dead', false))
+    await until('gw-3 says gw-1 is dead', DEAD_AFTER_MS + SLACK_MS, says(3, 1, 'dead', false))
+    expect(says(1, 2, 'alive', true)()).toBe(true)
+    lan.heal()
+    await Promise.all(gateways.map((gateway) => gateway.linkedWith(2, 10_000 + SLACK_MS)))
+    expect(gateways.map((gateway) => gateway.pid)).toEqual(pids)
+  })
+
+  test('a cut between two boxes only, and a one-way cut, heal by themselves', async () => {
+    lan.cut(1, 2)
+    await until('gw-1 has no link to gw-2', DEAD_AFTER_MS + SLACK_MS, () => !seenBy(1, 2).linked)
+    expect(seenBy(1, 3).linked && seenBy(2, 3).linked).toBe(true)
+    lan.heal()
+    await Promise.all(gateways.map((gateway) => gateway.linkedWith(2, 15_000)))
+    lan.oneWay(1, 3)
+    await until('gw-3 has no link to gw-1', DEAD_AFTER_MS + SLACK_MS, () => !seenBy(3, 1).linked)
+    lan.heal()
+    await Promise.all(gateways.map((gateway) => gateway.linkedWith(2, 15_000)))
+  })
+
+  test('a stopped box says goodbye: the others do not wait for dead_after; it stops within 2 s with status 0', async () => {
+    const { status, tookMs } = await gateways[2]!.stop()
+    expect(status).toBe(0)
+    expect(tookMs).toBeLessThan(2000)
+    await until('gw-1 has no link to gw-3', 1500, () => !seenBy(1, 3).linked)
+  })
+
+  for (const clock of ['1970-01-02 00:00:00', '2099-06-01 00:00:00']) {
+    test(`a box whose clock says ${clock} links`, async () => {
+      await gateways[2]!.kill()
+      const wrong = new Gateway(lan, 3, {
+        certs,
+        under: ['faketime', clock],
+        env: { FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+      })
+      gateways[2] = wrong
+      await wrong.start({ 'node.name': 'wrong-clock' }).ready()
+      await wrong.linkedWith(2, 10_000 + SLACK_MS)
+    })
+  }
+
+  test('a copied card: the copy makes itself a new identity and both link', async () => {
+    await gateways[2]!.stop()
+    const original = gateways[1]!
+    const copy = new Gateway(lan, 3, { set: { 'node.name': 'copy' } })
+    lan.exec(
+      'sw',
+      'sh',
+      '-c',
+      `rm -rf '${copy.dataDir}' && cp -a '${original.dataDir}' '${copy.dataDir}' && rm -rf '${copy.dataDir}/run'`,
+    )
+    await copy.start().ready()
+    await until('both live, with different ids', 20_000, () => {
+      const [a, b] = [original.status(), copy.status()]
+      return a.node.id !== b.node.id && original.links() === 2 && copy.links() === 2
+    })
+  })
+})
