@@ -40,6 +40,8 @@ export interface ChannelOptions {
   readonly priority: 'urgent' | 'normal' | 'bulk'
   /** Bytes that may wait for one peer before `send` answers 'full'. */
   readonly queueBytes: number
+  /** Bytes of the longest message taken from a peer; without it, `limits.channelMessageBytes`. */
+  readonly messageBytes?: number
 }
 
 export interface Channels {

@@ -1,0 +1,282 @@
+// The links of this node: accepts and dials, greets, proves, settles double dials, and keeps one link per peer.
+
+import { HostError } from '../base/errors.ts'
+import type { InstanceId, NodeId } from '../base/ids.ts'
+import { NO_CLUSTER } from '../base/ids.ts'
+import type { Meter } from '../base/meter.ts'
+import { Turn } from '../base/outbox.ts'
+import type { Log } from '../base/ports/log.ts'
+import { type ByteStream, type Endpoint, endpointText, type Streams } from '../base/ports/streams.ts'
+import type { Confirm } from '../wire/link/confirm.ts'
+import type { GoodbyeReason } from '../wire/link/frame.ts'
+import type { DialOutcome } from './dialling.ts'
+import { Door } from './door.ts'
+import { type Greeted, type Greeter, Greeting, type GreetingWorld } from './greeting.ts'
+import type { KnownKeys } from './keys.ts'
+import type { Lanes } from './lanes.ts'
+import { Link, type LinkEnd, type LinkEvents } from './link.ts'
+import type { Refusals } from './refusals.ts'
+import { decides, heed, settle } from './tiebreak.ts'
+
+/** Until TCP stands. */
+const DIAL_MS = 3000
+
+export interface LinksWorld extends GreetingWorld {
+  readonly streams: Streams
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/** What this node says of itself, asked at each greeting. */
+export interface LinksSelf {
+  greeter(): Greeter
+  about(): Omit<Confirm, 'acceptorHello' | 'diallerHello'>
+  heartbeatMs(): number
+}
+
+export interface LinksEvents {
+  /** The link is the one for its peer: returns the lanes that get its frames. */
+  up(link: Link, stream: ByteStream): Lanes
+  /** The link that was up is gone. */
+  down(link: Link, why: LinkEnd): void
+  /** A peer has proven that it runs with our own identity: a copied card. */
+  sameIdentity(instance: InstanceId): void
+}
+
+export class Links implements LinkEvents {
+  readonly #world: LinksWorld
+  readonly #self: LinksSelf
+  readonly #keys: KnownKeys
+  readonly #refusals: Refusals
+  readonly #events: LinksEvents
+  readonly #turn: Turn
+  readonly #door = new Door()
+  readonly #greetings = new Set<Greeting>()
+  readonly #dials = new Set<() => void>()
+  /** Every link from TLS to its end. */
+  readonly #open = new Set<Link>()
+  /** The one that is up, per peer. */
+  readonly #used = new Map<NodeId, Link>()
+  /** What is owed once a link is used or closed: the answer to a dial, the place at the door. */
+  readonly #owed = new Map<Link, (outcome: DialOutcome) => void>()
+  #choice = 0
+  #stopped = false
+
+  constructor(world: LinksWorld, self: LinksSelf, keys: KnownKeys, refusals: Refusals, events: LinksEvents) {
+    this.#world = world
+    this.#self = self
+    this.#keys = keys
+    this.#refusals = refusals
+    this.#events = events
+    this.#turn = new Turn(world.clock)
+  }
+
+  /** The links that are up. */
+  used(): IterableIterator<Link> {
+    return this.#used.values()
+  }
+
+  to(peer: NodeId): Link | null {
+    return this.#used.get(peer) ?? null
+  }
+
+  /** Somebody came to the cluster port. */
+  accept(stream: ByteStream): void {
+    const { address } = stream.remote
+    if (this.#stopped || !this.#door.enter(address)) {
+      this.#world.meter.count('link.refused.busy')
+      return stream.destroy()
+    }
+    this.#greet(stream, 'acceptor', null, () => this.#door.leave(address))
+  }
+
+  /** Tries to link with whoever answers at `to`. `done` is called once, when that is settled. */
+  dial(to: Endpoint, expected: NodeId | null, done: (outcome: DialOutcome) => void): void {
+    if (expected !== null && this.#used.has(expected)) return done({ at: 'linked', node: expected })
+    if (this.#stopped) return done({ at: 'unreachable', why: 'stopped' })
+    this.#world.meter.count('link.dialled')
+    let cancel: (() => void) | null = null
+    let ended = false
+    const end = () => {
+      ended = true
+      this.#dials.delete(giveUp)
+    }
+    const giveUp = () => {
+      end()
+      cancel?.()
+      done({ at: 'unreachable', why: 'stopped' })
+    }
+    cancel = this.#world.streams.dial(to, DIAL_MS, (result) => {
+      end()
+      if (result instanceof HostError) return done({ at: 'unreachable', why: result.message })
+      this.#greet(result, 'dialler', to, done)
+    })
+    if (!ended) this.#dials.add(giveUp)
+  }
+
+  /** Ends everything; the peers of links that are up are told why. */
+  stop(goodbye: GoodbyeReason): void {
+    this.#stopped = true
+    for (const giveUp of [...this.#dials]) giveUp()
+    for (const greeting of [...this.#greetings]) greeting.abandon()
+    for (const link of [...this.#open]) link.close(goodbye, goodbye)
+  }
+
+  #greet(
+    stream: ByteStream,
+    role: 'acceptor' | 'dialler',
+    dialled: Endpoint | null,
+    owed: (outcome: DialOutcome) => void,
+  ): void {
+    const address = dialled === null ? stream.remote.address : endpointText(dialled)
+    const greeter = this.#self.greeter()
+    const greeting = new Greeting(this.#world, greeter, stream, role, (result) => {
+      this.#greetings.delete(greeting)
+      if (result.at === 'secured') return this.#secured(result, greeter, dialled, address, owed)
+      owed(this.#failed(result, address))
+    })
+    this.#greetings.add(greeting)
+    greeting.start()
+  }
+
+  #failed(result: Exclude<Greeted, { at: 'secured' }>, address: string): DialOutcome {
+    switch (result.at) {
+      case 'self':
+        return result
+      case 'foreign':
+        if (result.cluster === null) return { at: 'refused', reason: 'not a member yet' }
+        this.#refusals.add(address, 'other cluster')
+        return { at: 'foreign', cluster: result.cluster ?? NO_CLUSTER }
+      case 'broken':
+        this.#world.meter.count('link.greeting.broken')
+        return { at: 'unreachable', why: result.why }
+      case 'refused':
+        if (result.reason !== 'not a member yet') this.#refusals.add(address, result.reason)
+        // Silence may be the network's doing, so a known box is asked again as if it had not been reached.
+        if (result.reason === 'timeout') return { at: 'unreachable', why: 'timeout' }
+        return result
+    }
+  }
+
+  #secured(
+    greeted: Extract<Greeted, { at: 'secured' }>,
+    greeter: Greeter,
+    dialled: Endpoint | null,
+    address: string,
+    owed: (outcome: DialOutcome) => void,
+  ): void {
+    const { stream, peer, theirs, acceptorHello, diallerHello } = greeted
+    const ours = { acceptorHello, diallerHello, ...this.#self.about() }
+    const known = { id: peer.nodeId, instance: theirs.instance, keyFingerprint: peer.keyFingerprint }
+    const link = new Link(this.#world.clock, this.#turn, stream, known, dialled, ours, this)
+    this.#open.add(link)
+    this.#owed.set(link, owed)
+    const own = peer.nodeId === greeter.id
+    if (peer.nodeId !== theirs.node) return this.#refuse(link, 'wrong identity', address)
+    if (!own && !this.#keys.agrees(peer.nodeId, peer.keyFingerprint)) {
+      return this.#refuse(link, 'identity changed', address)
+    }
+    link.start()
+  }
+
+  #refuse(link: Link, reason: 'wrong identity' | 'identity changed', address: string): void {
+    this.#refusals.add(address, reason)
+    link.close(reason, reason)
+  }
+
+  // Of a link's own events:
+
+  proven(link: Link): void {
+    const { id } = this.#self.greeter()
+    if (link.peer === id) {
+      link.close('same identity', 'same identity')
+      return this.#events.sameIdentity(link.peerInstance)
+    }
+    if (!decides(id, link.peer)) return
+    const used = this.#used.get(link.peer)
+    const facts = used && { instance: used.peerInstance, silentMs: this.#world.clock.now() - used.heardMs }
+    const verdict = settle(facts ?? null, { instance: link.peerInstance }, this.#self.heartbeatMs())
+    if (verdict === 'refuse') return link.close('duplicate', 'duplicate')
+    used?.close('duplicate', 'duplicate')
+    link.adopt(++this.#choice)
+    this.#use(link)
+  }
+
+  adopted(link: Link, choice: number): void {
+    // Only the deciding side may say so, and once.
+    if (link.state !== 'proven' || decides(this.#self.greeter().id, link.peer)) {
+      return link.close('adopted out of turn', 'broke the rules')
+    }
+    const used = this.#used.get(link.peer)
+    const facts = used && { instance: used.peerInstance, choice: used.choice }
+    if (heed(facts ?? null, { instance: link.peerInstance, choice }) === 'refuse') {
+      return link.close('duplicate', 'duplicate')
+    }
+    used?.close('duplicate', 'duplicate')
+    link.choice = choice
+    this.#use(link)
+  }
+
+  #use(link: Link): void {
+    this.#used.set(link.peer, link)
+    this.#refusals.clear(link.dialled === null ? link.remote.address : endpointText(link.dialled))
+    this.#world.meter.count('link.up')
+    this.#world.log.info(
+      { peer: link.peer, name: link.told.name, address: endpointText(link.remote), dialled: link.dialled !== null },
+      'link up',
+    )
+    link.use((stream) => this.#events.up(link, stream))
+    this.#settle(link, { at: 'linked', node: link.peer })
+  }
+
+  closed(link: Link, why: LinkEnd): void {
+    this.#open.delete(link)
+    const counted = why.by === 'us' ? why.reason : (why.goodbye ?? 'stream')
+    this.#world.meter.count(`link.closed.${counted}`)
+    const wasUsed = this.#used.get(link.peer) === link
+    if (wasUsed) {
+      this.#used.delete(link.peer)
+      this.#world.log.info({ peer: link.peer, why: why.reason, by: why.by }, 'link closed')
+      this.#events.down(link, why)
+    }
+    const owed = this.#owed.get(link)
+    if (owed === undefined) return
+    this.#owed.delete(link)
+    owed(this.#endOfGreeting(link, why))
+  }
+
+  /** What became of a link that was never used. */
+  #endOfGreeting(link: Link, why: LinkEnd): DialOutcome {
+    const address = link.dialled === null ? link.remote.address : endpointText(link.dialled)
+    const cause = why.goodbye ?? why.reason
+    if (cause === 'same identity') return { at: 'self' }
+    if (cause === 'duplicate') {
+      // The deciding side has another link with us, which we will hear of, or which it will give up soon.
+      return this.#used.has(link.peer)
+        ? { at: 'linked', node: link.peer }
+        : { at: 'unreachable', why: 'another link with it is being settled' }
+    }
+    if (why.by === 'peer' && cause !== 'stopping' && cause !== 'leaving' && cause !== 'timeout') {
+      this.#refusals.add(address, `refused by peer: ${cause}`)
+      return { at: 'refused', reason: `refused by peer: ${cause}` }
+    }
+    if (why.by === 'us' && (cause === 'wrong identity' || cause === 'identity changed')) {
+      return { at: 'refused', reason: cause }
+    }
+    if (why.by === 'us' && cause !== 'timeout' && !this.#stopped) {
+      this.#refusals.add(address, cause)
+      return { at: 'refused', reason: cause }
+    }
+    // In TLS 1.3 the client is through before the server has judged its certificate, and the acceptor is the client.
+    if (why.by === 'stream' && link.dialled === null && !link.proven) {
+      this.#refusals.add(address, 'refused by peer')
+    }
+    return { at: 'unreachable', why: cause }
+  }
+
+  #settle(link: Link, outcome: DialOutcome): void {
+    const owed = this.#owed.get(link)
+    this.#owed.delete(link)
+    owed?.(outcome)
+  }
+}
