@@ -7,7 +7,7 @@ import { emptyTree, isTree, type Layer, merge, type Path, type Problem, plant, v
 import { problemsOf } from './problems.ts'
 import { alwaysThere, type Configuration, schema } from './schema.ts'
 import { shapeAt } from './shape.ts'
-import { contradictions, doubts } from './sums.ts'
+import { contradictions, doubts, type Finding } from './sums.ts'
 
 export interface Sources {
   /** The file's name for messages, and its text; null: there is none. */
@@ -44,19 +44,17 @@ export function loadConfiguration(sources: Sources): Loaded {
   const layers = [base, file, environment, flags]
   const merged: Layer = {
     tree: layers.reduce((tree, layer) => merge(tree, layer.tree), emptyTree()),
-    origin: (path) => {
-      const given = layers.findLast((layer) => valueAt(layer.tree, path) !== undefined)
-      return given?.origin(path) ?? null
-    },
+    origin: (path) =>
+      layers.findLast((layer) => valueAt(layer.tree, path) !== undefined)?.origin(path) ??
+      (path.length > 1 ? merged.origin(path.slice(0, -1)) : null),
   }
   const checked = schema.safeParse(merged.tree)
   if (!checked.success) return { ok: false, problems: problemsOf(merged, checked.error.issues), warnings }
   const configuration = checked.data
-  const located = ({ path, what }: { path: Path; what: string }): Problem => ({
-    where: merged.origin(path) ?? 'default',
-    key: path.join('.'),
-    what,
-  })
+  const located = ({ path, against = path, what }: Finding): Problem => {
+    const nearer = valueAt(merged.tree, path) === undefined ? against : path
+    return { where: merged.origin(nearer) ?? 'default', key: path.join('.'), what }
+  }
   const clashes = contradictions(configuration).map(located)
   if (clashes.length > 0) return { ok: false, problems: clashes, warnings }
   const doubtful = doubts(configuration).map(located)

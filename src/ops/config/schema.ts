@@ -56,11 +56,13 @@ export const schema = section({
       when_full: choice('drop-oldest', 'drop-oldest', 'drop-newest'),
     }),
   }),
-  listeners: z.record(
-    z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/, 'a name of letters, digits, - and _ that starts with a letter'),
-    listener,
-    { error: 'a map of name to listener, such as { mqtt: { port: 1883 } }' },
-  ),
+  listeners: z
+    .record(
+      z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/, 'a name of letters, digits, - and _ that starts with a letter'),
+      listener,
+      { error: 'a map of name to listener, such as { mqtt: { port: 1883 } }' },
+    )
+    .prefault({}),
   auth: section({ anonymous: choice('loopback', 'never', 'loopback', 'always') }),
   sessions: section({
     max_expiry: duration('7d', '0s', '36500d'),

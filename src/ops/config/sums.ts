@@ -5,8 +5,9 @@ import type { Configuration } from './schema.ts'
 import { durationText, sizeText } from './units.ts'
 
 export interface Finding {
-  /** The key to change, in the one or the other source. */
   readonly path: Path
+  /** The key on the other side of the sum: where to look when `path` was left at its default. */
+  readonly against?: Path
   readonly what: string
 }
 
@@ -17,6 +18,7 @@ export function contradictions(configuration: Configuration): readonly Finding[]
   if (cluster.dead_after < 3 * cluster.heartbeat) {
     findings.push({
       path: ['cluster', 'dead_after'],
+      against: ['cluster', 'heartbeat'],
       what:
         `found ${durationText(cluster.dead_after)} with a heartbeat of ${durationText(cluster.heartbeat)}; ` +
         `right would be at least three heartbeats, ${durationText(3 * cluster.heartbeat)} or more`,

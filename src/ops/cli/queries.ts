@@ -1,0 +1,41 @@
+// The commands that ask a running daemon.
+
+import type { NodeStatus } from '../../compose.ts'
+import { ask } from '../control/client.ts'
+import { type PlaceOptions, places } from '../places.ts'
+import { clusterText, statusText } from '../statustext.ts'
+import { print, printJson } from './output.ts'
+
+/** A daemon answers within a turn of its loop; one that does not is hung or drowning. */
+const STATUS_MS = 5_000
+/** A join waits for the first dial to its end. */
+const JOIN_MS = 30_000
+
+const ofDaemon = (options: PlaceOptions) => places(options, process.env)
+
+export async function status(options: PlaceOptions, json: boolean): Promise<void> {
+  const found = await askStatus(options, 'status')
+  if (json) printJson(found)
+  else print(statusText(found, Date.now()))
+}
+
+export async function clusterStatus(options: PlaceOptions, json: boolean): Promise<void> {
+  const found = await askStatus(options, 'cluster status')
+  if (json) printJson(found.cluster)
+  else print(clusterText(found, Date.now()))
+}
+
+async function askStatus(options: PlaceOptions, command: string): Promise<NodeStatus> {
+  const asked = { everybody: options.socket === undefined, timeoutMs: STATUS_MS }
+  // The daemon's word for it: both come from the same package, and the protocol's version has been compared.
+  return (await ask(ofDaemon(options), { command, args: {} }, asked)) as NodeStatus
+}
+
+export async function join(address: string, options: PlaceOptions, json: boolean): Promise<void> {
+  const request = { command: 'cluster join', args: { address } }
+  const { outcome } = (await ask(ofDaemon(options), request, { everybody: false, timeoutMs: JOIN_MS })) as {
+    readonly outcome: string
+  }
+  if (json) printJson({ address, outcome })
+  else print(`${address}: ${outcome}`)
+}

@@ -1,0 +1,70 @@
+// From configuration keys to the settings a node is composed of.
+
+import type { Bundle, HardwareTies } from '../../cluster/settings.ts'
+import type { NodeSettings } from '../../compose.ts'
+import type { Configuration } from './schema.ts'
+
+export interface Circumstances {
+  readonly version: string
+  readonly newCluster: boolean
+  readonly bundle: Bundle | null
+  readonly hardware: HardwareTies
+}
+
+export function nodeSettings(configuration: Configuration, circumstances: Circumstances): NodeSettings {
+  const { cluster, limits, sessions } = configuration
+  return {
+    broker: {
+      sessions: {
+        maxExpirySec: Math.min(0xffff_fffe, Math.floor(sessions.max_expiry / 1000)),
+        queue: {
+          maxMessages: sessions.queue.max_messages,
+          maxBytes: sessions.queue.max_bytes,
+          qos0: sessions.queue.qos0,
+          whenFull: sessions.queue.when_full,
+        },
+      },
+      limits: {
+        maxConnections: limits.max_connections,
+        maxPacketSize: limits.max_packet_size,
+        maxQoS: limits.max_qos,
+        retain: limits.retain,
+        maxInflight: limits.max_inflight,
+        maxTopicLevels: limits.max_topic_levels,
+        maxTopicAlias: limits.max_topic_alias,
+        maxKeepAliveSec: limits.max_keepalive,
+        connectTimeoutMs: limits.connect_timeout,
+      },
+    },
+    cluster: {
+      enabled: cluster.enabled,
+      name: cluster.name,
+      nodeName: configuration.node.name,
+      version: circumstances.version,
+      bind: cluster.bind,
+      port: cluster.port,
+      advertise: cluster.advertise,
+      beacon: {
+        enabled: cluster.discovery.beacon.enabled,
+        port: cluster.discovery.beacon.port,
+        intervalMs: cluster.discovery.beacon.interval,
+      },
+      mdns: { enabled: cluster.discovery.mdns.enabled },
+      interfaces: cluster.discovery.interfaces,
+      peers: cluster.discovery.peers,
+      heartbeatMs: cluster.heartbeat,
+      deadAfterMs: cluster.dead_after,
+      linkQueue: {
+        maxMessages: cluster.link_queue.max_messages,
+        maxBytes: cluster.link_queue.max_bytes,
+        whenFull: cluster.link_queue.when_full,
+      },
+      newCluster: circumstances.newCluster,
+    },
+    listeners: Object.entries(configuration.listeners)
+      .filter(([, listener]) => listener.enabled)
+      .map(([name, { type, bind, port }]) => ({ name, type, bind, port })),
+    bundle: circumstances.bundle,
+    hardware: circumstances.hardware,
+  }
+}

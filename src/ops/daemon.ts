@@ -1,0 +1,219 @@
+// The life of the daemon: start, serve, reload, stop. One node, its log, its control sockets and the signals.
+
+import { Bug, HostError } from '../base/errors.ts'
+import type { Endpoint } from '../base/ports/streams.ts'
+import { endpointText } from '../base/ports/streams.ts'
+import type { HardwareTies } from '../cluster/settings.ts'
+import type { Node, NodeSettings } from '../compose.ts'
+import { type AnonymousPolicy, anonymousAuthenticator } from './anonymous.ts'
+import { parseEndpoint } from './config/kinds.ts'
+import type { Configuration } from './config/schema.ts'
+import { CLUSTER_PORT } from './config/schema.ts'
+import { nodeSettings } from './config/settings.ts'
+import { type Commands, ControlServer } from './control/server.ts'
+import { prepareDirectories } from './directories.ts'
+import { Ending, Exit, type ExitStatus, exitStatusOf } from './exit.ts'
+import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
+import { notify } from './notify.ts'
+import { type Plan, readPlan, type StartOptions } from './start.ts'
+import { version } from './version.ts'
+import type { World } from './world.ts'
+
+/** A clean stop takes this long at most, whatever hangs. */
+const STOP_MS = 2_000
+/** `npm start` hands a terminal's Ctrl-C on as a second signal: one that follows at once is the same wish. */
+const SAME_WISH_MS = 500
+
+/** Runs a node until it is told to stop; resolves with the exit status. */
+export async function runDaemon(options: StartOptions, world: World): Promise<ExitStatus> {
+  const plan = await readPlan(options, world)
+  prepareDirectories(plan.places)
+  const { level, format } = plan.configuration.log
+  const log = new ProcessLog(await openSink(chooseFormat(format, outputWorld())), level)
+  const daemon = new Daemon(options, plan, world, log)
+  try {
+    return await daemon.run()
+  } catch (error) {
+    if (error instanceof HostError) throw new Ending(exitStatusOf(error), error.message)
+    throw error
+  } finally {
+    daemon.close()
+  }
+}
+
+class Daemon {
+  readonly #options: StartOptions
+  readonly #world: World
+  readonly #log: ProcessLog
+  readonly #control: ControlServer
+  #plan: Plan
+  #node: Node | null = null
+  #hardware: HardwareTies | null = null
+  #anonymous: AnonymousPolicy
+  #stopping: { readonly sinceMs: number } | null = null
+  #stopped: () => void = () => {}
+  readonly #untilStopped = new Promise<void>((resolve) => {
+    this.#stopped = resolve
+  })
+  readonly #handlers: readonly [NodeJS.Signals, () => void][] = [
+    ['SIGTERM', () => this.#stop('SIGTERM')],
+    ['SIGINT', () => this.#stop('SIGINT')],
+    ['SIGHUP', () => void this.#reload()],
+  ]
+  readonly #onUncaught = (error: unknown) => this.#die(error)
+
+  constructor(options: StartOptions, plan: Plan, world: World, log: ProcessLog) {
+    this.#options = options
+    this.#plan = plan
+    this.#world = world
+    this.#log = log
+    this.#anonymous = plan.configuration.auth.anonymous
+    this.#control = new ControlServer(this.#commands(), log.log)
+  }
+
+  async run(): Promise<ExitStatus> {
+    const log = this.#log.log
+    for (const [signal, handler] of this.#handlers) process.on(signal, handler)
+    process.on('uncaughtException', this.#onUncaught)
+    log.info({ version, node: process.version, config: this.#plan.file, pid: process.pid }, 'edge-mqtt starts')
+    for (const warning of this.#plan.warnings) log.warn({}, warning)
+    // First of all: a second daemon at the same place must not touch the first one's files.
+    await this.#control.open(this.#plan.places)
+    const [ports, hardware, compose] = await Promise.all([
+      this.#world.ports(this.#plan.places.stateDir),
+      this.#world.hardware(),
+      this.#world.compose(),
+    ])
+    this.#hardware = hardware
+    if (this.#stopping !== null) return Exit.asAsked
+    const authenticator = anonymousAuthenticator(() => this.#anonymous)
+    const node = compose(this.#settings(this.#plan), { ...ports, log, authenticator })
+    this.#node = node
+    const error = await Promise.race([
+      new Promise<HostError | null>((resolve) => node.start(resolve)),
+      this.#untilStopped.then(() => null),
+    ])
+    if (error !== null) {
+      await this.#halt(node)
+      throw error
+    }
+    if (this.#stopping === null) await this.#ready(node)
+    await this.#untilStopped
+    return Exit.asAsked
+  }
+
+  close(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler)
+    process.off('uncaughtException', this.#onUncaught)
+    this.#control.close()
+    this.#log.flush()
+  }
+
+  async #ready(node: Node): Promise<void> {
+    const log = this.#log.log
+    const { listeners, cluster } = node.status()
+    for (const { name, type, bind, port } of listeners) {
+      log.info({ listener: name, type, at: endpointText({ address: bind, port }) }, 'listening')
+    }
+    log.info({ clusterPort: cluster.port, startMs: Math.round(process.uptime() * 1000) }, 'ready')
+    await notify(['--ready', `--status=${this.#plan.configuration.node.name}: ready`], log)
+  }
+
+  #settings(plan: Plan): NodeSettings {
+    if (this.#hardware === null) throw new Bug('settings before the hardware is known')
+    return nodeSettings(plan.configuration, {
+      version,
+      newCluster: this.#options.newCluster,
+      bundle: plan.bundle,
+      hardware: this.#hardware,
+    })
+  }
+
+  #stop(signal: NodeJS.Signals): void {
+    const log = this.#log.log
+    if (this.#stopping !== null) {
+      if (performance.now() - this.#stopping.sinceMs < SAME_WISH_MS) return
+      log.warn({ signal }, 'stopped at once')
+      this.close()
+      process.exit(Exit.asAsked)
+    }
+    this.#stopping = { sinceMs: performance.now() }
+    log.info({ signal }, 'edge-mqtt stops')
+    void notify(['STOPPING=1'], log)
+    if (this.#node === null) return this.#stopped()
+    void this.#halt(this.#node).then(() => {
+      log.info({}, 'edge-mqtt has stopped')
+      this.#stopped()
+    })
+  }
+
+  #halt(node: Node): Promise<void> {
+    return new Promise((resolve) => {
+      const deadline = setTimeout(() => {
+        this.#log.log.warn({ afterMs: STOP_MS }, 'the stop took too long: going anyway')
+        resolve()
+      }, STOP_MS)
+      node.stop(() => {
+        clearTimeout(deadline)
+        resolve()
+      })
+    })
+  }
+
+  async #reload(): Promise<void> {
+    const log = this.#log.log
+    const node = this.#node
+    if (node === null || this.#stopping !== null) return
+    let plan: Plan
+    try {
+      plan = await readPlan(this.#options, this.#world)
+    } catch (error) {
+      if (!(error instanceof Ending)) throw error
+      for (const line of error.message.split('\n')) log.error({}, `reload refused: ${line.trim()}`)
+      return log.error({}, 'reload refused: the settings stay as they were')
+    }
+    for (const warning of plan.warnings) log.warn({}, warning)
+    const restart = [
+      ...node.configure(this.#settings(plan)),
+      ...needsRestart(this.#plan.configuration, plan.configuration),
+    ]
+    this.#anonymous = plan.configuration.auth.anonymous
+    this.#log.setLevel(plan.configuration.log.level)
+    this.#plan = plan
+    log.info({ config: plan.file }, 'settings reloaded')
+    if (restart.length > 0) log.warn({ keys: restart }, 'these settings take a restart: systemctl restart edge-mqtt')
+  }
+
+  /** Ours is the fault: better a fresh start by systemd than a broker that is half right. */
+  #die(error: unknown): never {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#log.log.error({ bug: what }, 'unexpected: edge-mqtt ends')
+    this.close()
+    process.exit(Exit.unexpected)
+  }
+
+  #commands(): Commands {
+    const node = (): Node => {
+      if (this.#node === null) throw new HostError('unavailable', 'edge-mqtt is starting: ask again in a moment')
+      return this.#node
+    }
+    return {
+      version: { everybody: true, run: () => ({ version }) },
+      status: { everybody: true, run: () => node().status() },
+      'cluster status': { everybody: true, run: () => node().status() },
+      'cluster join': { everybody: false, run: (args) => join(node(), args['address']) },
+    }
+  }
+}
+
+/** Keys of ours that only a restart applies; the node names its own. */
+const needsRestart = (before: Configuration, after: Configuration): readonly string[] =>
+  before.log.format === after.log.format ? [] : ['log.format']
+
+function join(node: Node, address: unknown): Promise<{ readonly outcome: string }> {
+  const endpoint: Endpoint | null = typeof address === 'string' ? parseEndpoint(address, CLUSTER_PORT) : null
+  if (endpoint === null) {
+    throw new HostError('invalid', `not an address: ${JSON.stringify(address)}; right would be host or host:port`)
+  }
+  return new Promise((resolve) => node.join(endpoint, (outcome) => resolve({ outcome })))
+}

@@ -1,0 +1,16 @@
+// What the commands need of the real world, loaded when first asked for: main.ts brings it, tests bring their own.
+
+import type { Trust } from '../base/ports/trust.ts'
+import type { HardwareTies } from '../cluster/settings.ts'
+import type { Node, NodeSettings, Ports } from '../compose.ts'
+
+/** The ports that the host serves; log and authenticator are made here. */
+export type HostPorts = Omit<Ports, 'log' | 'authenticator'>
+
+export interface World {
+  ports(stateDir: string): Promise<HostPorts>
+  /** X.509 alone, to judge files before anything is started. */
+  trust(): Promise<Trust>
+  hardware(): Promise<HardwareTies>
+  compose(): Promise<(settings: NodeSettings, ports: Ports) => Node>
+}
