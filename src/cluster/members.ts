@@ -1,0 +1,214 @@
+// The members that this node knows: those it has a link with, those it had one with, and those it was told of.
+
+import type { InstanceId, NodeId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Log } from '../base/ports/log.ts'
+import { type Endpoint, endpointText } from '../base/ports/streams.ts'
+import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
+import type { MemberEntry } from '../wire/link/members.ts'
+import { type HeartbeatSettings, pulse } from './heartbeat.ts'
+import type { Link, LinkEnd } from './link.ts'
+import { type Evidence, type MemberState, transition } from './memberstate.ts'
+import type { Membership, MemberView } from './ports.ts'
+import type { MemberStatus } from './status.ts'
+
+export class Member implements MemberView {
+  readonly id: NodeId
+  instance: InstanceId
+  name: string
+  version: string
+  endpoints: readonly Endpoint[]
+  state: MemberState = 'suspect'
+  /** By the wall clock, for people. */
+  sinceMs: number
+  /** By the monotonic clock: when it last gave a sign, or was first told of. */
+  heardMs: number
+  link: Link | null = null
+  everLinked = false
+
+  constructor(entry: Pick<MemberEntry, 'id' | 'instance' | 'name' | 'version' | 'endpoints'>, clock: Clock) {
+    this.id = entry.id
+    this.instance = entry.instance
+    this.name = entry.name
+    this.version = entry.version
+    this.endpoints = entry.endpoints
+    this.sinceMs = clock.wall()
+    this.heardMs = clock.now()
+  }
+
+  get linked(): boolean {
+    return this.link !== null
+  }
+
+  /** What we tell others of it. */
+  entry(): MemberEntry {
+    const { id, instance, endpoints, name, version } = this
+    return { id, instance, endpoints, name, version, linked: this.linked, left: this.state === 'left' }
+  }
+}
+
+export class Members implements Membership {
+  readonly self: NodeId
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #members = new Map<NodeId, Member>()
+  readonly #listeners: ((member: MemberView) => void)[] = []
+
+  constructor(self: NodeId, world: { readonly clock: Clock; readonly log: Log }) {
+    this.self = self
+    this.#clock = world.clock
+    this.#log = world.log
+  }
+
+  member(id: NodeId): MemberView | null {
+    return this.#members.get(id) ?? null
+  }
+
+  onChange(listener: (member: MemberView) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  get size(): number {
+    return this.#members.size
+  }
+
+  values(): IterableIterator<Member> {
+    return this.#members.values()
+  }
+
+  /** A link is up: what the peer says of itself there is what counts. */
+  linkUp(link: Link): Member {
+    const { told } = link
+    const entry = {
+      id: link.peer,
+      instance: link.peerInstance,
+      name: told.name,
+      version: told.version,
+      endpoints: endpointsOf(link),
+    }
+    const member = this.#members.get(link.peer) ?? this.#add(new Member(entry, this.#clock))
+    member.instance = entry.instance
+    member.name = entry.name
+    member.version = entry.version
+    member.endpoints = entry.endpoints
+    member.link = link
+    member.everLinked = true
+    this.#seen(member, 'linked', true)
+    return member
+  }
+
+  linkDown(link: Link, why: LinkEnd): Member | null {
+    const member = this.#members.get(link.peer)
+    if (member === undefined || member.link !== link) return null
+    member.link = null
+    member.heardMs = link.heardMs
+    const said = { leaving: 'left', stopping: 'stopped' } as const
+    const evidence: Evidence =
+      why.goodbye === 'leaving' || why.goodbye === 'stopping'
+        ? said[why.goodbye]
+        : why.reason === 'silent'
+          ? 'overdue'
+          : 'lost'
+    this.#seen(member, evidence, true)
+    return member
+  }
+
+  /**
+   * `teller` told us of a member. Of itself it is believed; of others only what we cannot see ourselves. Returns the
+   * member when that was news, to be told on: so news passes each node once and comes to rest.
+   */
+  told(entry: MemberEntry, teller: NodeId): Member | null {
+    if (entry.id === this.self) return null
+    const known = this.#members.get(entry.id)
+    if (known === undefined) {
+      if (!this.#makeRoom()) return null
+      const member = this.#add(new Member(entry, this.#clock))
+      this.#log.info({ member: entry.id, name: entry.name, teller }, 'member told of')
+      if (entry.left) this.#seen(member, 'left', false)
+      else this.#changed(member)
+      return member
+    }
+    if (entry.id === teller) {
+      known.endpoints = merged(known.endpoints, entry.endpoints)
+      return null
+    }
+    if (known.linked) return null
+    const news = entry.instance > known.instance
+    if (news) {
+      known.instance = entry.instance
+      known.endpoints = merged(entry.endpoints, known.endpoints)
+    }
+    if (entry.left && entry.instance >= known.instance && known.state !== 'left') {
+      this.#seen(known, 'left', false)
+      return known
+    }
+    return news ? known : null
+  }
+
+  /** Looks at all of them; called several times in a heartbeat. */
+  look(nowMs: number, settings: HeartbeatSettings, marginMs: number): void {
+    for (const member of this.#members.values()) {
+      if (member.link !== null) {
+        const silentMs = nowMs - member.link.heardMs
+        this.#seen(member, pulse(silentMs, settings) === 'alive' ? 'heard' : 'silent', false)
+      } else if (pulse(nowMs - member.heardMs, settings, marginMs) === 'dead') {
+        this.#seen(member, 'overdue', false)
+      }
+    }
+  }
+
+  rows(): MemberStatus[] {
+    return [...this.#members.values()].map((member) => ({
+      id: member.id,
+      name: member.name,
+      self: false,
+      state: member.state,
+      linked: member.linked,
+      address: member.endpoints[0] === undefined ? '' : endpointText(member.endpoints[0]),
+      version: member.version,
+      rttMs: member.link?.rttMs ?? null,
+      sinceMs: member.sinceMs,
+    }))
+  }
+
+  #seen(member: Member, evidence: Evidence, linkChanged: boolean): void {
+    const next = transition(member.state, evidence)
+    if (next === member.state) {
+      if (linkChanged) this.#changed(member)
+      return
+    }
+    this.#log.info({ member: member.id, name: member.name, was: member.state, now: next, evidence }, 'member')
+    member.state = next
+    member.sinceMs = this.#clock.wall()
+    this.#changed(member)
+  }
+
+  #changed(member: Member): void {
+    for (const listener of this.#listeners) listener(member)
+  }
+
+  #add(member: Member): Member {
+    this.#members.set(member.id, member)
+    return member
+  }
+
+  /** Whoever was only told of and never came goes first; who is linked never goes. */
+  #makeRoom(): boolean {
+    if (this.#members.size < limits.members) return true
+    const goers = [...this.#members.values()].filter(({ link, everLinked }) => link === null && !everLinked)
+    const goer = goers.find(({ state }) => state === 'dead' || state === 'left')
+    return goer !== undefined && this.#members.delete(goer.id)
+  }
+}
+
+/** Where a linked member can be reached: where we reached it, where it says, where it came from. */
+function endpointsOf(link: Link): readonly Endpoint[] {
+  const seen = { address: link.remote.address, port: link.told.clusterPort }
+  return merged([...(link.dialled === null ? [] : [link.dialled]), ...link.told.endpoints, seen], [])
+}
+
+function merged(first: readonly Endpoint[], then: readonly Endpoint[]): readonly Endpoint[] {
+  const byText = new Map([...first, ...then].filter(({ port }) => port > 0).map((one) => [endpointText(one), one]))
+  return [...byText.values()].slice(0, ENDPOINTS_MAX)
+}
