@@ -1,0 +1,224 @@
+// Who this node is: what it keeps in its state directory and what lies in its bundle, read and checked against each
+// other before anything is sent.
+//
+//   node.json      node id, the cluster it waits for        node.crt  node.key   its certificate and key
+//   hardware.json  what ties it to its hardware             ca.crt    ca.key     the CA in use; the key if it has it
+//
+// An empty file is none. Setup writes these files in an order in which every prefix reads well here.
+
+import { HostError } from '../base/errors.ts'
+import { type ClusterId, isId, NO_CLUSTER, type NodeId, nodeId } from '../base/ids.ts'
+import type { StateFiles } from '../base/ports/files.ts'
+import type { Random } from '../base/ports/random.ts'
+import type { Trust } from '../base/ports/trust.ts'
+import { copied, mergeTies } from './clones.ts'
+import type { Bundle, HardwareTies } from './settings.ts'
+
+export const FILES = {
+  node: 'node.json',
+  certificate: 'node.crt',
+  key: 'node.key',
+  hardware: 'hardware.json',
+  caCertificate: 'ca.crt',
+  caKey: 'ca.key',
+} as const
+
+export interface Authority {
+  readonly certificate: string
+  readonly privateKey: string | null
+  readonly clusterId: ClusterId
+  /** Of the certificate. */
+  readonly fingerprint: string
+}
+
+export interface Identity {
+  readonly id: NodeId
+  /** Null for a box that has not been let in yet. */
+  readonly own: { readonly certificate: string; readonly privateKey: string } | null
+  /** The CA in use: kept, or from the bundle. */
+  readonly authority: Authority | null
+  /** Where this identity comes from; anything but 'kept' still has to be written. */
+  readonly origin: 'kept' | 'new' | 'copied card' | 'live clone'
+  /** The cluster that this box heard at an earlier start and waits for. */
+  readonly waitingFor: ClusterId | null
+  readonly hardware: HardwareTies
+  /** What is on disk now. */
+  readonly kept: {
+    readonly hardware: HardwareTies | null
+    readonly authority: Authority | null
+    readonly certificate: boolean
+  }
+}
+
+export interface IdentityWorld {
+  readonly files: StateFiles
+  readonly trust: Trust
+  readonly random: Random
+}
+
+export interface Box {
+  readonly bundle: Bundle | null
+  readonly hardware: HardwareTies
+}
+
+/** Reads and checks; writes nothing. A HostError says which file, what is wrong with it and what to do. */
+export function loadIdentity(world: IdentityWorld, box: Box): Identity | HostError {
+  try {
+    return load(world, box)
+  } catch (error) {
+    if (error instanceof HostError) return error
+    throw error
+  }
+}
+
+/** The same box under a new id, for a living copy of its card: it needs a new certificate. */
+export function renewIdentity(identity: Identity, random: Random): Identity {
+  return { ...identity, id: nodeId(random), own: null, origin: 'live clone', waitingFor: null }
+}
+
+function load({ files, trust, random }: IdentityWorld, box: Box): Identity {
+  const text = (name: string) => files.read(name)?.toString('utf8') ?? ''
+  const certificate = text(FILES.certificate)
+  const kept = keptAuthority(trust, text(FILES.caCertificate), text(FILES.caKey), certificate !== '')
+  const bundle = bundledAuthority(trust, box.bundle)
+  if (bundle !== null && kept !== null && (certificate !== '' || kept.privateKey !== null)) oneCluster(kept, bundle)
+
+  const authority = chooseAuthority(kept, bundle, certificate !== '')
+  const own = certificate === '' ? null : ownCertificate(trust, certificate, text(FILES.key), authority)
+  const node = readNode(text(FILES.node))
+  const hardware = readHardware(text(FILES.hardware))
+  const common = {
+    authority,
+    hardware: hardware === null ? box.hardware : mergeTies(hardware, box.hardware),
+    kept: { hardware, authority: kept, certificate: certificate !== '' },
+  }
+  if (hardware !== null && copied(hardware, box.hardware)) {
+    const ties = { hardware: box.hardware }
+    return { ...common, ...ties, id: nodeId(random), own: null, origin: 'copied card', waitingFor: null }
+  }
+  if (own !== null) return { ...common, id: own.id, own, origin: 'kept', waitingFor: null }
+  return {
+    ...common,
+    id: node.id ?? nodeId(random),
+    own: null,
+    origin: node.id === null ? 'new' : 'kept',
+    waitingFor: node.waitingFor,
+  }
+}
+
+function keptAuthority(trust: Trust, certificate: string, privateKey: string, inUse: boolean): Authority | null {
+  if (certificate === '') {
+    if (!inUse) return null
+    throw invalid(FILES.caCertificate, `missing beside ${FILES.certificate}`, RESTORE)
+  }
+  const names = { certificate: FILES.caCertificate, privateKey: FILES.caKey, remedy: RESTORE }
+  // Before the first certificate this is what a setup cut off half-way leaves behind: it starts again.
+  if (!inUse && privateKey !== '' && trust.matches(certificate, privateKey) !== true) return null
+  return readAuthority(trust, certificate, privateKey, names)
+}
+
+function bundledAuthority(trust: Trust, bundle: Bundle | null): Authority | null {
+  if (bundle === null) return null
+  const names = { certificate: 'certs/ca.crt', privateKey: 'certs/ca.key', remedy: 'copy both from one box again' }
+  return readAuthority(trust, bundle.certificate, bundle.privateKey ?? '', names)
+}
+
+interface AuthorityFiles {
+  readonly certificate: string
+  readonly privateKey: string
+  readonly remedy: string
+}
+
+function readAuthority(trust: Trust, certificate: string, privateKey: string, names: AuthorityFiles): Authority {
+  const facts = trust.read(certificate)
+  if (facts instanceof HostError) throw invalid(names.certificate, facts.message, names.remedy)
+  if (facts.kind !== 'ca') {
+    throw invalid(names.certificate, 'not the certificate of a CA', names.remedy)
+  }
+  if (privateKey !== '') {
+    const matches = trust.matches(certificate, privateKey)
+    if (matches instanceof HostError) throw invalid(names.privateKey, matches.message, names.remedy)
+    if (!matches) throw invalid(names.privateKey, `not the key of ${names.certificate}`, names.remedy)
+  }
+  return {
+    certificate,
+    privateKey: privateKey === '' ? null : privateKey,
+    clusterId: clusterOf(facts),
+    fingerprint: facts.fingerprint,
+  }
+}
+
+/** The cluster id stands in the subject of a CA that we made; of any other CA it is the beginning of its fingerprint. */
+export function clusterOf(facts: { readonly clusterId: ClusterId; readonly fingerprint: string }): ClusterId {
+  if (isId(facts.clusterId) && facts.clusterId !== NO_CLUSTER) return facts.clusterId
+  const digits = facts.fingerprint.toLowerCase().replace(/[^0-9a-f]/g, '')
+  return digits.slice(0, NO_CLUSTER.length).padEnd(NO_CLUSTER.length, '1') as ClusterId
+}
+
+function oneCluster(kept: Authority, bundle: Authority): void {
+  if (kept.clusterId === bundle.clusterId) return
+  throw invalid(
+    'certs/ca.crt',
+    `of cluster ${bundle.clusterId}, but this node belongs to cluster ${kept.clusterId}`,
+    `remove certs/ca.crt and certs/ca.key to stay in ${kept.clusterId}; to change to ${bundle.clusterId}, stop the ` +
+      `node and move ${Object.values(FILES).join(', ')} out of its state directory`,
+  )
+}
+
+/** A node stays with the CA that it uses, and takes the key from the bundle if that is the same CA. */
+function chooseAuthority(kept: Authority | null, bundle: Authority | null, inUse: boolean): Authority | null {
+  if (bundle === null || kept === null) return bundle ?? kept
+  if (kept.fingerprint === bundle.fingerprint) return { ...kept, privateKey: kept.privateKey ?? bundle.privateKey }
+  return inUse || kept.privateKey !== null ? kept : bundle
+}
+
+function ownCertificate(trust: Trust, certificate: string, privateKey: string, authority: Authority | null) {
+  const facts = trust.read(certificate)
+  if (facts instanceof HostError) throw invalid(FILES.certificate, facts.message, RENEW)
+  if (facts.kind !== 'node') throw invalid(FILES.certificate, 'not the certificate of a node', RENEW)
+  if (privateKey === '') throw invalid(FILES.key, `missing beside ${FILES.certificate}`, RENEW)
+  const matches = trust.matches(certificate, privateKey)
+  if (matches instanceof HostError) throw invalid(FILES.key, matches.message, RENEW)
+  if (!matches) throw invalid(FILES.key, `not the key of ${FILES.certificate}`, RENEW)
+  if (authority === null || !trust.signedBy(certificate, authority.certificate)) {
+    throw invalid(FILES.certificate, `not issued by ${FILES.caCertificate}`, RENEW)
+  }
+  return { id: facts.nodeId, certificate, privateKey }
+}
+
+/** A damaged file costs a box that was not let in yet nothing but its id. */
+function readNode(text: string): { id: NodeId | null; waitingFor: ClusterId | null } {
+  const { id, waitingFor } = parse(text) ?? {}
+  return {
+    id: typeof id === 'string' && isId(id) ? (id as NodeId) : null,
+    waitingFor: typeof waitingFor === 'string' && isId(waitingFor) ? (waitingFor as ClusterId) : null,
+  }
+}
+
+function readHardware(text: string): HardwareTies | null {
+  const file = parse(text)
+  if (file === null) return null
+  const tie = (name: keyof HardwareTies) => {
+    const value = file[name]
+    return typeof value === 'string' ? value : ''
+  }
+  return { machineId: tie('machineId'), boardSerial: tie('boardSerial'), firstMac: tie('firstMac') }
+}
+
+function parse(text: string): Record<string, unknown> | null {
+  if (text === '') return null
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+}
+
+const RESTORE = 'put the right file back into the state directory'
+const RENEW = `put the right files back, or remove ${FILES.certificate} and ${FILES.key} to get a new certificate`
+
+function invalid(file: string, what: string, remedy: string): HostError {
+  return new HostError('invalid', `${file}: ${what}; ${remedy}`)
+}
