@@ -85,8 +85,8 @@ export class Adverts {
     const before = this.#peers
     this.#peers = null
     if (what.port !== 0) {
-      // Two copies of one card would take each other's name, were it not for the instance and the cluster.
-      const instance = `edge-mqtt-${what.id}-${what.instance.slice(-4)}${what.cluster.slice(-4)}`
+      // A name that is taken is refused without a word, be it by a copy of this card or by our own last announcement.
+      const instance = `edge-mqtt-${what.id}-${what.instance.slice(-4)}${what.cluster.slice(-4)}-${what.port}`
       const text = beaconText({ port: what.port, cluster: what.cluster, node: what.id, instance: what.instance })
       const service = { name: PEER_TYPE, port: what.port, instance, text }
       this.#peers = { what, announcement: this.#world.names.announce(service, this.#wants) }
