@@ -1,0 +1,314 @@
+// Multicast DNS behind the Names port, by bonjour-service: one instance for each interface, since one for all finds
+// nothing where there is no default route. A network that is missing, or a port that is taken, never ends the daemon:
+// it is a line in `problem`, and tried again.
+
+import { isIPv4 } from 'node:net'
+import type { Bonjour, Browser, Service } from 'bonjour-service'
+import type { NetInterface } from '../base/ports/datagrams.ts'
+import type { Announcement, FoundService, Names, ServiceType } from '../base/ports/names.ts'
+import { errorWords } from './host-errors.ts'
+import { ipv4Interfaces, sameSubnet } from './interfaces.ts'
+
+/** How often the interfaces are looked at. */
+const POLL_MS = 3000
+/** How long an interface that failed is left alone. */
+const RETRY_MS = 30_000
+/** Pauses between questions: often at first, since an answer may be lost; then now and then. */
+const ASK_MS = [1000, 3000, 9000, 30_000] as const
+/** Instances that one question may bring before it is forgotten and asked anew: anybody can invent names. */
+const FOUND_MAX = 256
+/** How long a goodbye may take to leave. */
+const WITHDRAW_MS = 900
+
+export interface MdnsTimes {
+  readonly pollMs: number
+  readonly retryMs: number
+}
+
+type BonjourClass = typeof Bonjour
+
+/** What is published or asked on every interface, and how to stop it on one. */
+interface Wish {
+  readonly wants: (interfaceName: string) => boolean
+  start(voice: Voice): Ended
+}
+
+/** Ends a wish on one interface; `gone` is called when the goodbye has left, or at once. */
+type Ended = (gone: () => void) => void
+
+export class MdnsNames implements Names {
+  readonly #list: () => readonly NetInterface[]
+  readonly #times: MdnsTimes
+  readonly #wishes = new Set<Wish>()
+  /** By address. */
+  readonly #voices = new Map<string, Voice>()
+  readonly #failures = new Map<string, { text: string; untilMs: number }>()
+  #class: BonjourClass | null = null
+  #loading = false
+  #loadFailure: string | null = null
+  #poll: NodeJS.Timeout | null = null
+
+  constructor(
+    list: () => readonly NetInterface[] = ipv4Interfaces,
+    times: MdnsTimes = { pollMs: POLL_MS, retryMs: RETRY_MS },
+  ) {
+    this.#list = list
+    this.#times = times
+  }
+
+  announce(service: ServiceType, wants: (interfaceName: string) => boolean): Announcement {
+    const wish: Wish = { wants, start: (voice) => voice.announce(service) }
+    this.#add(wish)
+    return { withdraw: (done) => this.#remove(wish, done) }
+  }
+
+  browse(type: string, wants: (interfaceName: string) => boolean, found: (service: FoundService) => void): () => void {
+    const wish: Wish = { wants, start: (voice) => voice.browse(type, found) }
+    this.#add(wish)
+    return () => this.#remove(wish, () => {})
+  }
+
+  problem(): string | null {
+    if (this.#wishes.size === 0) return null
+    if (this.#loadFailure !== null) return this.#loadFailure
+    const failed = [...this.#failures].map(([address, { text }]) => `mDNS on ${address}: ${text}`)
+    if (failed.length > 0) return failed.join('; ')
+    return this.#class !== null && this.#voices.size === 0 ? 'mDNS: no network interface to speak on' : null
+  }
+
+  #add(wish: Wish): void {
+    this.#wishes.add(wish)
+    if (this.#poll === null) {
+      this.#poll = setInterval(() => this.#look(), this.#times.pollMs)
+    }
+    if (this.#class === null) this.#load()
+    else this.#look()
+  }
+
+  #remove(wish: Wish, done: () => void): void {
+    this.#wishes.delete(wish)
+    if (this.#wishes.size === 0 && this.#poll !== null) {
+      clearInterval(this.#poll)
+      this.#poll = null
+    }
+    const speaking = [...this.#voices.values()]
+    let left = speaking.length
+    if (left === 0) return void setImmediate(done)
+    for (const voice of speaking) {
+      voice.stop(wish, () => {
+        if (--left > 0) return
+        this.#drop()
+        done()
+      })
+    }
+  }
+
+  /** Loaded with the first wish: a box that has mDNS switched off never pays for it. */
+  #load(): void {
+    if (this.#loading) return
+    this.#loading = true
+    import('bonjour-service').then(
+      ({ Bonjour }) => {
+        this.#class = Bonjour
+        this.#look()
+      },
+      (error: unknown) => {
+        this.#loadFailure = `mDNS: ${errorWords(error)}`
+      },
+    )
+  }
+
+  /** Makes what exists follow what is wished and which interfaces there are. */
+  #look(): void {
+    if (this.#class === null || this.#wishes.size === 0) return
+    const now = new Map(this.#list().map((on) => [on.address, on]))
+    for (const [address, voice] of this.#voices) {
+      const on = now.get(address)
+      if (on !== undefined && on.name === voice.on.name) continue
+      voice.close()
+      this.#voices.delete(address)
+    }
+    for (const address of this.#failures.keys()) {
+      if (!now.has(address)) this.#failures.delete(address)
+    }
+    for (const on of now.values()) {
+      for (const wish of this.#wishes) {
+        if (wish.wants(on.name)) this.#voiceOn(on, this.#class)?.start(wish)
+      }
+    }
+  }
+
+  #voiceOn(on: NetInterface, bonjour: BonjourClass): Voice | null {
+    const voice = this.#voices.get(on.address)
+    if (voice !== undefined) return voice
+    const failure = this.#failures.get(on.address)
+    if (failure !== undefined && failure.untilMs > performance.now()) return null
+    const made = new Voice(bonjour, on, {
+      failed: (text) => {
+        this.#failures.set(on.address, { text, untilMs: performance.now() + this.#times.retryMs })
+        if (this.#voices.get(on.address) !== made) return
+        this.#voices.delete(on.address)
+        made.close()
+      },
+      ready: () => this.#failures.delete(on.address),
+    })
+    this.#voices.set(on.address, made)
+    return made
+  }
+
+  /** Closes what nobody wishes any more. */
+  #drop(): void {
+    for (const [address, voice] of this.#voices) {
+      if (voice.idle) {
+        voice.close()
+        this.#voices.delete(address)
+      }
+    }
+  }
+}
+
+/** The part of bonjour-service behind its private `server`, which alone tells of errors. */
+interface Multicast {
+  on(event: 'error' | 'warning', listener: (error: Error) => void): void
+  on(event: 'ready', listener: () => void): void
+}
+
+/** mDNS on one interface. */
+class Voice {
+  readonly on: NetInterface
+  readonly #bonjour: Bonjour
+  readonly #wishes = new Map<Wish, Ended>()
+  /** Goodbyes that have not left yet. */
+  #leaving = 0
+  #closed = false
+
+  constructor(bonjour: BonjourClass, on: NetInterface, tell: { failed: (text: string) => void; ready: () => void }) {
+    this.on = on
+    const options = { interface: on.address, bind: '0.0.0.0' }
+    const failed = (error: Error): void => {
+      if (!this.#closed) tell.failed(errorWords(error))
+    }
+    this.#bonjour = new bonjour(options as never, failed)
+    const { mdns } = (this.#bonjour as unknown as { server: { mdns: Multicast } }).server
+    mdns.on('error', failed)
+    // Junk from the network, and memberships refused for a while: nothing that ends anything.
+    mdns.on('warning', () => {})
+    mdns.on('ready', tell.ready)
+  }
+
+  get idle(): boolean {
+    return this.#wishes.size === 0 && this.#leaving === 0
+  }
+
+  start(wish: Wish): void {
+    if (!this.#wishes.has(wish)) this.#wishes.set(wish, wish.start(this))
+  }
+
+  stop(wish: Wish, gone: () => void): void {
+    const end = this.#wishes.get(wish)
+    this.#wishes.delete(wish)
+    this.#leaving++
+    let told = false
+    const once = (): void => {
+      if (told) return
+      told = true
+      clearTimeout(timer)
+      this.#leaving--
+      gone()
+    }
+    const timer = setTimeout(once, WITHDRAW_MS)
+    if (end === undefined) setImmediate(once)
+    else end(once)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const end of this.#wishes.values()) end(() => {})
+    this.#wishes.clear()
+    this.#bonjour.destroy()
+  }
+
+  announce(service: ServiceType): Ended {
+    const published = this.#bonjour.publish({
+      name: service.instance,
+      type: service.name,
+      port: service.port,
+      host: hostName(service.instance),
+      txt: { ...service.text },
+      // Instance names are unique by the node id in them. A probe would be answered by this very node, heard through
+      // another of its interfaces, and the service be refused.
+      probe: false,
+      disableIPv6: true,
+    })
+    let leaving = false
+    const all = published.records.bind(published)
+    published.records = () => all().filter((record) => this.#ours(record, leaving))
+    return (gone) => {
+      leaving = true
+      published.stop(gone)
+    }
+  }
+
+  /** Not the addresses of other interfaces; and a goodbye leaves alone what other services of this node share. */
+  #ours(record: { type: string; name: string; data: unknown }, leaving: boolean): boolean {
+    if (record.type === 'A') return !leaving && record.data === this.on.address
+    return !(leaving && record.name.startsWith('_services.'))
+  }
+
+  browse(type: string, found: (service: FoundService) => void): Ended {
+    let browser: Browser | null = null
+    let timer: NodeJS.Timeout
+    let round = 0
+    const up = (service: Service): void => {
+      const told = foundOn(this.on, service)
+      if (told !== null) found(told)
+      if (browser !== null && browser.services.length >= FOUND_MAX) ask()
+    }
+    // A browser tells of an instance once and remembers it: a new one for each question hears from all that live.
+    const ask = (): void => {
+      browser?.stop()
+      browser = this.#bonjour.find({ type })
+      browser.on('up', up)
+      browser.on('srv-update', up)
+      browser.on('txt-update', up)
+    }
+    const again = (): void => {
+      ask()
+      timer = setTimeout(again, ASK_MS[Math.min(round++, ASK_MS.length - 1)])
+    }
+    again()
+    return (gone) => {
+      clearTimeout(timer)
+      browser?.stop()
+      setImmediate(gone)
+    }
+  }
+}
+
+/** A label fit for a host name, from an instance's name that may have spaces and dots. */
+export function hostName(instance: string): string {
+  const label = instance
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '')
+  return `${label === '' ? 'edge-mqtt' : label}.local`
+}
+
+/** What was heard, if it came by this interface: every socket on the port hears what any interface receives. */
+export function foundOn(
+  on: NetInterface,
+  service: Pick<Service, 'name' | 'port' | 'addresses' | 'referer' | 'txt'>,
+): FoundService | null {
+  const from = service.referer?.address
+  if (from === undefined || !sameSubnet(from, on)) return null
+  // An instance may list addresses of networks that are not ours; the one it spoke from is always good.
+  const near = (service.addresses ?? []).filter((address) => isIPv4(address) && sameSubnet(address, on))
+  const addresses = near.includes(from) ? near : [...near, from]
+  const text: Record<string, string> = {}
+  for (const [key, value] of Object.entries((service.txt as Record<string, unknown> | undefined) ?? {})) {
+    if (typeof value === 'string') text[key] = value
+  }
+  return { instance: service.name, addresses, port: service.port, text }
+}

@@ -1,0 +1,76 @@
+// X.509 and TLS joined into the Trust port: slow work comes back by a call, and the world's errors as HostError.
+
+import { HostError } from '../base/errors.ts'
+import type { ClusterId, NodeId } from '../base/ids.ts'
+import type { ByteStream } from '../base/ports/streams.ts'
+import type {
+  CertificateAuthority,
+  CertificateFacts,
+  Credentials,
+  KeyPair,
+  SecuredPeer,
+  SecureFailure,
+  Trust,
+} from '../base/ports/trust.ts'
+import { hostError } from './host-errors.ts'
+import { secure } from './tls.ts'
+import { factsOf, isSignedBy, issue, makeAuthority, makeKeys, parseCertificate, parsePrivateKey } from './x509.ts'
+
+export class HostTrust implements Trust {
+  makeKeys(done: (keys: KeyPair | HostError) => void): void {
+    answer('making a key pair', makeKeys(), done)
+  }
+
+  makeAuthority(clusterId: ClusterId, done: (ca: CertificateAuthority | HostError) => void): void {
+    answer('making a CA', makeAuthority(clusterId), done)
+  }
+
+  issue(
+    ca: CertificateAuthority,
+    nodeId: NodeId,
+    publicKey: string,
+    done: (certificate: string | HostError) => void,
+  ): void {
+    answer('issuing a certificate', issue(ca, nodeId, publicKey), done)
+  }
+
+  read(certificate: string): CertificateFacts | HostError {
+    return orHostError(() => factsOf(parseCertificate(certificate)))
+  }
+
+  matches(certificate: string, privateKey: string): boolean | HostError {
+    return orHostError(() => parseCertificate(certificate).checkPrivateKey(parsePrivateKey(privateKey)))
+  }
+
+  signedBy(certificate: string, ca: string): boolean {
+    return orHostError(() => isSignedBy(parseCertificate(certificate), parseCertificate(ca))) === true
+  }
+
+  secure(
+    stream: ByteStream,
+    role: 'server' | 'client',
+    credentials: Credentials,
+    timeoutMs: number,
+    done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
+  ): void {
+    secure(stream, role, credentials, timeoutMs, done)
+  }
+}
+
+/** Calls `done` outside of the promise, so that what it throws is not taken for a failure of the work. */
+function answer<T>(what: string, work: Promise<T>, done: (result: T | HostError) => void): void {
+  work.then(
+    (result) => setImmediate(done, result),
+    (error: unknown) => setImmediate(done, hostError(what, error)),
+  )
+}
+
+function orHostError<T>(work: () => T): T | HostError {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof HostError) return error
+    // OpenSSL's words for what it cannot make sense of: a key of an unknown kind, a certificate that contradicts itself.
+    return new HostError('invalid', (error as Error).message)
+  }
+}
