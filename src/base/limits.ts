@@ -20,6 +20,8 @@ export const limits = {
   candidates: 512,
   /** Members that one node knows, dead ones included. */
   members: 256,
+  /** Entries that one node may have in one replicated map. */
+  partEntries: 2_000_000,
   /** Rows kept of refused peers for `status`. */
   refusals: 64,
 } as const

@@ -1,0 +1,257 @@
+// Messages on their way from one member to another: many small ones in one batch, in order.
+//
+//   batch  1 | sequence u48 | item ...            sequence: of the first item, without gaps in each link's direction
+//   item   flags u8 | topic u16+utf8 | publisher u16+utf8
+//          | expiry u48                           flag 3: milliseconds that are left
+//          | node 8 . incarnation u48 . counter u48      flag 4: the message id, of QoS 1 and 2
+//          | extra u16+bytes                      flag 5: fields of later versions, each number u8, length u16, bytes
+//          | length varint . properties           flag 6: MQTT 5 properties that pass through, as encoded
+//          | payload u32+bytes
+//
+// flags: bits 0-1 QoS, bit 2 RETAIN, bits 3-6 as above, bit 7 zero. The publisher's client id is for No Local. Unknown
+// kinds of message are skipped; unknown extra fields too. Aliases never travel: the topic is always spelled out.
+
+import { PeerError } from '../../base/errors.ts'
+import { type ClientId, ID_BYTES, type NodeId, readId } from '../../base/ids.ts'
+import { parseTopicName } from '../../topic/name.ts'
+import { EMPTY, type Message, type Origin, type QoS } from '../message.ts'
+import { PASS_THROUGH, Property, PropertyCursor } from '../mqtt/properties.ts'
+import { isMqttString } from '../mqtt/utf8.ts'
+import { varintBytes, writeVarint } from '../mqtt/varint.ts'
+import { isNodeLocal } from './routes.ts'
+import { TextCache } from './textcache.ts'
+
+const BATCH = 1
+/** Bytes of a batch before its first item. */
+export const BATCH_HEADER_BYTES = 7
+
+const QOS_BITS = 0x03
+const RETAIN = 0x04
+const HAS_EXPIRY = 0x08
+const HAS_ID = 0x10
+const HAS_EXTRA = 0x20
+const HAS_PROPERTIES = 0x40
+const RESERVED = 0x80
+
+const EXPIRY_BYTES = 6
+const MESSAGE_ID_BYTES = ID_BYTES + 12
+const EXPIRY_MS_MAX = 0xffff_ffff_ffff
+/** More than any MQTT packet has left for a payload. */
+const PAYLOAD_BYTES_MAX = 268_435_455
+
+export function writeBatchHeader(into: Buffer, sequence: number): void {
+  into[0] = BATCH
+  into.writeUIntBE(sequence, 1, 6)
+}
+
+/** Texts as they stand in items: 2 bytes of length, then UTF-8. */
+export function encodeText(text: string): Buffer {
+  const bytes = Buffer.allocUnsafe(2 + Buffer.byteLength(text))
+  bytes.writeUInt16BE(bytes.length - 2, 0)
+  bytes.write(text, 2)
+  return bytes
+}
+
+/** Bytes of the item for a message; `topic` and `publisher` as `encodeText` gives them. */
+export function itemBytes(message: Message, topic: Buffer, publisher: Buffer): number {
+  let length = 1 + topic.length + publisher.length + 4 + message.payload.length
+  if (message.qos > 0) length += MESSAGE_ID_BYTES
+  if (message.expiresAt !== Number.POSITIVE_INFINITY) length += EXPIRY_BYTES
+  const properties = message.properties.length
+  if (properties > 0) length += varintBytes(properties) + properties
+  return length
+}
+
+/** Where the expiry lies in an item that has one, for senders that make it wait. */
+export const expiryOffset = (topic: Buffer, publisher: Buffer): number => 1 + topic.length + publisher.length
+
+export function writeExpiry(into: Buffer, at: number, leftMs: number): void {
+  into.writeUIntBE(Math.min(Math.max(0, Math.floor(leftMs)), EXPIRY_MS_MAX), at, EXPIRY_BYTES)
+}
+
+/** Writes an item at `at`, where `itemBytes` have room; `leftMs` counts only when the message expires. */
+export function writeItem(
+  into: Buffer,
+  start: number,
+  message: Message,
+  topic: Buffer,
+  publisher: Buffer,
+  leftMs: number,
+): number {
+  const { qos, payload, properties } = message
+  const expires = message.expiresAt !== Number.POSITIVE_INFINITY
+  let at = start
+  into[at++] =
+    qos |
+    (message.retain ? RETAIN : 0) |
+    (expires ? HAS_EXPIRY : 0) |
+    (qos > 0 ? HAS_ID : 0) |
+    (properties.length > 0 ? HAS_PROPERTIES : 0)
+  at = copy(topic, into, at)
+  at = copy(publisher, into, at)
+  if (expires) {
+    writeExpiry(into, at, leftMs)
+    at += EXPIRY_BYTES
+  }
+  if (qos > 0) {
+    at += into.write(message.origin.node, at, ID_BYTES, 'hex')
+    at = into.writeUIntBE(message.origin.incarnation, at, 6)
+    at = into.writeUIntBE(message.counter, at, 6)
+  }
+  if (properties.length > 0) at = copy(properties, into, writeVarint(properties.length, into, at))
+  at = into.writeUInt32BE(payload.length, at)
+  return copy(payload, into, at)
+}
+
+/** Below this a loop is quicker than a call into the runtime. */
+const SHORT = 48
+
+function copy(from: Buffer, into: Buffer, at: number): number {
+  const { length } = from
+  if (length < SHORT) for (let index = 0; index < length; index++) into[at + index] = from[index]!
+  else from.copy(into, at)
+  return at + length
+}
+
+const properties = new PropertyCursor()
+
+/** Reads batches. One object for all members: the texts it remembers are theirs together. */
+export class BatchReader {
+  readonly #topics = new TextCache(4096, decodeTopic)
+  readonly #publishers = new TextCache(1024, decodePublisher)
+  /** The last origin that was read, made once for a run of messages. */
+  #origin: Origin = { node: '' as NodeId, incarnation: 0 }
+  #bytes: Buffer = EMPTY
+  #at = 0
+  #end = 0
+  /** The number of the first item. */
+  sequence = 0
+
+  /** Begins a message of the channel; false: of a kind that a newer version speaks. */
+  open(bytes: Buffer): boolean {
+    if (bytes.length < BATCH_HEADER_BYTES) throw new PeerError('forwarded batch too short')
+    if (bytes[0] !== BATCH) return false
+    this.#bytes = bytes
+    this.#at = BATCH_HEADER_BYTES
+    this.#end = bytes.length
+    this.sequence = bytes.readUIntBE(1, 6)
+    return true
+  }
+
+  /** The next message, null at the end; its payload and properties are views. Throws PeerError. */
+  next(nowMs: number): Message | null {
+    if (this.#at === this.#end) {
+      this.#bytes = EMPTY
+      return null
+    }
+    const bytes = this.#bytes
+    const flags = bytes[this.#at++]!
+    const qos = flags & QOS_BITS
+    if (qos === 3 || (flags & RESERVED) !== 0) throw new PeerError('forwarded message with impossible flags')
+    if (qos > 0 !== ((flags & HAS_ID) !== 0)) throw new PeerError('forwarded message id where none belongs, or none')
+    const topicEnd = this.#text()
+    const topic = this.#topics.get(bytes, this.#at, topicEnd)
+    this.#at = topicEnd
+    const publisherEnd = this.#text()
+    const publisher = this.#publishers.get(bytes, this.#at, publisherEnd)
+    this.#at = publisherEnd
+    let expiresAt = Number.POSITIVE_INFINITY
+    if ((flags & HAS_EXPIRY) !== 0) {
+      const at = this.#skip(EXPIRY_BYTES)
+      expiresAt = nowMs + bytes.readUIntBE(at, EXPIRY_BYTES)
+    }
+    let counter = 0
+    let origin = NO_ORIGIN
+    if (qos > 0) {
+      const at = this.#skip(MESSAGE_ID_BYTES)
+      origin = this.#originAt(at)
+      counter = bytes.readUIntBE(at + ID_BYTES + 6, 6)
+      if (counter === 0) throw new PeerError('forwarded message id without a counter')
+    }
+    if ((flags & HAS_EXTRA) !== 0) this.#extra()
+    const passed = (flags & HAS_PROPERTIES) !== 0 ? this.#properties() : EMPTY
+    const lengthAt = this.#skip(4)
+    const length = bytes.readUInt32BE(lengthAt)
+    if (length > PAYLOAD_BYTES_MAX) throw new PeerError('forwarded payload too long')
+    const payloadAt = this.#skip(length)
+    return {
+      origin,
+      counter,
+      topic,
+      qos: qos as QoS,
+      retain: (flags & RETAIN) !== 0,
+      payload: length === 0 ? EMPTY : bytes.subarray(payloadAt, payloadAt + length),
+      properties: passed,
+      expiresAt,
+      publisher: publisher as ClientId,
+    }
+  }
+
+  #skip(length: number): number {
+    const at = this.#at
+    if (at + length > this.#end) throw new PeerError('forwarded batch cut short')
+    this.#at = at + length
+    return at
+  }
+
+  /** Reads a length and returns where its text ends. */
+  #text(): number {
+    const at = this.#skip(2)
+    const end = at + 2 + ((this.#bytes[at]! << 8) | this.#bytes[at + 1]!)
+    if (end > this.#end) throw new PeerError('forwarded batch cut short')
+    return end
+  }
+
+  #originAt(at: number): Origin {
+    const incarnation = this.#bytes.readUIntBE(at + ID_BYTES, 6)
+    const node = readId<NodeId>(this.#bytes, at)
+    const last = this.#origin
+    if (last.incarnation === incarnation && last.node === node) return last
+    this.#origin = { node, incarnation }
+    return this.#origin
+  }
+
+  #extra(): void {
+    const end = this.#text()
+    while (this.#at < end) {
+      this.#skip(1)
+      this.#at = this.#text()
+    }
+    if (this.#at !== end) throw new PeerError('forwarded extra fields do not add up')
+  }
+
+  /** Checks them as if a client had sent them: they go to clients as they are. */
+  #properties(): Buffer {
+    if (!properties.open(this.#bytes, this.#at, this.#end, PASS_THROUGH)) throw wrongProperties()
+    for (let id = properties.next(); id !== 0; id = properties.next()) {
+      if (id < 0) throw wrongProperties()
+      if (id === Property.payloadFormat && properties.number > 1) throw wrongProperties()
+      if (
+        id === Property.responseTopic &&
+        parseTopicName(properties.text(), Number.POSITIVE_INFINITY) instanceof Error
+      ) {
+        throw wrongProperties()
+      }
+    }
+    this.#at = properties.end
+    return this.#bytes.subarray(properties.start, properties.end)
+  }
+}
+
+/** QoS 0 messages have no id. */
+const NO_ORIGIN: Origin = { node: '0000000000000000' as NodeId, incarnation: 0 }
+
+const wrongProperties = () => new PeerError('forwarded properties that no client may send')
+
+function decodeTopic(bytes: Buffer, start: number, end: number): string {
+  if (!isMqttString(bytes, start, end)) throw new PeerError('forwarded topic is not a text')
+  const topic = bytes.toString('utf8', start, end)
+  if (parseTopicName(topic, Number.POSITIVE_INFINITY) instanceof Error) throw new PeerError('forwarded topic invalid')
+  if (isNodeLocal(topic)) throw new PeerError('forwarded $SYS, which stays on its node')
+  return topic
+}
+
+function decodePublisher(bytes: Buffer, start: number, end: number): string {
+  if (!isMqttString(bytes, start, end)) throw new PeerError('forwarded client id is not a text')
+  return bytes.toString('utf8', start, end)
+}
