@@ -82,7 +82,7 @@ export class Network {
   readonly machines: Machine[] = []
   readonly #paths = new Map<number, Path>()
   readonly #byAddress = new Map<string, Machine>()
-  readonly #names = new Map<string, string>()
+  readonly #names = new Map<string, Machine>()
   readonly #hostNumbers = [0, 0]
   /** The state of a path that nobody has set. */
   defaultQuality: Quality = goodQuality
@@ -117,13 +117,13 @@ export class Network {
 
   /** A host name that static peers may use. */
   name(name: string, machine: Machine): void {
-    this.#names.set(name, machine.address)
+    this.#names.set(name, machine)
   }
 
   /** The machine that `address` means to `from`, or null: nobody has it. */
   resolve(from: Machine, address: string): Machine | null {
     if (address.startsWith('127.')) return from
-    return this.#byAddress.get(this.#names.get(address) ?? address) ?? null
+    return this.#names.get(address) ?? this.#byAddress.get(address) ?? null
   }
 
   path(from: Machine, to: Machine): Path {

@@ -1,0 +1,266 @@
+// Judges every delivery by what the clients saw: nothing that does not match, nothing altered, nothing twice, in
+// order; and where links held and nothing disturbed the way, everything.
+
+import type { History } from '../history.ts'
+import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
+import type { PublishProperties } from '../publish.ts'
+import { filterMatches } from './matching.ts'
+
+/** What the checker must know of the world besides the ledger. */
+export interface Ground {
+  readonly history: History
+  /** Machine index of a node. */
+  readonly machineOf: (node: number) => number
+  /** Whether both nodes belong to the one cluster. */
+  readonly sameCluster: (a: number, b: number) => boolean
+  readonly heartbeatMs: number
+  /** When run `run` of `node` ended; Infinity: it goes on. */
+  readonly runEnded: (node: number, run: number) => number
+}
+
+/** A message is where it belongs this long after it was sent, on an undisturbed way. */
+const UNDERWAY_MS = 2500
+/** A fresh link has passed on all routes after this long. */
+const SYNCHRONISED_MS = 1500
+
+export interface DeliveryFacts {
+  readonly problems: string[]
+  /** Deliveries that had to be, and those of them that crossed from box to box. */
+  due: number
+  crossed: number
+}
+
+export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
+  const facts: DeliveryFacts = { problems: [...ledger.complaints], due: 0, crossed: 0 }
+  const byClient = new Map<string, Subscription[]>()
+  for (const one of ledger.subscriptions) {
+    const list = byClient.get(one.client)
+    if (list === undefined) byClient.set(one.client, [one])
+    else list.push(one)
+  }
+  const { deliveries, unclear } = sortDeliveries(ledger, byClient, ground, facts.problems)
+  const received = new Map<string, Received[]>()
+  for (const one of ledger.received) {
+    const list = received.get(one.connection.client)
+    if (list === undefined) received.set(one.connection.client, [one])
+    else list.push(one)
+  }
+  for (const [client, subscriptions] of byClient) {
+    checkOrder(client, received.get(client) ?? [], ledger, facts.problems)
+    for (const sent of ledger.sent) {
+      const matching = subscriptions.filter((one) => filterMatches(one.filter, sent.topic))
+      if (matching.length === 0) continue
+      const name = `${client} ${sent.key}`
+      const got = deliveries.get(name) ?? []
+      checkCopies(client, sent, matching, got, facts.problems)
+      const due = matching.find((one) => mustArrive(sent, one, ledger, ground))
+      if (due === undefined) continue
+      facts.due++
+      if (due.connection.node !== sent.connection.node) facts.crossed++
+      if (got.length === 0 && !unclear.has(name)) facts.problems.push(missing(sent, due))
+      if (sent.reason === 0x10) facts.problems.push(`${nameOf(sent)}: "no matching subscribers", but ${client} is one`)
+    }
+  }
+  return facts
+}
+
+const nameOf = (sent: Sent): string =>
+  `message ${sent.key} (${sent.topic}, QoS ${sent.qos}, by ${sent.connection.client} at node ${sent.connection.node}, ` +
+  `${(sent.at / 1000).toFixed(3)} s)`
+
+function missing(sent: Sent, due: Subscription): string {
+  const granted = ((due.grantedAt ?? 0) / 1000).toFixed(3)
+  return (
+    `${nameOf(sent)} never reached ${due.client} at node ${due.connection.node}, ` +
+    `subscribed to ${due.filter} (QoS ${due.qos}) since ${granted} s`
+  )
+}
+
+interface Sorted {
+  /** Live deliveries by client and message. */
+  readonly deliveries: Map<string, Received[]>
+  /** Client and message of what may be live or out of the store: both would look the same. */
+  readonly unclear: Set<string>
+}
+
+/** Sorts deliveries by client and message; judges each by itself on the way. */
+function sortDeliveries(
+  ledger: Ledger,
+  byClient: ReadonlyMap<string, readonly Subscription[]>,
+  ground: Ground,
+  problems: string[],
+): Sorted {
+  const deliveries = new Map<string, Received[]>()
+  const unclear = new Set<string>()
+  for (const received of ledger.received) {
+    const { client } = received.connection
+    const sent = ledger.sent[received.key]
+    if (sent === undefined) {
+      problems.push(`${client} received what nobody sent: ${received.topic}`)
+      continue
+    }
+    const wanted = (byClient.get(client) ?? []).filter((one) => wants(one, sent, received))
+    if (wanted.length === 0) problems.push(`${nameOf(sent)} reached ${client}, which has no subscription for it`)
+    if (!ground.sameCluster(sent.connection.node, received.connection.node)) {
+      problems.push(`${nameOf(sent)} reached ${client} in another cluster`)
+    }
+    for (const flaw of flaws(sent, received)) problems.push(`${nameOf(sent)} reached ${client} with ${flaw}`)
+    const key = `${client} ${sent.key}`
+    if (received.fields.retain && wanted.some((one) => !one.retainAsPublished)) {
+      if (!sent.retain) problems.push(`${nameOf(sent)} reached ${client} as retained, but was not`)
+      if (wanted.some((one) => one.retainAsPublished)) unclear.add(key)
+      continue
+    }
+    for (const flaw of subscriptionFlaws(sent, received, wanted)) {
+      problems.push(`${nameOf(sent)} reached ${client} with ${flaw}`)
+    }
+    const list = deliveries.get(key)
+    if (list === undefined) deliveries.set(key, [received])
+    else list.push(received)
+  }
+  return { deliveries, unclear }
+}
+
+function wants(one: Subscription, sent: Sent, received: Received): boolean {
+  if (!filterMatches(one.filter, sent.topic) || one.askedAt > received.at) return false
+  if (one.noLocal && sent.connection.client === one.client) return false
+  return one.endedAt === null || sent.at <= one.endedAt
+}
+
+/** What must be as it was sent, whoever receives it. */
+function flaws(sent: Sent, received: Received): string[] {
+  const found: string[] = []
+  const { fields } = received
+  if (received.topic !== sent.topic) found.push(`topic ${received.topic}`)
+  if (!fields.payload.equals(sent.payload)) found.push('another payload')
+  if (received.at < sent.at) found.push('a time before it was sent')
+  if (sent.expirySec !== null && fields.expirySec !== null) {
+    const gone = Math.ceil((received.at - sent.at) / 1000)
+    if (fields.expirySec > sent.expirySec || fields.expirySec < sent.expirySec - gone - 1) {
+      found.push(`expiry ${fields.expirySec} s of ${sent.expirySec} s`)
+    }
+  }
+  if (received.connection.version === 5) {
+    if (!sameProperties(sent.properties, fields.properties)) {
+      found.push(`properties ${JSON.stringify(fields.properties)}, not ${JSON.stringify(sent.properties)}`)
+    }
+    if ((sent.expirySec === null) !== (fields.expirySec === null)) found.push('an expiry gained or lost')
+  }
+  return found
+}
+
+/** What depends on the subscriptions: exact where they were at rest around the message, else one of what may be. */
+function subscriptionFlaws(sent: Sent, received: Received, wanted: readonly Subscription[]): string[] {
+  const found: string[] = []
+  const { fields } = received
+  const qosAllowed = new Set(wanted.map((one) => Math.min(one.qos, sent.qos)))
+  const atRest = wanted.every((one) => isAtRest(one, sent, received.at))
+  const highest = Math.max(0, ...qosAllowed)
+  if (atRest ? fields.qos !== highest : !qosAllowed.has(fields.qos)) found.push(`QoS ${fields.qos}, not ${highest}`)
+  const mayRetain = sent.retain && wanted.some((one) => one.retainAsPublished)
+  if (fields.retain && !mayRetain) found.push('the retain flag')
+  if (atRest && sent.retain && !fields.retain && wanted.every((one) => one.retainAsPublished)) {
+    found.push('no retain flag')
+  }
+  if (received.connection.version === 4) return found
+  const ids = wanted.flatMap((one) => (one.id === null ? [] : [one.id])).sort((a, b) => a - b)
+  const got = [...fields.subscriptionIds].sort((a, b) => a - b)
+  if (atRest && ids.join() !== got.join()) found.push(`subscription identifiers ${got.join()}, not ${ids.join()}`)
+  return found
+}
+
+/** User properties in their order. */
+function sameProperties(a: PublishProperties, b: PublishProperties): boolean {
+  return (
+    a.payloadFormat === b.payloadFormat &&
+    a.contentType === b.contentType &&
+    a.responseTopic === b.responseTopic &&
+    a.correlation === b.correlation &&
+    a.user.length === b.user.length &&
+    a.user.every(([name, value], index) => b.user[index]![0] === name && b.user[index]![1] === value)
+  )
+}
+
+const isAtRest = (one: Subscription, sent: Sent, until: number): boolean =>
+  one.grantedAt !== null && one.grantedAt <= sent.at && (one.endAskedAt === null || one.endAskedAt > until)
+
+/** Never twice over one connection, never twice at all at QoS 2; QoS 1 again only as a duplicate. */
+function checkCopies(
+  client: string,
+  sent: Sent,
+  matching: readonly Subscription[],
+  got: readonly Received[],
+  problems: string[],
+): void {
+  if (got.length < 2) return
+  const connections = new Set(got.map((one) => one.connection))
+  const persistent = matching.some((one) => one.persistent)
+  const excused =
+    persistent && connections.size === got.length && got.slice(1).every((one) => one.fields.qos === 1 && one.fields.dup)
+  if (!excused) problems.push(`${nameOf(sent)} reached ${client} ${got.length} times`)
+}
+
+/** Per connection of a publisher, topic and QoS, what arrives for the first time arrives in the order sent. */
+function checkOrder(client: string, received: readonly Received[], ledger: Ledger, problems: string[]): void {
+  const last = new Map<string, number>()
+  const seen = new Set<number>()
+  for (const { fields, key } of received) {
+    if (fields.retain) continue
+    const sent = ledger.sent[key]
+    if (sent === undefined || seen.has(sent.key)) continue
+    seen.add(sent.key)
+    const lane = `${sent.connection.number} ${sent.topic} ${sent.qos} ${fields.qos}`
+    const before = last.get(lane) ?? -1
+    if (before > sent.key) problems.push(`${nameOf(sent)} reached ${client} after message ${before}`)
+    last.set(lane, Math.max(before, sent.key))
+  }
+}
+
+/** Whether nothing excuses that the message did not arrive. */
+function mustArrive(sent: Sent, one: Subscription, ledger: Ledger, ground: Ground): boolean {
+  if (one.grantedAt === null || one.grantedAt > sent.at) return false
+  if (one.noLocal && one.client === sent.connection.client) return false
+  const accepted = acceptedBy(sent)
+  if (accepted === null) return false
+  const until = accepted + UNDERWAY_MS
+  if (one.endAskedAt !== null && one.endAskedAt <= until) return false
+  if (ground.runEnded(sent.connection.node, sent.connection.run) <= until) return false
+  if (!reachable(sent, one, until, ledger)) return false
+  return linksHeld(sent, one, until, ground)
+}
+
+/** When the broker has certainly taken the message, or null: it may not have. */
+function acceptedBy(sent: Sent): number | null {
+  if (sent.qos > 0) return sent.ackedAt !== null && sent.reason < 0x80 ? sent.ackedAt : null
+  const { closedAt } = sent.connection
+  return closedAt === null || closedAt > sent.at + UNDERWAY_MS ? sent.at + UNDERWAY_MS : null
+}
+
+/** Whether the subscriber was there all the time, or its session was, and it came back for it. */
+function reachable(sent: Sent, one: Subscription, until: number, ledger: Ledger): boolean {
+  const { closedAt } = one.connection
+  if (closedAt === null || closedAt > until) return true
+  if (!one.persistent || Math.min(one.qos, sent.qos) === 0) return false
+  return ledger.connections.some(
+    (later) =>
+      later.client === one.client &&
+      later.run === one.connection.run &&
+      later.connectedAt !== null &&
+      later.connectedAt > sent.at &&
+      (later.closedAt === null || later.closedAt > Math.max(until, later.connectedAt + UNDERWAY_MS)),
+  )
+}
+
+function linksHeld(sent: Sent, one: Subscription, until: number, ground: Ground): boolean {
+  const { node: from } = sent.connection
+  const { node: to } = one.connection
+  if (from === to) return sent.connection.run === one.connection.run
+  if (!ground.sameCluster(from, to)) return false
+  const since = ground.history.linkedSince(from, to, sent.at, until)
+  if (since === null) return false
+  // The SUBACK waits for members that are linked when it is asked for; what a link brings along comes a little later.
+  if (one.askedAt < since && sent.at < since + SYNCHRONISED_MS) return false
+  // A SUBACK does not wait for a suspect: a fault just before excuses, for as long as it takes to be heard again.
+  const disturbedFrom = sent.at - 3 * ground.heartbeatMs
+  return !ground.history.disturbed(ground.machineOf(from), ground.machineOf(to), disturbedFrom, until)
+}

@@ -1,0 +1,94 @@
+// Watches what the nodes say of each other while the world goes on: who is linked, who is dead in time, and nobody who
+// does not belong.
+
+import type { MemberStatus } from '../../../src/cluster/status.ts'
+import type { NodeStatus } from '../../../src/compose.ts'
+import type { Scenario } from '../scenario.ts'
+import type { SimNode, World } from '../world.ts'
+
+const EVERY_MS = 250
+/** The state is looked at every so often, and heartbeats fall where they fall. */
+const SLACK_MS = 1000
+
+export class MemberWatch {
+  readonly #world: World
+  readonly #scenario: Scenario
+  readonly #said = new Set<string>()
+  /** "a b" -> since when nothing of b can reach a, though a lives. */
+  readonly #silentSince = new Map<string, number>()
+  /** Times that a silence was long enough to be judged. */
+  judged = 0
+
+  constructor(world: World, scenario: Scenario) {
+    this.#world = world
+    this.#scenario = scenario
+  }
+
+  start(): void {
+    this.#world.timeline.after(EVERY_MS, null, 'watch', () => {
+      this.look()
+      this.start()
+    })
+  }
+
+  look(): void {
+    const { members, foreign, waiting } = this.#scenario
+    const statuses = new Map<SimNode, NodeStatus>()
+    for (const node of this.#world.nodes) if (node.run?.ready === true) statuses.set(node, node.status())
+    for (const [index, a] of members.entries()) {
+      for (const b of members.slice(index + 1)) {
+        const linked = says(statuses.get(a), b)?.linked === true && says(statuses.get(b), a)?.linked === true
+        const alive = says(statuses.get(a), b)?.state === 'alive' && says(statuses.get(b), a)?.state === 'alive'
+        this.#world.history.sample(a.index, b.index, linked && alive, this.#world.now)
+        this.#dead(a, b, statuses.get(a))
+        this.#dead(b, a, statuses.get(b))
+      }
+    }
+    for (const [node, status] of statuses) {
+      const expected = members.includes(node) ? members : [node]
+      for (const member of status.cluster.members) {
+        if (!expected.some((one) => one.id === member.id || one.id === '')) {
+          this.#once(`${node.label} has a member that does not belong to its cluster: ${member.id} ${member.name}`)
+        }
+      }
+      if (node === waiting && status.cluster.members.some((member) => !member.self)) {
+        this.#once(`${node.label} has no certificate, and members`)
+      }
+      if (node === foreign && status.cluster.members.some((member) => member.linked && !member.self)) {
+        this.#once(`${node.label} of another cluster is linked`)
+      }
+    }
+  }
+
+  /** When nothing of b has reached a for long enough, a says that b is dead, and is not linked to it. */
+  #dead(a: SimNode, b: SimNode, status: NodeStatus | undefined): void {
+    const key = `${a.index} ${b.index}`
+    const { network, now } = this.#world
+    const hears = a.machine === b.machine || !network.path(b.machine, a.machine).cut
+    const silent = status !== undefined && (!b.up || !hears)
+    if (!silent) return void this.#silentSince.delete(key)
+    const since = Math.max(this.#silentSince.get(key) ?? now, a.sinceMs)
+    this.#silentSince.set(key, since)
+    const { deadAfterMs, heartbeatMs } = this.#scenario
+    if (now - since < deadAfterMs + heartbeatMs + SLACK_MS) return
+    this.judged++
+    const member = says(status, b)
+    if (member === undefined) return
+    if (member.linked || (member.state !== 'dead' && member.state !== 'left')) {
+      const silence = ((now - since) / 1000).toFixed(1)
+      this.#once(`${a.label} has heard nothing of ${b.label} for ${silence} s and calls it ${member.state}`)
+    }
+  }
+
+  #once(problem: string): void {
+    const name = problem.replace(/[0-9.]+ s/, '')
+    if (this.#said.has(name)) return
+    this.#said.add(name)
+    this.#world.problem(problem)
+  }
+}
+
+/** What one node says of another. */
+export function says(status: NodeStatus | undefined, of: SimNode): MemberStatus | undefined {
+  return of.id === '' ? undefined : status?.cluster.members.find((member) => member.id === of.id)
+}

@@ -1,0 +1,463 @@
+// A simulated MQTT client that speaks real bytes: mqtt-packet for all packets but PUBLISH. It keeps the rules of its
+// side, answers what it must answer, and writes everything down in the ledger.
+
+import { generate, type Packet, type Parser, parser } from 'mqtt-packet'
+import type { HostError } from '../../src/base/errors.ts'
+import type { ByteStream, Endpoint } from '../../src/base/ports/streams.ts'
+import type { SimClock } from './clock.ts'
+import type { Connection, Ledger, Sent, Subscription } from './ledger.ts'
+import { noProperties, type PublishProperties, readPublish, writePublish } from './publish.ts'
+import type { SimStreams } from './streams.ts'
+
+export interface ClientPlan {
+  readonly id: string
+  readonly version: 4 | 5
+  /** False: the session outlives its connections. */
+  readonly clean: boolean
+  /** Topic Alias Maximum that it offers. */
+  readonly topicAliases: number
+  /** Seconds; 0: none. */
+  readonly keepAliveSec: number
+  /** Milliseconds it takes its time before it acknowledges. */
+  readonly ackAfterMs: number
+}
+
+/** Where a client connects: one run of a node. */
+export interface Target {
+  readonly node: number
+  readonly run: number
+  readonly endpoint: Endpoint
+}
+
+export interface SubscribeWish {
+  readonly filter: string
+  readonly qos: 0 | 1 | 2
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly id: number | null
+}
+
+export interface PublishWish {
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly payloadBytes: number
+  readonly properties: PublishProperties
+  readonly expirySec: number | null
+  readonly alias: boolean
+}
+
+/** Below the broker's Receive Maximum. */
+const INFLIGHT_MAX = 32
+
+export class SimClient {
+  readonly plan: ClientPlan
+  readonly #clock: SimClock
+  readonly #streams: SimStreams
+  readonly #ledger: Ledger
+  readonly #parser: Parser
+  #stream: ByteStream | null = null
+  #connection: Connection | null = null
+  #heard: Buffer = Buffer.alloc(0)
+  #nextPacketId = 1
+  /** Packet id -> what waits for its acknowledgement. */
+  readonly #publishing = new Map<number, Sent>()
+  readonly #subscribing = new Map<number, Subscription[]>()
+  readonly #unsubscribing = new Map<number, Subscription[]>()
+  /** QoS 2 packet ids received and not released: they outlive the connection, with the session. */
+  readonly #awaitingRelease = new Set<number>()
+  readonly #aliasesIn = new Map<number, string>()
+  readonly #aliasesOut = new Map<string, number>()
+  #aliasMaximum = 0
+  #giveUp: (() => void) | null = null
+  /** Told of the end of the connection, whoever ended it. */
+  onClosed: () => void = () => {}
+  /** Told of each SUBACK, in the same turn. */
+  onGranted: (filter: string) => void = () => {}
+
+  constructor(plan: ClientPlan, clock: SimClock, streams: SimStreams, ledger: Ledger) {
+    this.plan = plan
+    this.#clock = clock
+    this.#streams = streams
+    this.#ledger = ledger
+    this.#parser = parser({ protocolVersion: plan.version })
+    this.#parser.on('packet', (packet: Packet) => this.#packet(packet))
+    this.#parser.on('error', (error: Error) => this.#complain(`sent what mqtt-packet cannot read: ${error.message}`))
+  }
+
+  get connected(): boolean {
+    return this.#connection?.connectedAt != null && this.#connection.closedAt === null
+  }
+
+  /** Where it is connected or connecting, or null. */
+  get connection(): Connection | null {
+    return this.#connection
+  }
+
+  connect(to: Target): void {
+    if (this.#connection !== null) return
+    const connection: Connection = {
+      client: this.plan.id,
+      version: this.plan.version,
+      node: to.node,
+      run: to.run,
+      number: this.#ledger.connections.length,
+      connectedAt: null,
+      sessionPresent: false,
+      closedAt: null,
+    }
+    this.#ledger.connections.push(connection)
+    this.#connection = connection
+    this.#giveUp = this.#streams.dial(to.endpoint, 5000, (result) => this.#dialled(connection, result))
+  }
+
+  /** DISCONNECT, then the end. */
+  disconnect(): void {
+    if (!this.connected) return
+    this.#send({ cmd: 'disconnect', ...(this.plan.version === 5 ? { reasonCode: 0 } : {}) })
+    this.#stream!.end()
+    this.#closed()
+  }
+
+  /** The connection breaks without a word. */
+  drop(): void {
+    this.#giveUp?.()
+    this.#stream?.destroy()
+    this.#closed()
+  }
+
+  subscribe(wishes: readonly SubscribeWish[]): void {
+    if (!this.connected) return
+    const connection = this.#connection!
+    const packetId = this.#packetId()
+    const subscriptions = wishes.map((wish): Subscription => {
+      this.#end(wish.filter, false)
+      const { filter, qos, noLocal, retainAsPublished, id } = wish
+      return {
+        client: this.plan.id,
+        connection,
+        persistent: !this.plan.clean,
+        filter,
+        qos,
+        noLocal,
+        retainAsPublished,
+        id,
+        askedAt: this.#clock.now(),
+        grantedAt: null,
+        endAskedAt: null,
+        endedAt: null,
+      }
+    })
+    this.#ledger.subscriptions.push(...subscriptions)
+    this.#subscribing.set(packetId, subscriptions)
+    const v5 = this.plan.version === 5
+    const id = wishes[0]?.id ?? null
+    this.#send({
+      cmd: 'subscribe',
+      messageId: packetId,
+      subscriptions: wishes.map((wish) => ({
+        topic: wish.filter,
+        qos: wish.qos,
+        // No retained message on subscribing for those who ask for the flag as published: one copy, one meaning.
+        ...(v5 ? { nl: wish.noLocal, rap: wish.retainAsPublished, rh: wish.retainAsPublished ? 2 : 0 } : {}),
+      })),
+      ...(v5 && id !== null ? { properties: { subscriptionIdentifier: id } } : {}),
+    })
+  }
+
+  unsubscribe(filter: string): void {
+    if (!this.connected) return
+    const packetId = this.#packetId()
+    this.#unsubscribing.set(packetId, this.#end(filter, false))
+    this.#send({ cmd: 'unsubscribe', messageId: packetId, unsubscriptions: [filter] })
+  }
+
+  /** Its subscriptions that have not ended. */
+  subscriptions(): readonly Subscription[] {
+    return this.#ledger.subscriptions.filter((one) => one.client === this.plan.id && one.endAskedAt === null)
+  }
+
+  publish(wish: PublishWish): void {
+    if (!this.connected || this.#publishing.size >= INFLIGHT_MAX) return
+    const { topic, retain, expirySec } = wish
+    // Without resending after a reconnect a session that lives on would leave half of a QoS 2 exchange behind.
+    const qos = wish.qos === 2 && !this.plan.clean ? 1 : wish.qos
+    const v5 = this.plan.version === 5
+    const key = this.#ledger.sent.length
+    const payload = Buffer.alloc(Math.max(8, wish.payloadBytes), key & 0xff)
+    payload.write(String(key).padStart(8, '0'), 0)
+    const sent: Sent = {
+      key,
+      connection: this.#connection!,
+      topic,
+      qos,
+      retain,
+      payload,
+      properties: v5 ? wish.properties : noProperties,
+      expirySec: v5 ? expirySec : null,
+      at: this.#clock.now(),
+      ackedAt: null,
+      reason: 0,
+    }
+    this.#ledger.sent.push(sent)
+    const packetId = qos > 0 ? this.#packetId() : 0
+    if (qos > 0) this.#publishing.set(packetId, sent)
+    const known = this.#aliasesOut.get(topic)
+    let topicAlias: number | null = known ?? null
+    if (v5 && wish.alias && known === undefined && this.#aliasesOut.size < this.#aliasMaximum) {
+      topicAlias = this.#aliasesOut.size + 1
+      this.#aliasesOut.set(topic, topicAlias)
+    }
+    this.#stream!.write(
+      writePublish(this.plan.version, {
+        topic: known !== undefined ? '' : topic,
+        qos,
+        dup: false,
+        retain,
+        packetId,
+        payload,
+        properties: wish.properties,
+        expirySec,
+        topicAlias,
+        subscriptionIds: [],
+      }),
+    )
+  }
+
+  /** The run of the node that kept the sessions is gone. */
+  nodeGone(node: number, run: number): void {
+    for (const one of this.#ledger.subscriptions) {
+      if (one.client !== this.plan.id || one.connection.node !== node || one.connection.run !== run) continue
+      one.endAskedAt ??= this.#clock.now()
+      one.endedAt ??= this.#clock.now()
+    }
+  }
+
+  #dialled(connection: Connection, result: ByteStream | HostError): void {
+    this.#giveUp = null
+    if (result instanceof Error) return this.#closed()
+    this.#stream = result
+    result.open({
+      received: (buffer, start, end) => {
+        if (this.#connection === connection) this.#received(buffer, start, end)
+      },
+      drained: () => {},
+      closed: () => {
+        if (this.#connection === connection) this.#closed()
+      },
+    })
+    const v5 = this.plan.version === 5
+    this.#send({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: this.plan.version,
+      clean: this.plan.clean,
+      clientId: this.plan.id,
+      keepalive: this.plan.keepAliveSec,
+      ...(v5
+        ? {
+            properties: {
+              ...(this.plan.clean ? {} : { sessionExpiryInterval: 3600 }),
+              ...(this.plan.topicAliases > 0 ? { topicAliasMaximum: this.plan.topicAliases } : {}),
+            },
+          }
+        : {}),
+    })
+  }
+
+  #received(buffer: Buffer, start: number, end: number): void {
+    this.#heard = Buffer.concat([this.#heard, buffer.subarray(start, end)])
+    let at = 0
+    for (;;) {
+      const packet = frame(this.#heard, at)
+      if (packet === null) break
+      if (this.#heard[at]! >> 4 === 3) this.#published(this.#heard[at]!, packet.body, packet.end)
+      else this.#parser.parse(this.#heard.subarray(at, packet.end))
+      if (this.#connection === null) return
+      at = packet.end
+    }
+    this.#heard = this.#heard.subarray(at)
+  }
+
+  #published(first: number, start: number, end: number): void {
+    const fields = readPublish(this.plan.version, first, this.#heard, start, end)
+    let { topic } = fields
+    if (fields.topicAlias !== null) {
+      if (fields.topicAlias === 0 || fields.topicAlias > this.plan.topicAliases) this.#complain('alias out of bounds')
+      if (topic === '') topic = this.#aliasesIn.get(fields.topicAlias) ?? ''
+      else this.#aliasesIn.set(fields.topicAlias, topic)
+    }
+    if (topic === '') this.#complain('a PUBLISH without a topic')
+    if (fields.qos > 0 && fields.packetId === 0) this.#complain('packet id 0')
+    const again = fields.qos === 2 && this.#awaitingRelease.has(fields.packetId)
+    if (!again) {
+      const key = Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
+      this.#ledger.received.push({ connection: this.#connection!, key, fields, topic, at: this.#clock.now() })
+    }
+    if (fields.qos === 1) this.#answer({ cmd: 'puback', messageId: fields.packetId })
+    if (fields.qos === 2) {
+      this.#awaitingRelease.add(fields.packetId)
+      this.#answer({ cmd: 'pubrec', messageId: fields.packetId })
+    }
+  }
+
+  #packet(packet: Packet): void {
+    switch (packet.cmd) {
+      case 'connack':
+        return this.#connected(packet)
+      case 'suback': {
+        const asked = this.#take(this.#subscribing, packet.messageId, 'SUBACK')
+        for (const [index, granted] of packet.granted.entries()) {
+          const subscription = asked[index]
+          const code = Number(granted)
+          if (subscription === undefined || code > 2) return this.#complain(`SUBACK refuses: ${code}`)
+          if (code !== subscription.qos) this.#complain(`granted QoS ${code} for ${subscription.qos}`)
+          subscription.grantedAt = this.#clock.now()
+          // What it replaced is certainly over now.
+          for (const one of this.#ledger.subscriptions) {
+            if (one.client !== this.plan.id || one.filter !== subscription.filter || one === subscription) continue
+            if (one.endAskedAt !== null) one.endedAt ??= this.#clock.now()
+          }
+          this.onGranted(subscription.filter)
+        }
+        return
+      }
+      case 'unsuback':
+        for (const one of this.#take(this.#unsubscribing, packet.messageId, 'UNSUBACK')) {
+          one.endedAt ??= this.#clock.now()
+        }
+        return
+      case 'puback':
+      case 'pubcomp': {
+        const sent = this.#publishing.get(packet.messageId ?? 0)
+        if (sent === undefined) return this.#complain(`${packet.cmd} for an unknown packet id`)
+        this.#publishing.delete(packet.messageId ?? 0)
+        sent.ackedAt = this.#clock.now()
+        if (packet.cmd === 'puback') sent.reason = packet.reasonCode ?? 0
+        return
+      }
+      case 'pubrec': {
+        const sent = this.#publishing.get(packet.messageId ?? 0)
+        if (sent === undefined) return this.#complain('PUBREC for an unknown packet id')
+        sent.reason = packet.reasonCode ?? 0
+        if (sent.reason >= 0x80) this.#publishing.delete(packet.messageId ?? 0)
+        else this.#answer({ cmd: 'pubrel', messageId: packet.messageId ?? 0 })
+        return
+      }
+      case 'pubrel':
+        this.#awaitingRelease.delete(packet.messageId ?? 0)
+        this.#answer({ cmd: 'pubcomp', messageId: packet.messageId ?? 0 })
+        return
+      case 'pingresp':
+        return
+      case 'disconnect':
+        return
+      default:
+        this.#complain(`the broker sent ${packet.cmd}`)
+    }
+  }
+
+  #connected(packet: Extract<Packet, { cmd: 'connack' }>): void {
+    const connection = this.#connection!
+    const code = packet.reasonCode ?? packet.returnCode ?? 0
+    if (code !== 0) return this.#complain(`CONNACK says ${code}`)
+    connection.connectedAt = this.#clock.now()
+    connection.sessionPresent = packet.sessionPresent
+    this.#aliasMaximum = packet.properties?.topicAliasMaximum ?? 0
+    if (!packet.sessionPresent) {
+      this.#awaitingRelease.clear()
+      for (const one of this.subscriptions()) {
+        one.endAskedAt ??= this.#clock.now()
+        one.endedAt ??= this.#clock.now()
+      }
+    }
+    if (this.plan.keepAliveSec > 0) this.#ping(connection)
+  }
+
+  #ping(connection: Connection): void {
+    this.#clock.after(this.plan.keepAliveSec * 900, 'client.ping', () => {
+      if (this.#connection !== connection) return
+      this.#send({ cmd: 'pingreq' })
+      this.#ping(connection)
+    })
+  }
+
+  /** Marks the subscriptions to `filter` as ending; null: all of them. */
+  #end(filter: string | null, sure: boolean): Subscription[] {
+    const ending = this.subscriptions().filter((one) => filter === null || one.filter === filter)
+    for (const one of ending) {
+      one.endAskedAt = this.#clock.now()
+      if (sure) one.endedAt = this.#clock.now()
+    }
+    return ending
+  }
+
+  #closed(): void {
+    const connection = this.#connection
+    if (connection === null) return
+    connection.closedAt = this.#clock.now()
+    this.#connection = null
+    this.#stream = null
+    this.#heard = Buffer.alloc(0)
+    this.#publishing.clear()
+    this.#subscribing.clear()
+    this.#unsubscribing.clear()
+    this.#aliasesIn.clear()
+    this.#aliasesOut.clear()
+    if (this.plan.clean) this.#end(null, true)
+    this.onClosed()
+  }
+
+  #take(waiting: Map<number, Subscription[]>, packetId: number | undefined, name: string): Subscription[] {
+    const asked = waiting.get(packetId ?? 0)
+    if (asked === undefined) {
+      this.#complain(`${name} for an unknown packet id`)
+      return []
+    }
+    waiting.delete(packetId ?? 0)
+    return asked
+  }
+
+  #packetId(): number {
+    do {
+      this.#nextPacketId = this.#nextPacketId >= 65_535 ? 1 : this.#nextPacketId + 1
+    } while (
+      this.#publishing.has(this.#nextPacketId) ||
+      this.#subscribing.has(this.#nextPacketId) ||
+      this.#unsubscribing.has(this.#nextPacketId)
+    )
+    return this.#nextPacketId
+  }
+
+  /** An acknowledgement, when it comes to it; always in order. */
+  #answer(packet: Packet): void {
+    if (this.plan.ackAfterMs === 0) return this.#send(packet)
+    const connection = this.#connection
+    this.#clock.after(this.plan.ackAfterMs, 'client.answer', () => {
+      if (this.#connection === connection) this.#send(packet)
+    })
+  }
+
+  #send(packet: Packet): void {
+    this.#stream!.write(generate(packet, { protocolVersion: this.plan.version }))
+  }
+
+  #complain(what: string): void {
+    this.#ledger.complaints.push(`${this.plan.id} at ${this.#clock.now().toFixed(1)}: ${what}`)
+  }
+}
+
+/** Where the packet at `at` has its body and its end, or null while it is not whole. */
+function frame(bytes: Buffer, at: number): { body: number; end: number } | null {
+  let length = 0
+  for (let digit = 0; digit < 4; digit++) {
+    const index = at + 1 + digit
+    if (index >= bytes.length) return null
+    length += (bytes[index]! & 0x7f) * 2 ** (7 * digit)
+    if (bytes[index]! < 0x80) {
+      const end = index + 1 + length
+      return end <= bytes.length ? { body: index + 1, end } : null
+    }
+  }
+  throw new RangeError('a remaining length of more than four bytes')
+}

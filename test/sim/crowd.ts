@@ -1,0 +1,213 @@
+// The clients of a world and what they do: who connects where, subscribes to what and publishes what, drawn from the
+// seed. All of them live on a machine of their own with a good path to every node.
+
+import { type ClientPlan, type PublishWish, SimClient, type SubscribeWish, type Target } from './client.ts'
+import { goodQuality, type Machine } from './network.ts'
+import { noProperties, type PublishProperties } from './publish.ts'
+import type { Dice } from './random.ts'
+import { streamsOf } from './streams.ts'
+import type { SimNode, World } from './world.ts'
+
+const TOPICS = ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'x/1/t', 'x/2/t', 'x/2', 'größe/ä'] as const
+const FILTERS = [
+  ...TOPICS,
+  '#',
+  'a/#',
+  'a/+',
+  'a/+/c',
+  '+',
+  '+/b',
+  '+/+',
+  '/+',
+  'x/+/t',
+  'x/#',
+  'x/2/#',
+  'größe/#',
+] as const
+
+const ACTIONS = { publish: 62, subscribe: 9, unsubscribe: 5, chase: 12, leave: 5, drop: 4, burst: 3 } as const
+
+interface Place {
+  readonly client: SimClient
+  /** A session that outlives its connections lives on one node: moving it is not this version's promise. */
+  readonly home: SimNode | null
+}
+
+export class Crowd {
+  readonly #world: World
+  readonly #dice: Dice
+  readonly #nodes: readonly SimNode[]
+  readonly #places: Place[] = []
+  readonly #machine: Machine
+  /** No more reconnecting: the world is about to end. */
+  closing = false
+
+  constructor(world: World, nodes: readonly SimNode[], dice: Dice) {
+    this.#world = world
+    this.#nodes = nodes
+    this.#dice = dice
+    this.#machine = world.network.addMachine(0)
+    for (const node of world.nodes) {
+      world.network.path(this.#machine, node.machine).quality = goodQuality
+      world.network.path(node.machine, this.#machine).quality = goodQuality
+      const told = node.onGone
+      node.onGone = (run) => {
+        told(run)
+        this.#nodeGone(node, run)
+      }
+    }
+  }
+
+  get clients(): readonly SimClient[] {
+    return this.#places.map((place) => place.client)
+  }
+
+  /** Adds a client that stays on `home`, or on any node of the cluster. */
+  add(home: SimNode | null, clean: boolean): SimClient {
+    const dice = this.#dice
+    const plan: ClientPlan = {
+      id: `c${this.#places.length}`,
+      version: dice.chance(0.6) ? 5 : 4,
+      clean,
+      topicAliases: dice.chance(0.3) ? 3 : 0,
+      keepAliveSec: dice.chance(0.2) ? 3 : 0,
+      ackAfterMs: dice.chance(0.2) ? dice.between(1, 60) : 0,
+    }
+    const clock = this.#world.clock(plan.id)
+    const client = new SimClient(plan, clock, streamsOf(this.#world.network, this.#machine, clock), this.#world.ledger)
+    const place: Place = { client, home }
+    this.#places.push(place)
+    client.onClosed = () => this.#closed(place)
+    this.#connect(place)
+    return client
+  }
+
+  /** Plans `count` actions over the next `lengthMs`. */
+  busy(count: number, lengthMs: number): void {
+    for (let index = 0; index < count; index++) {
+      const action = this.#dice.weighted(ACTIONS)
+      const at = this.#dice.between(0, lengthMs)
+      this.#world.timeline.after(at, null, `client.${action}`, () => this.#act(action))
+    }
+  }
+
+  /** Who is away comes back now. */
+  everybodyBack(): void {
+    for (const place of this.#places) if (place.client.connection === null) this.#connect(place)
+  }
+
+  #act(action: keyof typeof ACTIONS): void {
+    const dice = this.#dice
+    const connected = this.clients.filter((client) => client.connected)
+    if (connected.length === 0) return
+    const client = dice.pick(connected)
+    switch (action) {
+      case 'publish':
+        return client.publish(this.#wish(dice.pick(TOPICS)))
+      case 'burst':
+        for (let index = 0; index < 12; index++) client.publish(this.#wish('a/b'))
+        return
+      case 'subscribe':
+        return this.subscribe(client)
+      case 'unsubscribe': {
+        const subscriptions = client.subscriptions()
+        if (subscriptions.length > 0) client.unsubscribe(dice.pick(subscriptions).filter)
+        return
+      }
+      case 'chase':
+        return this.#chase(client, dice.pick(connected))
+      case 'leave':
+        return client.disconnect()
+      case 'drop':
+        return client.drop()
+    }
+  }
+
+  subscribe(client: SimClient): void {
+    const dice = this.#dice
+    const filters = new Set([dice.pick(FILTERS)])
+    if (dice.chance(0.3)) filters.add(dice.pick(FILTERS))
+    const id = client.plan.version === 5 && dice.chance(0.4) ? dice.whole(1, 200_000) : null
+    client.subscribe([...filters].map((filter) => this.#subscription(client, filter, id)))
+  }
+
+  /** Subscribes to something new and has another client publish to it in the very turn of the SUBACK. */
+  #chase(subscriber: SimClient, publisher: SimClient): void {
+    const topic = `chase/${this.#world.timeline.events}`
+    const told = subscriber.onGranted
+    subscriber.onGranted = (filter) => {
+      told(filter)
+      if (filter === topic) publisher.publish(this.#wish(topic))
+    }
+    subscriber.subscribe([this.#subscription(subscriber, topic, null)])
+  }
+
+  #subscription(client: SimClient, filter: string, id: number | null): SubscribeWish {
+    const dice = this.#dice
+    const v5 = client.plan.version === 5
+    return {
+      filter,
+      qos: dice.pick([0, 1, 2] as const),
+      noLocal: v5 && dice.chance(0.15),
+      retainAsPublished: v5 && dice.chance(0.3),
+      id,
+    }
+  }
+
+  #wish(topic: string): PublishWish {
+    const dice = this.#dice
+    return {
+      topic,
+      qos: dice.pick([0, 1, 2] as const),
+      retain: dice.chance(0.05),
+      payloadBytes: dice.chance(0.02) ? dice.whole(10_000, 60_000) : dice.whole(8, 200),
+      properties: dice.chance(0.4) ? this.#properties() : noProperties,
+      expirySec: dice.chance(0.15) ? dice.whole(600, 10_000) : null,
+      alias: dice.chance(0.3),
+    }
+  }
+
+  #properties(): PublishProperties {
+    const dice = this.#dice
+    const user: [string, string][] = []
+    const count = dice.whole(0, 4)
+    for (let index = 0; index < count; index++) user.push([dice.pick(['a', 'b', 'größe']), String(index)])
+    return {
+      payloadFormat: dice.chance(0.3) ? 1 : null,
+      contentType: dice.chance(0.3) ? 'text/plain' : null,
+      responseTopic: dice.chance(0.3) ? 'answers/here' : null,
+      correlation: dice.chance(0.3) ? 'which one' : null,
+      user,
+    }
+  }
+
+  #connect(place: Place): void {
+    const up = this.#nodes.filter((node) => node.up)
+    const node = place.home ?? (up.length > 0 ? this.#dice.pick(up) : null)
+    if (node === null || !node.up || node.run!.ready === false) return this.#later(place)
+    const target: Target = { node: node.index, run: node.run!.number, endpoint: node.mqtt }
+    place.client.connect(target)
+  }
+
+  #closed(place: Place): void {
+    if (!this.closing) this.#later(place)
+  }
+
+  #later(place: Place): void {
+    this.#world.timeline.after(this.#dice.between(100, 1500), null, 'client.again', () => {
+      if (place.client.connection === null && !this.closing) this.#connect(place)
+    })
+  }
+
+  /** Clients do not wait for ever for a box without power. */
+  #nodeGone(node: SimNode, run: number): void {
+    for (const { client } of this.#places) {
+      client.nodeGone(node.index, run)
+      const { connection } = client
+      if (connection === null || connection.node !== node.index) continue
+      this.#world.timeline.after(300, null, 'client.notices', () => {
+        if (client.connection === connection) client.drop()
+      })
+    }
+  }
+}

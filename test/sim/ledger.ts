@@ -1,0 +1,70 @@
+// What the clients did and saw, in their own words. The checkers read this and nothing of the product's inside.
+
+import type { PublishFields, PublishProperties } from './publish.ts'
+
+/** One connection of one client to one run of one node. */
+export interface Connection {
+  readonly client: string
+  readonly version: 4 | 5
+  /** Index of the node, and which of its runs. */
+  readonly node: number
+  readonly run: number
+  /** Counts over the whole world. */
+  readonly number: number
+  /** When CONNACK came; null: not yet. */
+  connectedAt: number | null
+  sessionPresent: boolean
+  closedAt: number | null
+}
+
+export interface Sent {
+  /** Counts over the whole world; the payload begins with it. */
+  readonly key: number
+  readonly connection: Connection
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly payload: Buffer
+  readonly properties: PublishProperties
+  readonly expirySec: number | null
+  readonly at: number
+  /** When PUBACK or PUBCOMP came, and its (or PUBREC's) reason. */
+  ackedAt: number | null
+  reason: number
+}
+
+export interface Subscription {
+  readonly client: string
+  /** Ends with the connection when the session is clean, else with the run of the node. */
+  readonly connection: Connection
+  readonly persistent: boolean
+  readonly filter: string
+  readonly qos: 0 | 1 | 2
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly id: number | null
+  readonly askedAt: number
+  grantedAt: number | null
+  /** When its end was asked for (UNSUBSCRIBE, a replacing SUBSCRIBE, the connection's or node's end)... */
+  endAskedAt: number | null
+  /** ...and when it was sure. */
+  endedAt: number | null
+}
+
+export interface Received {
+  readonly connection: Connection
+  readonly key: number
+  readonly fields: PublishFields
+  /** The topic, aliases resolved. */
+  readonly topic: string
+  readonly at: number
+}
+
+export class Ledger {
+  readonly connections: Connection[] = []
+  readonly sent: Sent[] = []
+  readonly subscriptions: Subscription[] = []
+  readonly received: Received[] = []
+  /** What a client saw that no broker may do. */
+  readonly complaints: string[] = []
+}

@@ -1,0 +1,109 @@
+// What kind of world a seed makes: how many nodes, on which machines and subnets, how they find each other, and who
+// else lives on the LAN.
+
+import type { ClusterId } from '../../src/base/ids.ts'
+import type { Quality } from './network.ts'
+import type { Dice } from './random.ts'
+import type { SimNode, World } from './world.ts'
+
+export interface Scenario {
+  readonly discovery: 'beacon' | 'mdns' | 'both'
+  readonly subnets: 1 | 2
+  readonly intervalMs: number
+  readonly heartbeatMs: number
+  readonly deadAfterMs: number
+  readonly quality: Quality
+  /** The nodes of the one cluster. */
+  readonly members: readonly SimNode[]
+  readonly cluster: ClusterId
+  /** A node of another cluster on the same LAN. */
+  readonly foreign: SimNode | null
+  /** A node without certificate, which hears the cluster and waits. */
+  readonly waiting: SimNode | null
+  /** From the last start until every pair is linked, on an undisturbed LAN. */
+  readonly firstLinksMs: number
+  /** From the end of all faults until every pair is linked: backoff has its cap, silence its limit. */
+  readonly againMs: number
+}
+
+const BACKOFF_CAP_MS = 30_000
+
+export function drawScenario(world: World, dice: Dice): Scenario {
+  const count = Number(dice.weighted({ '2': 30, '3': 40, '4': 20, '5': 10 }))
+  const discovery = dice.weighted({ beacon: 35, mdns: 30, both: 35 })
+  const subnets = count >= 3 && dice.chance(0.15) ? 2 : 1
+  const intervalMs = dice.pick([1000, 2000, 5000])
+  const heartbeatMs = dice.pick([500, 1000])
+  const deadAfterMs = dice.pick([3, 5]) * heartbeatMs
+  const quality = drawQuality(dice)
+  world.network.defaultQuality = quality
+  world.network.sendBufferBytes = dice.pick([16 * 1024, 64 * 1024, 256 * 1024])
+  world.network.splitting = dice.pick([0, 0.02, 0.2])
+  const { id, bundle } = world.authority('main')
+  const common = {
+    heartbeatMs,
+    deadAfterMs,
+    beacon: { enabled: discovery !== 'mdns', port: 4883, intervalMs },
+    mdns: { enabled: discovery !== 'beacon' },
+  }
+  const members: SimNode[] = []
+  for (let index = 0; index < count; index++) {
+    const subnet = subnets === 2 && index >= count / 2 ? 1 : 0
+    const sameHost = index > 0 && subnets === 1 && dice.chance(0.15)
+    const machine = sameHost ? members[index - 1]!.machine : world.network.addMachine(subnet)
+    // One box of the first subnet knows one of the second by name: that is all that joins them.
+    const peers = subnets === 2 && index === 0 ? [{ address: 'far.example', port: 4883 + Math.ceil(count / 2) }] : []
+    const cluster = { ...common, peers, port: 4883 + index }
+    const node = world.addNode({ machine, mqttPort: 1883 + index, cluster, bundle })
+    if (subnet === 1 && members.every((one) => one.machine.subnet === 0)) world.network.name('far.example', machine)
+    members.push(node)
+  }
+  let foreign: SimNode | null = null
+  if (dice.chance(0.15)) {
+    const machine = dice.chance(0.3) ? members[0]!.machine : world.network.addMachine(0)
+    const other = world.authority('foreign').bundle
+    foreign = world.addNode({ machine, mqttPort: 1890, cluster: { ...common, port: 4890 }, bundle: other })
+  }
+  let waiting: SimNode | null = null
+  if (dice.chance(0.12)) {
+    const machine = world.network.addMachine(0)
+    waiting = world.addNode({ machine, mqttPort: 1891, cluster: { ...common, port: 4891 }, bundle: null })
+  }
+  const heardMs = Math.max(discovery === 'beacon' ? 0 : 10_000, discovery === 'mdns' ? 0 : 2 * intervalMs)
+  const slackMs = 1500 + (subnets === 2 ? 10_000 : 0) + (quality.loss > 0 ? 2 * heardMs : 0)
+  return {
+    discovery,
+    subnets,
+    intervalMs,
+    heartbeatMs,
+    deadAfterMs,
+    quality,
+    members,
+    cluster: id,
+    foreign,
+    waiting,
+    firstLinksMs: heardMs + slackMs,
+    againMs: heardMs + slackMs + deadAfterMs + BACKOFF_CAP_MS,
+  }
+}
+
+/** The LAN's everyday state: never so bad that a heartbeat is missed. */
+function drawQuality(dice: Dice): Quality {
+  const kind = dice.weighted({ wire: 50, radio: 35, slow: 15 })
+  if (kind === 'wire') return { delayMs: 0.3, jitterMs: 0.5, loss: 0, duplicate: 0 }
+  if (kind === 'radio') return { delayMs: 1, jitterMs: 8, loss: dice.pick([0, 0.005]), duplicate: 0.01 }
+  return { delayMs: dice.between(5, 40), jitterMs: 20, loss: 0, duplicate: 0.02 }
+}
+
+/** The scenario in one line, for the report of a failing seed. */
+export function describe(scenario: Scenario): string {
+  const { members, discovery, subnets, intervalMs, heartbeatMs, deadAfterMs, quality, foreign, waiting } = scenario
+  const machines = new Set(members.map((node) => node.machine)).size
+  return [
+    `${members.length} nodes on ${machines} machines in ${subnets} subnets by ${discovery}`,
+    `beacon ${intervalMs} ms, heartbeat ${heartbeatMs} ms, dead after ${deadAfterMs} ms`,
+    `delay ${quality.delayMs.toFixed(1)}+${quality.jitterMs} ms, loss ${quality.loss}`,
+    ...(foreign === null ? [] : ['a foreign node']),
+    ...(waiting === null ? [] : ['a waiting node']),
+  ].join('; ')
+}

@@ -1,0 +1,198 @@
+// One seed, one story: nodes find each other, clients talk, a storm comes and goes, and the cluster must have settled
+// by the deadline. The same seed always tells the same story.
+
+import { compose } from '../../src/compose.ts'
+import { checkDelivery, type Ground } from './checkers/delivery.ts'
+import { missingLinks, surplusLinks } from './checkers/links.ts'
+import { MemberWatch } from './checkers/members.ts'
+import { wrongRoutes } from './checkers/routes.ts'
+import { Crowd } from './crowd.ts'
+import { describe, drawScenario, type Scenario } from './scenario.ts'
+import { Storm } from './storm.ts'
+import { type Build, World } from './world.ts'
+
+export interface SimulateOptions {
+  /** Prints every event and log line. */
+  readonly trace?: (line: string) => void
+  /** Builds a node; planted bugs come in here. */
+  readonly build?: Build
+}
+
+export interface Facts {
+  readonly scenario: string
+  readonly virtualMs: number
+  readonly events: number
+  readonly hash: string
+  readonly sent: number
+  readonly received: number
+  /** Deliveries that nothing would have excused, and those that crossed from box to box. */
+  readonly due: number
+  readonly crossed: number
+  readonly silencesJudged: number
+  readonly faults: Readonly<Record<string, number>>
+}
+
+export interface Outcome {
+  readonly seed: number
+  readonly problems: readonly string[]
+  readonly facts: Facts
+}
+
+/** More events than this in a virtual second are a loop, not a life. */
+const EVENTS_PER_SECOND_MAX = 20_000
+const STEP_MS = 250
+
+export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
+  const world = new World(`seed ${seed}`, options.build ?? compose)
+  if (options.trace !== undefined) traceInto(world, options.trace)
+  const scenario = drawScenario(world, world.dice.fork('scenario'))
+  const story = new Story(world, scenario)
+  story.tell()
+  return {
+    seed,
+    problems: world.problems,
+    facts: {
+      scenario: describe(scenario),
+      virtualMs: world.now,
+      events: world.timeline.events,
+      hash: world.timeline.hash,
+      sent: world.ledger.sent.length,
+      received: world.ledger.received.length,
+      due: story.due,
+      crossed: story.crossed,
+      silencesJudged: story.watch.judged,
+      faults: story.storm.counts,
+    },
+  }
+}
+
+/** What to type to see a seed again. */
+export const replay = (seed: number): string => `npm run sim -- --seed ${seed} --trace`
+
+class Story {
+  readonly #world: World
+  readonly #scenario: Scenario
+  readonly watch: MemberWatch
+  readonly storm: Storm
+  readonly #crowd: Crowd
+  /** Ends of the runs that are over, by node and run. */
+  readonly #ended = new Map<string, number>()
+  due = 0
+  crossed = 0
+
+  constructor(world: World, scenario: Scenario) {
+    this.#world = world
+    this.#scenario = scenario
+    this.watch = new MemberWatch(world, scenario)
+    this.storm = new Storm(world, scenario, world.dice.fork('storm'))
+    for (const node of world.nodes) node.onGone = (run) => this.#ended.set(`${node.index} ${run}`, world.now)
+    this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'))
+  }
+
+  tell(): void {
+    const world = this.#world
+    const dice = world.dice.fork('story')
+    for (const node of world.nodes) {
+      world.timeline.after(dice.between(0, 2000), null, 'world.start', () => node.start())
+    }
+    world.run(2000)
+    this.watch.start()
+    this.#settle('after the last start', this.#scenario.firstLinksMs)
+
+    this.#invite()
+    world.run(600)
+    for (const client of this.#crowd.clients) if (client.connected) this.#crowd.subscribe(client)
+    this.#crowd.busy(80, 4000)
+    world.run(4500)
+
+    const stormMs = dice.between(4000, 10_000)
+    this.#crowd.busy(100, stormMs)
+    this.storm.brew(dice.whole(1, 7), stormMs)
+    world.run(stormMs)
+    this.storm.calm()
+    world.trace('calm')
+    this.#settle('after the storm', this.#scenario.againMs)
+
+    world.run(1500)
+    this.#atRest()
+    this.#crowd.busy(60, 3000)
+    world.run(3000)
+    this.#farewell()
+  }
+
+  /** Runs until every pair is linked, or says what is missing at the deadline. */
+  #settle(when: string, withinMs: number): void {
+    const world = this.#world
+    const deadline = world.now + withinMs
+    let missing = missingLinks(this.#scenario)
+    while (missing.length > 0 && world.now < deadline) {
+      world.run(STEP_MS)
+      missing = missingLinks(this.#scenario)
+    }
+    for (const what of missing) world.problem(`${(withinMs / 1000).toFixed(1)} s ${when}: ${what}`)
+    world.trace(missing.length === 0 ? `all linked ${when}` : 'not linked')
+  }
+
+  #invite(): void {
+    const dice = this.#world.dice.fork('guests')
+    const { members, foreign, waiting } = this.#scenario
+    const count = dice.whole(5, 8)
+    for (let index = 0; index < count; index++) {
+      const stays = index < members.length || dice.chance(0.3)
+      const home = stays ? members[index % members.length]! : null
+      this.#crowd.add(home, !(stays && dice.chance(0.4)))
+    }
+    for (const node of [foreign, waiting]) if (node !== null) this.#crowd.add(node, true)
+  }
+
+  /** Between the storm and the last talk nothing happens: now everything must agree, and stay as it is. */
+  #atRest(): void {
+    const world = this.#world
+    this.#crowd.closing = true
+    const before = world.timeline.events
+    world.run(1000)
+    for (const what of wrongRoutes(this.#scenario, world.ledger)) world.problem(`at rest: ${what}`)
+    for (const what of surplusLinks(this.#scenario)) world.problem(`at rest: ${what}`)
+    world.trace(`at rest: ${world.timeline.events - before} events in a second`)
+    for (const node of this.#scenario.members) {
+      for (const stream of node.run?.streams.streams() ?? []) {
+        if (stream.pendingBytes > 0) world.problem(`at rest: ${node.label} has ${stream.pendingBytes} bytes to write`)
+      }
+    }
+    const { waiting } = this.#scenario
+    if (waiting?.up && waiting.status().cluster.state !== 'waiting') {
+      world.problem(`${waiting.label} has no certificate and is ${waiting.status().cluster.state}`)
+    }
+    this.#crowd.closing = false
+    this.#crowd.everybodyBack()
+  }
+
+  #farewell(): void {
+    const world = this.#world
+    this.#crowd.everybodyBack()
+    world.run(3500)
+    this.#crowd.closing = true
+    const ground: Ground = {
+      history: world.history,
+      machineOf: (node) => world.nodes[node]!.machine.index,
+      sameCluster: (a, b) => a === b || (this.#isMember(a) && this.#isMember(b)),
+      heartbeatMs: this.#scenario.heartbeatMs,
+      runEnded: (node, run) => this.#ended.get(`${node} ${run}`) ?? Number.POSITIVE_INFINITY,
+    }
+    const { problems, due, crossed } = checkDelivery(world.ledger, ground)
+    for (const problem of problems) world.problem(problem)
+    this.due = due
+    this.crossed = crossed
+    const allowed = (world.now / 1000) * EVENTS_PER_SECOND_MAX
+    if (world.timeline.events > allowed) world.problem(`${world.timeline.events} events`)
+  }
+
+  #isMember(node: number): boolean {
+    return this.#scenario.members.some((one) => one.index === node)
+  }
+}
+
+function traceInto(world: World, print: (line: string) => void): void {
+  world.print = print
+  world.timeline.traced = (owner, name) => world.trace(`${owner?.label ?? '-'} ${name}`)
+}
