@@ -73,6 +73,10 @@ export class Members implements Membership {
     return this.#members.size
   }
 
+  get(id: NodeId): Member | undefined {
+    return this.#members.get(id)
+  }
+
   values(): IterableIterator<Member> {
     return this.#members.values()
   }

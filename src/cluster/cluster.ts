@@ -1,0 +1,342 @@
+// The cluster as one node sees it: brings identity, first setup, discovery and links together, and tells how it stands.
+// It coordinates; what is decided is decided in the files named for it.
+
+import { HostError } from '../base/errors.ts'
+import { type ClusterId, type InstanceId, instanceId, type NodeId, nodeId } from '../base/ids.ts'
+import type { Datagrams } from '../base/ports/datagrams.ts'
+import type { StateFiles } from '../base/ports/files.ts'
+import type { Names } from '../base/ports/names.ts'
+import { type Endpoint, endpointText, type Listening } from '../base/ports/streams.ts'
+import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
+import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
+import { Adverts, type DeviceService } from './adverts.ts'
+import { type Announced, Beacons } from './beacons.ts'
+import type { Sighting } from './candidates.ts'
+import { settleTwins } from './clones.ts'
+import { CurrentPeers } from './currentpeers.ts'
+import type { DialOutcome } from './dialling.ts'
+import { type Identity, loadIdentity, renewIdentity } from './identity.ts'
+import { wantsInterface } from './interfaces.ts'
+import { KnownKeys } from './keys.ts'
+import { Memory } from './memory.ts'
+import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
+import { Refusals } from './refusals.ts'
+import { needRestart } from './restart.ts'
+import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
+import { Setup, type SetupResult } from './setup.ts'
+import type { ClusterStatus, MemberStatus } from './status.ts'
+
+export interface ClusterWorld extends PresenceWorld {
+  readonly datagrams: Datagrams
+  readonly names: Names
+  readonly files: StateFiles
+}
+
+export interface ClusterBox {
+  readonly bundle: Bundle | null
+  readonly hardware: HardwareTies
+  /** The listeners that devices may be told of; asked when they are announced. */
+  devicePorts(): readonly DeviceService[]
+}
+
+/** How long `problems` tells of a copied card that was met. */
+const TWIN_TOLD_MS = 60_000
+
+/** Where this node stands: `setup` until its first setup has come to an end. */
+type Standing =
+  | { readonly at: 'setup' }
+  | { readonly at: 'waiting'; readonly why: string }
+  | { readonly at: 'failed'; readonly why: string }
+  | { readonly at: 'member'; readonly cluster: ClusterId }
+  | { readonly at: 'stopped' }
+
+export class Cluster implements Surroundings, Announced {
+  readonly instance: InstanceId
+  readonly refusals: Refusals
+  readonly keys: KnownKeys
+  readonly memory: Memory
+  readonly #world: ClusterWorld
+  readonly #box: ClusterBox
+  readonly #beacons: Beacons | null
+  readonly #adverts: Adverts | null
+  readonly #peers: CurrentPeers | NoPeers
+  readonly #sinceMs: number
+  readonly #started: ClusterSettings
+  #settings: ClusterSettings
+  #identity: Identity | HostError
+  /** Null when the cluster is switched off, or the identity cannot be read. */
+  #presence: Presence | null = null
+  #setup: Setup | null = null
+  #standing: Standing = { at: 'setup' }
+  #listening: Listening | null = null
+  #local: LocalDelivery | null = null
+  /** When a living copy of this card was last met. */
+  #twinMs = Number.NEGATIVE_INFINITY
+  readonly #fallbackId: NodeId
+
+  /** Reads the identity; opens and sends nothing. */
+  constructor(settings: ClusterSettings, world: ClusterWorld, box: ClusterBox) {
+    const { clock, random, files, log, meter } = world
+    this.#started = settings
+    this.#settings = settings
+    this.#world = world
+    this.#box = box
+    this.#sinceMs = clock.wall()
+    this.instance = instanceId(random, clock.wall())
+    this.refusals = new Refusals(world)
+    this.keys = new KnownKeys(files, log)
+    this.memory = new Memory(world)
+    this.#fallbackId = nodeId(random)
+    this.#identity = loadIdentity(world, box)
+    if (settings.enabled && !(this.#identity instanceof HostError)) {
+      this.#presence = new Presence(this.#identity.id, world, this)
+    }
+    this.#peers = this.#presence === null ? new NoPeers() : new CurrentPeers(this.#presence.peers)
+    const { interfaces, nodeName } = settings
+    const heard = (sighting: Sighting) => this.#heard(sighting)
+    this.#beacons = settings.beacon.enabled ? new Beacons(world, { ...settings.beacon, interfaces }, this, heard) : null
+    const advertsWorld = { names: world.names, interfaces: () => world.datagrams.interfaces(), meter }
+    this.#adverts = settings.mdns.enabled ? new Adverts(advertsWorld, { interfaces, nodeName }, this, heard) : null
+  }
+
+  /** Known from the beginning. The id changes when a living copy of this card makes us give way. */
+  get self(): { readonly id: NodeId; readonly instance: InstanceId } {
+    return { id: this.id(), instance: this.instance }
+  }
+
+  /** For the broker; the same object for the life of the node. */
+  get peers(): Peers {
+    return this.#peers
+  }
+
+  /** The broker, for what members send. */
+  attach(local: LocalDelivery): void {
+    this.#local = local
+  }
+
+  /**
+   * Opens the cluster's port; `done` gets null once the node may serve. First setup and discovery go on behind it: a
+   * fresh box listens for seconds before it makes a cluster, and its own clients must not wait for that.
+   */
+  start(done: (error: HostError | null) => void): void {
+    if (!this.#settings.enabled) return done(null)
+    if (this.#identity instanceof HostError) return done(this.#identity)
+    const { bind: address, port } = this.#settings
+    const accepted = (stream: Parameters<Presence['links']['accept']>[0]) => this.#presence?.links.accept(stream)
+    this.#world.streams.listen({ address, port }, accepted, (result) => {
+      if (result instanceof HostError) {
+        return done(new HostError(result.kind, `cluster.port: ${result.message}`))
+      }
+      if (this.#standing.at === 'stopped') {
+        result.close()
+        return done(null)
+      }
+      this.#listening = result
+      this.#world.log.info({ port: result.port, id: this.id(), instance: this.instance }, 'cluster port open')
+      this.#setUp(this.#settings.newCluster)
+      this.#beacons?.start()
+      this.#adverts?.start(this.#box.devicePorts())
+      done(null)
+    })
+  }
+
+  /** Takes the devices' services off the network; to be called before their listeners stop. */
+  withdrawDevices(done: () => void): void {
+    if (this.#adverts === null) done()
+    else this.#adverts.withdrawDevices(done)
+  }
+
+  /** Says goodbye and closes everything; `done` comes within a second. */
+  stop(done: () => void): void {
+    this.#standing = { at: 'stopped' }
+    this.#setup?.stop()
+    this.#beacons?.stop()
+    this.#listening?.close()
+    this.#presence?.stop('stopping')
+    this.memory.stop()
+    if (this.#adverts === null) done()
+    else this.#adverts.stop(done)
+  }
+
+  /** Adds a candidate by hand; `done` gets what became of the first attempt, in words. */
+  join(to: Endpoint, done: (outcome: string) => void): void {
+    if (this.#presence === null) return done('the cluster is switched off (cluster.enabled)')
+    this.#presence.candidates.tryNow(to, (outcome) => done(this.#words(outcome, to)))
+  }
+
+  /** Applies what can change live; returns the keys that need a restart. */
+  configure(settings: ClusterSettings): readonly string[] {
+    const { enabled, bind, port, interfaces } = this.#started
+    this.#settings = { ...settings, enabled, bind, port, interfaces }
+    this.#presence?.configure(this.#settings)
+    return needRestart(this.#started, settings)
+  }
+
+  status(): ClusterStatus {
+    const { enabled, name } = this.#settings
+    const presence = this.#presence
+    return {
+      enabled,
+      name,
+      id: presence?.cluster ?? null,
+      state: this.#state(),
+      port: this.#listening?.port ?? null,
+      role: 'core',
+      members: [this.#row(), ...(presence?.members.rows() ?? [])],
+      refused: this.refusals.rows(),
+      waiting: [],
+    }
+  }
+
+  /** Visible routes of other members. */
+  routes(): number {
+    return this.#presence?.routes.size ?? 0
+  }
+
+  /** The parts under the present identity, to look at; null when the cluster is off. */
+  get presence(): Presence | null {
+    return this.#presence
+  }
+
+  problems(): readonly string[] {
+    const found: string[] = []
+    const { at } = this.#standing
+    if (at === 'waiting') found.push(`not a member of a cluster: ${this.#standing.why}`)
+    if (at === 'failed') found.push(`first setup failed: ${this.#standing.why}`)
+    if (this.#world.clock.now() - this.#twinMs < TWIN_TOLD_MS) {
+      found.push('another box runs with a copy of the identity of this one (a copied card); one of them gets a new one')
+    }
+    if (this.#listening !== null) found.push(...(this.#beacons?.problems() ?? []))
+    const names = this.#adverts?.problem() ?? null
+    if (names !== null) found.push(names)
+    return found
+  }
+
+  // What is announced, and what the presence asks:
+
+  id(): NodeId {
+    return this.#identity instanceof HostError ? this.#fallbackId : this.#identity.id
+  }
+
+  cluster(): ClusterId | null {
+    return this.#presence?.cluster ?? null
+  }
+
+  port(): number {
+    return this.#listening?.port ?? 0
+  }
+
+  settings(): ClusterSettings {
+    return this.#settings
+  }
+
+  local(): LocalDelivery | null {
+    return this.#local
+  }
+
+  endpoints(): readonly Endpoint[] {
+    const { advertise, bind, interfaces } = this.#settings
+    const port = this.port()
+    if (advertise !== null) return [{ address: advertise.address, port: advertise.port || port }]
+    if (bind !== '0.0.0.0' && bind !== '::') return [{ address: bind, port }]
+    return this.#world.datagrams
+      .interfaces()
+      .filter(({ name, loopback }) => !loopback && wantsInterface(name, interfaces))
+      .slice(0, ENDPOINTS_MAX)
+      .map(({ address }) => ({ address, port }))
+  }
+
+  twin(instance: InstanceId): void {
+    if (this.#standing.at !== 'member' || this.#identity instanceof HostError) return
+    const verdict = settleTwins(this.instance, instance)
+    if (verdict === 'ourselves') return
+    this.#world.meter.count('cluster.twins')
+    this.#world.log.warn({ id: this.id(), instance, verdict }, 'another living box has our identity')
+    this.#twinMs = this.#world.clock.now()
+    if (verdict === 'stay') return
+    // Both started from one card and we started later: everything of the old identity ends before the new one begins.
+    const before = this.#presence!
+    const identity = renewIdentity(this.#identity, this.#world.random)
+    const presence = new Presence(identity.id, this.#world, this)
+    this.#identity = identity
+    this.#presence = presence
+    if (this.#peers instanceof CurrentPeers) this.#peers.become(presence.peers, before.routes.own())
+    before.stop('same identity')
+    this.#standing = { at: 'setup' }
+    this.#setUp(false)
+    this.#announce()
+  }
+
+  #setUp(newCluster: boolean): void {
+    if (this.#identity instanceof HostError) return
+    const setup = new Setup(this.#world, this.#identity, { instance: this.instance, newCluster })
+    this.#setup = setup
+    setup.start((result) => this.#wasSetUp(result))
+  }
+
+  #wasSetUp(result: SetupResult | HostError): void {
+    if (result instanceof HostError) {
+      this.#world.log.error({ why: result.message }, 'first setup failed; serving alone')
+      this.#standing = { at: 'failed', why: result.message }
+      return
+    }
+    if (result.state === 'waiting') {
+      this.#standing = { at: 'waiting', why: result.why }
+      return
+    }
+    this.#standing = { at: 'member', cluster: result.clusterId }
+    this.#world.log.info({ cluster: result.clusterId, id: this.id() }, 'member of a cluster')
+    this.#presence?.admit(result.credentials, result.clusterId)
+    this.#announce()
+  }
+
+  #announce(): void {
+    this.#beacons?.announce()
+    this.#adverts?.update()
+  }
+
+  #heard(sighting: Sighting): void {
+    this.#setup?.heard(sighting)
+    this.#presence?.candidates.heard(sighting)
+  }
+
+  #state(): ClusterStatus['state'] {
+    if (!this.#settings.enabled) return 'alone'
+    if (this.cluster() === null) return 'waiting'
+    return this.#presence?.members.size === 0 ? 'alone' : 'member'
+  }
+
+  #row(): MemberStatus {
+    const { nodeName, version } = this.#settings
+    const first = this.#listening === null ? undefined : this.endpoints()[0]
+    return {
+      id: this.id(),
+      name: nodeName,
+      self: true,
+      state: 'alive',
+      linked: false,
+      address: first === undefined ? '' : endpointText(first),
+      version,
+      rttMs: null,
+      sinceMs: this.#sinceMs,
+    }
+  }
+
+  #words(outcome: DialOutcome, to: Endpoint): string {
+    const where = endpointText(to)
+    switch (outcome.at) {
+      case 'linked': {
+        const name = this.#presence?.members.get(outcome.node)?.name
+        return `linked with ${name ?? outcome.node} at ${where}`
+      }
+      case 'self':
+        return `${where} is this node itself`
+      case 'foreign':
+        return `${where} belongs to another cluster (${outcome.cluster})`
+      case 'refused':
+        return `${where} is not linked: ${outcome.reason}`
+      case 'unreachable':
+        return `${where} is not reached: ${outcome.why}; it stays a candidate and is tried again`
+    }
+  }
+}

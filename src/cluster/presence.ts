@@ -1,0 +1,181 @@
+// This node under one identity: its members, links, channels, candidates and what stands on them. A box that finds a
+// living copy of its card begins a new one; everything else of the cluster stays.
+
+import type { ClusterId, InstanceId, NodeId } from '../base/ids.ts'
+import type { Meter } from '../base/meter.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Log } from '../base/ports/log.ts'
+import type { Random } from '../base/ports/random.ts'
+import type { ByteStream, Endpoint, Streams } from '../base/ports/streams.ts'
+import type { Credentials, Trust } from '../base/ports/trust.ts'
+import { StampClock } from '../base/stamps.ts'
+import type { LocalDelivery } from '../broker/ports.ts'
+import type { GoodbyeReason } from '../wire/link/frame.ts'
+import type { MemberEntry } from '../wire/link/members.ts'
+import { Candidates } from './candidates.ts'
+import { LinkChannels } from './channels.ts'
+import { ClusterPeers, Forwarding } from './forwarding.ts'
+import { Gossip } from './gossip.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { KnownKeys } from './keys.ts'
+import type { Lanes } from './lanes.ts'
+import type { Link, LinkEnd } from './link.ts'
+import { Links, type LinksEvents, type LinksSelf } from './links.ts'
+import { Members } from './members.ts'
+import type { Memory } from './memory.ts'
+import type { Refusals } from './refusals.ts'
+import { Routes } from './routes.ts'
+import type { ClusterSettings } from './settings.ts'
+
+export interface PresenceWorld {
+  readonly clock: Clock
+  readonly random: Random
+  readonly streams: Streams
+  readonly trust: Trust
+  readonly log: Log
+  readonly meter: Meter
+}
+
+/** What outlives an identity. */
+export interface Surroundings {
+  readonly instance: InstanceId
+  readonly refusals: Refusals
+  readonly keys: KnownKeys
+  readonly memory: Memory
+  settings(): ClusterSettings
+  /** Where this node takes links: its port, and its addresses in its own opinion. */
+  port(): number
+  endpoints(): readonly Endpoint[]
+  local(): LocalDelivery | null
+  /** A box with our identity, started at that time, is alive. */
+  twin(instance: InstanceId): void
+}
+
+export class Presence implements LinksEvents, LinksSelf {
+  readonly id: NodeId
+  readonly members: Members
+  readonly links: Links
+  readonly candidates: Candidates
+  readonly routes: Routes
+  readonly forwarding: Forwarding
+  readonly peers: ClusterPeers
+  readonly #around: Surroundings
+  readonly #channels: LinkChannels
+  readonly #gossip: Gossip
+  readonly #heartbeat: Heartbeat
+  #admitted: { readonly credentials: Credentials; readonly cluster: ClusterId } | null = null
+
+  constructor(id: NodeId, world: PresenceWorld, around: Surroundings) {
+    this.id = id
+    this.#around = around
+    const { clock, random, meter } = world
+    const settings = around.settings()
+    this.members = new Members(id, world)
+    this.#channels = new LinkChannels(clock)
+    this.links = new Links(world, this, around.keys, around.refusals, this)
+    this.candidates = new Candidates(
+      world,
+      { id: () => id, instance: around.instance, cluster: () => this.cluster },
+      (to, expected, done) => this.links.dial(to, expected, done),
+    )
+    this.#gossip = new Gossip(
+      this.#channels,
+      this.members,
+      () => this.#entry(),
+      meter,
+      (node, endpoint) => this.#heard(node, endpoint),
+    )
+    const features = { clock, random, log: world.log, meter }
+    const stamps = new StampClock(id, () => clock.wall())
+    this.routes = new Routes(features, this.#channels, this.members, stamps)
+    this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
+      around.local(),
+    )
+    this.peers = new ClusterPeers(this.routes, this.forwarding)
+    this.#heartbeat = new Heartbeat(
+      clock,
+      settings,
+      () => this.links.used(),
+      (nowMs, marginMs) => this.members.look(nowMs, around.settings(), marginMs),
+    )
+  }
+
+  /** Null while this box waits to be let in. */
+  get cluster(): ClusterId | null {
+    return this.#admitted?.cluster ?? null
+  }
+
+  /** This box is a member: it links from now on. */
+  admit(credentials: Credentials, cluster: ClusterId): void {
+    this.#admitted = { credentials, cluster }
+    this.#heartbeat.start()
+    this.candidates.setStatic(this.#around.settings().peers)
+    for (const { node, endpoint } of this.#around.memory.load()) {
+      this.candidates.heard({ endpoint, source: 'memory', node, instance: null, cluster: null })
+    }
+    this.candidates.start()
+  }
+
+  configure(settings: ClusterSettings): void {
+    this.#heartbeat.configure(settings)
+    this.candidates.setStatic(settings.peers)
+  }
+
+  stop(goodbye: GoodbyeReason): void {
+    this.candidates.stop()
+    this.#heartbeat.stop()
+    this.links.stop(goodbye)
+    this.routes.stop()
+  }
+
+  // What links ask of this node:
+
+  greeter() {
+    const { id, cluster } = this
+    return { id, cluster, instance: this.#around.instance, credentials: this.#admitted?.credentials ?? null }
+  }
+
+  about() {
+    const { nodeName, version } = this.#around.settings()
+    return { clusterPort: this.#around.port(), endpoints: this.#around.endpoints(), name: nodeName, version }
+  }
+
+  heartbeatMs(): number {
+    return this.#around.settings().heartbeatMs
+  }
+
+  // What links tell:
+
+  up(link: Link, stream: ByteStream): Lanes {
+    const member = this.members.linkUp(link)
+    const endpoint = link.dialled ?? { address: link.remote.address, port: link.told.clusterPort }
+    this.candidates.linkUp(link.peer, endpoint)
+    this.#around.memory.linked(link.peer, endpoint)
+    for (const other of link.told.endpoints) this.#heard(link.peer, other)
+    this.#gossip.tell(member)
+    return this.#channels.attach(link, stream)
+  }
+
+  down(link: Link, why: LinkEnd): void {
+    if (link.lanes !== null) this.#channels.detach(link.lanes)
+    const member = this.members.linkDown(link, why)
+    this.candidates.linkDown(link.peer)
+    if (member?.state !== 'left') return
+    this.candidates.forget(link.peer)
+    this.#around.memory.forget(link.peer)
+    this.#gossip.tell(member)
+  }
+
+  sameIdentity(instance: InstanceId): void {
+    this.#around.twin(instance)
+  }
+
+  #heard(node: NodeId, endpoint: Endpoint): void {
+    this.candidates.heard({ endpoint, source: 'member', node, instance: null, cluster: this.cluster })
+  }
+
+  #entry(): MemberEntry {
+    const { name, version, endpoints } = this.about()
+    return { id: this.id, instance: this.#around.instance, endpoints, name, version, linked: false, left: false }
+  }
+}
