@@ -113,7 +113,7 @@ function keptAuthority(trust: Trust, certificate: string, privateKey: string, in
   }
   const names = { certificate: FILES.caCertificate, privateKey: FILES.caKey, remedy: RESTORE }
   // Before the first certificate this is what a setup cut off half-way leaves behind: it starts again.
-  if (!inUse && privateKey !== '' && trust.matches(certificate, privateKey) !== true) return null
+  if (!inUse && privateKey !== '' && trust.matches(certificate, privateKey) === false) return null
   return readAuthority(trust, certificate, privateKey, names)
 }
 
