@@ -25,11 +25,11 @@ const STOP_MS = 2_000
 const SAME_WISH_MS = 500
 
 /** Runs a node until it is told to stop; resolves with the exit status. */
-export async function runDaemon(options: StartOptions, world: World): Promise<ExitStatus> {
+export async function runDaemon(options: StartOptions, world: World, sink = openSink): Promise<ExitStatus> {
   const plan = await readPlan(options, world)
   prepareDirectories(plan.places)
   const { level, format } = plan.configuration.log
-  const log = new ProcessLog(await openSink(chooseFormat(format, outputWorld())), level)
+  const log = new ProcessLog(await sink(chooseFormat(format, outputWorld())), level)
   const daemon = new Daemon(options, plan, world, log)
   try {
     return await daemon.run()

@@ -27,7 +27,8 @@ function writable(directory: string, mode: number, what: string): void {
   }
 }
 
-function remedy(code: string, directory: string): string {
+/** What to type about a directory that cannot be written. */
+export function remedy(code: string, directory: string): string {
   switch (code) {
     case 'EACCES':
     case 'EPERM':

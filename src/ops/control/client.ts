@@ -72,7 +72,8 @@ export async function ask(
   return outcome.result
 }
 
-function ending(outcome: Unreached, places: Places): Ending {
+/** How a command ends that got no answer: exit status, what happened, what to type. */
+export function ending(outcome: Unreached, places: Places): Ending {
   switch (outcome.at) {
     case 'absent':
       return new Ending(
