@@ -1,0 +1,28 @@
+// Bounds of the broker that are not configuration, with the sums that must hold between them.
+
+import { assert } from '../base/errors.ts'
+import { KiB, MiB } from '../base/limits.ts'
+
+export const bounds = {
+  /** Output of one connection over which nothing more is delivered to it: QoS 0 is dropped, QoS 1 and 2 stay queued. */
+  outputBytes: 4 * MiB,
+  /** Output over which the connection is not read either: only its own acknowledgements can have grown so far. */
+  outputPauseBytes: 12 * MiB,
+  /** The longest packet that goes as part of a run of packets copied as one piece. */
+  runPacketBytes: 64 * KiB,
+  /** The largest packet taken before CONNECT was accepted: nobody unknown makes us buffer megabytes. */
+  connectPacketBytes: 256 * KiB,
+  /** Milliseconds that a closed connection has to take its last bytes. */
+  lingerMs: 5000,
+  /** Topics whose receivers are remembered, in each of the cache's two halves. */
+  receiversCached: 1 << 17,
+  /** Bytes that a queued message costs beyond its own: what the queue's byte bound counts. */
+  queuedOverheadBytes: 128,
+  /** Retained messages matched or sent to one session before others get their turn. */
+  retainedPerTurn: 512,
+} as const
+
+assert(
+  bounds.outputBytes + 4 * MiB < bounds.outputPauseBytes,
+  'a delivery that passes the first bound by one packet must not stop the reading of a connection',
+)

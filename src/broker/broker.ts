@@ -1,0 +1,166 @@
+// The MQTT broker of one node: makes the tables and joins them; what happens in them stands in the files beside.
+
+import type { ClientId } from '../base/ids.ts'
+import type { Meter } from '../base/meter.ts'
+import { Turn } from '../base/outbox.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Log } from '../base/ports/log.ts'
+import type { Random } from '../base/ports/random.ts'
+import type { ByteStream } from '../base/ports/streams.ts'
+import { Reason } from '../base/reasons.ts'
+import type { Message, Origin } from '../wire/message.ts'
+import { Connection } from './connection.ts'
+import { Deadlines } from './deadlines.ts'
+import type { ConnectionHome } from './home.ts'
+import { Interest } from './interest.ts'
+import type { Authenticator, LocalDelivery, Peers } from './ports.ts'
+import { Publisher } from './publish.ts'
+import { ReceiversCache } from './receivers.ts'
+import { RetainedMessages } from './retained.ts'
+import { Sessions } from './sessions.ts'
+import type { BrokerSettings } from './settings.ts'
+import { Subscriber } from './subscribe.ts'
+import { Subscriptions } from './subscriptions.ts'
+import { Tally } from './tally.ts'
+
+export interface BrokerWorld {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly meter: Meter
+  readonly peers: Peers
+  readonly authenticator: Authenticator
+  /** Where this run of the node counts the messages it accepts. */
+  readonly origin: Origin
+}
+
+/** The broker's figures; messages and drops are cumulative. */
+export interface BrokerCounts {
+  readonly clients: number
+  readonly sessions: number
+  readonly subscriptions: number
+  readonly retained: number
+  readonly messagesIn: number
+  readonly messagesOut: number
+  readonly dropped: number
+}
+
+const MADE_UP_BYTES = 10
+
+export class Broker implements LocalDelivery {
+  #settings: BrokerSettings
+  readonly #random: Random
+  readonly #deadlines: Deadlines
+  readonly #tally: Tally
+  readonly #sessions: Sessions
+  readonly #subscriptions: Subscriptions
+  readonly #retained: RetainedMessages
+  readonly #publisher: Publisher
+  readonly #home: ConnectionHome
+  readonly #connections = new Set<Connection>()
+  readonly #byListener = new Map<string, number>()
+  #stopped = false
+
+  constructor(settings: BrokerSettings, world: BrokerWorld) {
+    const { clock, peers, log } = world
+    this.#settings = settings
+    this.#random = world.random
+    this.#deadlines = new Deadlines(clock)
+    this.#tally = new Tally(world.meter)
+    const receivers = new ReceiversCache(peers)
+    const interest = new Interest(peers)
+    this.#subscriptions = new Subscriptions(interest, receivers)
+    receivers.attach(this.#subscriptions)
+    this.#retained = new RetainedMessages(clock, this.#deadlines)
+    this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
+    const settingsNow = () => this.#settings
+    this.#sessions = new Sessions(
+      {
+        clock,
+        tally: this.#tally,
+        get queueSettings() {
+          return settingsNow().sessions.queue
+        },
+      },
+      this.#deadlines,
+      this.#subscriptions,
+      (clientId, will) => this.#publisher.will(clientId, will),
+    )
+    this.#home = {
+      get settings() {
+        return settingsNow()
+      },
+      clock,
+      log,
+      turn: new Turn(clock),
+      deadlines: this.#deadlines,
+      tally: this.#tally,
+      authenticator: world.authenticator,
+      sessions: this.#sessions,
+      receivers,
+      publisher: this.#publisher,
+      subscriber: new Subscriber(this.#subscriptions, interest, this.#retained),
+      madeUpClientId: () => this.#madeUpClientId(),
+      gone: (connection) => this.#gone(connection),
+    }
+  }
+
+  /** Takes over an accepted stream. */
+  accept(stream: ByteStream, listener: { readonly name: string }): void {
+    if (this.#stopped || this.#connections.size >= this.#settings.limits.maxConnections) {
+      this.#tally.count('mqtt.refused.max-connections')
+      stream.destroy()
+      return
+    }
+    const { name } = listener
+    this.#byListener.set(name, this.connections(name) + 1)
+    this.#connections.add(new Connection(this.#home, stream, name))
+  }
+
+  deliverFromPeer(message: Message): number {
+    return this.#publisher.fromPeer(message)
+  }
+
+  connections(listener: string): number {
+    return this.#byListener.get(listener) ?? 0
+  }
+
+  counts(): BrokerCounts {
+    return {
+      clients: this.#sessions.connected,
+      sessions: this.#sessions.count,
+      subscriptions: this.#subscriptions.count,
+      retained: this.#retained.count,
+      messagesIn: this.#tally.messagesIn,
+      messagesOut: this.#tally.messagesOut,
+      dropped: this.#tally.dropped,
+    }
+  }
+
+  /** Connections keep the terms they were told at their CONNECT; everything else follows at once. */
+  configure(settings: BrokerSettings): void {
+    this.#settings = settings
+  }
+
+  /** MQTT 5 clients are told, streams end, wills are not published. */
+  stop(): void {
+    this.#stopped = true
+    this.#sessions.dropWills()
+    for (const connection of [...this.#connections]) connection.close(Reason.serverShuttingDown, 'the broker stops')
+    this.#sessions.freeze()
+    if (this.#connections.size === 0) this.#deadlines.stop()
+  }
+
+  #gone(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
+    this.#byListener.set(connection.listener, this.connections(connection.listener) - 1)
+    if (this.#stopped && this.#connections.size === 0) this.#deadlines.stop()
+  }
+
+  #madeUpClientId(): string {
+    for (;;) {
+      const id = `auto-${this.#random.bytes(MADE_UP_BYTES).toString('hex')}`
+      if (this.#sessions.get(id as ClientId) === undefined) return id
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// A message goes round its receivers. The inner loops of the broker: no closures, no values made per receiver.
+
+import type { QoS } from '../wire/message.ts'
+import type { Publication, WireVersion } from './publication.ts'
+import type { Receivers } from './receivers.ts'
+
+/** Hands the message to every session that is to get it; returns how many that were. */
+export function deliver(publication: Publication, receivers: Receivers): number {
+  const { entries, groups } = receivers
+  const { qos, retain, publisher } = publication
+  let reached = 0
+  for (let index = 0; index < entries.length; index++) {
+    let receiver = entries[index]!
+    const { echo, session } = receiver
+    if (echo !== receiver && session.clientId === publisher) {
+      if (echo === null) continue
+      receiver = echo
+    }
+    // [MQTT-3.8.4-8] The lower of published and granted. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+    session.take(publication, lower(qos, receiver.qos), retain && receiver.retainAsPublished, receiver.ids)
+    reached++
+  }
+  for (let index = 0; index < groups.length; index++) {
+    const member = groups[index]!.pick()
+    if (member === null) continue
+    member.session.take(publication, lower(qos, member.qos), retain && member.retainAsPublished, member.ids)
+    reached++
+  }
+  return reached
+}
+
+/**
+ * Whether QoS 0 packets of this version can go to all receivers as they are, many in one piece: nobody in the cluster
+ * wants them, no share group counts them one by one, and every receiver takes just these bytes.
+ */
+export function takesRuns(receivers: Receivers, wire: WireVersion): boolean {
+  if (receivers.forwards || receivers.groups.length > 0) return false
+  const { entries } = receivers
+  for (let index = 0; index < entries.length; index++) {
+    const { session, ids, echo } = entries[index]!
+    const sender = session.connection === null ? null : session.connection.sender
+    if (sender === null || sender.wire !== wire || !sender.plain) return false
+    if (ids.length > 0 || echo !== entries[index] || session.queue.holdsQoS0) return false
+  }
+  return true
+}
+
+/** Copies a run of whole QoS 0 packets, bytes [start, end) of `buffer`, to each receiver. Only after `takesRuns`. */
+export function deliverRun(receivers: Receivers, buffer: Buffer, start: number, end: number, count: number): void {
+  const { entries } = receivers
+  for (let index = 0; index < entries.length; index++) {
+    const { session } = entries[index]!
+    const { connection } = session
+    if (connection === null || connection.sender.congested) session.missed(count)
+    else connection.sender.run(buffer, start, end, count)
+  }
+}
+
+const lower = (a: QoS, b: QoS): QoS => (a < b ? a : b)

@@ -1,0 +1,35 @@
+// A message on its way to a session, in the form its subscriptions ask for. One value is shared by all sessions that get
+// the same form, in queues and windows alike.
+
+import type { Message, QoS } from '../wire/message.ts'
+import { bounds } from './bounds.ts'
+
+export const NO_IDS: readonly number[] = []
+
+export class Delivery {
+  readonly message: Message
+  readonly qos: QoS
+  readonly retain: boolean
+  /** Subscription identifiers of the subscriptions that matched, none for clients that gave none. */
+  readonly subscriptionIds: readonly number[]
+
+  constructor(message: Message, qos: QoS, retain: boolean, subscriptionIds: readonly number[]) {
+    this.message = message
+    this.qos = qos
+    this.retain = retain
+    this.subscriptionIds = subscriptionIds
+  }
+
+  /** What it counts against the byte bound of a queue. */
+  get bytes(): number {
+    const { topic, payload, properties } = this.message
+    return topic.length + payload.length + properties.length + bounds.queuedOverheadBytes
+  }
+}
+
+/** Whole seconds left of a message's expiry as told to a client; -1: it never expires. */
+export function expiryLeftSec(message: Message, nowMs: number): number {
+  if (message.expiresAt === Number.POSITIVE_INFINITY) return -1
+  // What waited less than a second is passed on with the value it came with.
+  return Math.max(0, Math.ceil((message.expiresAt - nowMs) / 1000))
+}

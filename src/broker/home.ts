@@ -1,0 +1,33 @@
+// What every connection of a broker works with: the tables and services that the broker owns.
+
+import type { Turn } from '../base/outbox.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Log } from '../base/ports/log.ts'
+import type { Connection } from './connection.ts'
+import type { Deadlines } from './deadlines.ts'
+import type { Authenticator } from './ports.ts'
+import type { Publisher } from './publish.ts'
+import type { ReceiversCache } from './receivers.ts'
+import type { Sessions } from './sessions.ts'
+import type { BrokerSettings } from './settings.ts'
+import type { Subscriber } from './subscribe.ts'
+import type { Tally } from './tally.ts'
+
+export interface ConnectionHome {
+  /** Those in force now: a reload changes them. */
+  readonly settings: BrokerSettings
+  readonly clock: Clock
+  readonly log: Log
+  readonly turn: Turn
+  readonly deadlines: Deadlines
+  readonly tally: Tally
+  readonly authenticator: Authenticator
+  readonly sessions: Sessions
+  readonly receivers: ReceiversCache
+  readonly publisher: Publisher
+  readonly subscriber: Subscriber
+  /** A client id that no session has. */
+  readonly madeUpClientId: () => string
+  /** The connection's stream is closed. */
+  gone(connection: Connection): void
+}

@@ -1,0 +1,87 @@
+// QoS 1 and 2 messages sent to a client and not yet done with: packet ids, what each waits for, and the order they were
+// sent in. Belongs to the session: it outlives connections.
+//
+// Packet ids are given in sequence; an id lives in slot (id mod capacity). Two ids never share a slot, because a taken
+// slot makes the sequence skip on. Looking an id up is one array access.
+
+import { assert } from '../base/errors.ts'
+import type { Delivery } from './delivery.ts'
+
+/** What the next word about it must be. */
+export type Awaiting = 'puback' | 'pubrec' | 'pubcomp'
+
+export interface Outgoing {
+  readonly packetId: number
+  readonly delivery: Delivery
+  awaiting: Awaiting
+  /** Its place in the order of first sending. */
+  readonly order: number
+}
+
+const PACKET_ID_MAX = 0xffff
+const CAPACITY_MIN = 4
+
+export class Inflight {
+  #slots: (Outgoing | null)[] | null = null
+  #size = 0
+  #lastId = 0
+  #lastOrder = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Gives the delivery a packet id that is free. [MQTT-2.2.1-4] [MQTT-4.3.2-1] */
+  admit(delivery: Delivery): Outgoing {
+    assert(this.#size < PACKET_ID_MAX, 'window over its bound')
+    let slots = (this.#slots ??= new Array(CAPACITY_MIN).fill(null))
+    if (this.#size === slots.length) slots = this.#grow(slots)
+    const mask = slots.length - 1
+    let id = this.#lastId
+    do {
+      id = id === PACKET_ID_MAX ? 1 : id + 1
+    } while (slots[id & mask] !== null)
+    this.#lastId = id
+    const outgoing: Outgoing = {
+      packetId: id,
+      delivery,
+      awaiting: delivery.qos === 1 ? 'puback' : 'pubrec',
+      order: ++this.#lastOrder,
+    }
+    slots[id & mask] = outgoing
+    this.#size++
+    return outgoing
+  }
+
+  find(packetId: number): Outgoing | null {
+    if (this.#slots === null) return null
+    const outgoing = this.#slots[packetId & (this.#slots.length - 1)]!
+    return outgoing !== null && outgoing.packetId === packetId ? outgoing : null
+  }
+
+  /** The exchange is complete; the id is free again. */
+  release(outgoing: Outgoing): void {
+    const slots = this.#slots!
+    slots[outgoing.packetId & (slots.length - 1)] = null
+    this.#size--
+  }
+
+  /** All of them, in the order they were first sent, for a resumed session. */
+  inOrder(): Outgoing[] {
+    if (this.#slots === null) return []
+    return this.#slots.filter((outgoing) => outgoing !== null).sort((a, b) => a.order - b.order)
+  }
+
+  clear(): void {
+    this.#slots = null
+    this.#size = 0
+  }
+
+  #grow(slots: (Outgoing | null)[]): (Outgoing | null)[] {
+    const grown: (Outgoing | null)[] = new Array(slots.length * 2).fill(null)
+    const mask = grown.length - 1
+    for (const outgoing of slots) if (outgoing !== null) grown[outgoing.packetId & mask] = outgoing
+    this.#slots = grown
+    return grown
+  }
+}

@@ -1,0 +1,132 @@
+// What becomes of a message that was accepted: kept if retained, delivered here, forwarded to those members that want
+// it. Also gives every QoS 1 and 2 message its id.
+
+import type { ClientId } from '../base/ids.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Message, Origin } from '../wire/message.ts'
+import type { WillPacket } from '../wire/mqtt/packets.ts'
+import type { PublishView } from '../wire/mqtt/publish.ts'
+import { deliver } from './deliver.ts'
+import type { Peers } from './ports.ts'
+import { Publication, type WireVersion } from './publication.ts'
+import type { Receivers, ReceiversCache } from './receivers.ts'
+import type { RetainedMessages } from './retained.ts'
+
+export class Publisher {
+  readonly #clock: Clock
+  readonly #peers: Peers
+  readonly #origin: Origin
+  readonly #receivers: ReceiversCache
+  readonly #retained: RetainedMessages
+  /** The one in hand: messages go round one after the other, never one within another. */
+  readonly #publication = new Publication()
+  #counter = 0
+
+  constructor(clock: Clock, peers: Peers, origin: Origin, receivers: ReceiversCache, retained: RetainedMessages) {
+    this.#clock = clock
+    this.#peers = peers
+    this.#origin = origin
+    this.#receivers = receivers
+    this.#retained = retained
+  }
+
+  /** A QoS 0 or 1 message as the client sent it; returns how many sessions and members it reached. */
+  packet(
+    view: PublishView,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    wire: WireVersion,
+    receivers: Receivers,
+    publisher: ClientId,
+  ): number {
+    if (receivers.nobody && !view.retain) return 0
+    const publication = this.#take(view, buffer, start, end, wire, receivers, publisher)
+    const reached = this.#route(publication, receivers, true)
+    publication.done()
+    return reached
+  }
+
+  /** A QoS 2 message as the client sent it, to be kept until it is released. */
+  kept(
+    view: PublishView,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    wire: WireVersion,
+    receivers: Receivers,
+    publisher: ClientId,
+  ): Message {
+    const publication = this.#take(view, buffer, start, end, wire, receivers, publisher)
+    const message = publication.keep()
+    publication.done()
+    return message
+  }
+
+  /** A message that is whole and has bytes of its own: released by PUBREL. */
+  message(message: Message): number {
+    return this.#message(message, true, true)
+  }
+
+  will(clientId: ClientId, will: WillPacket): void {
+    const nowMs = this.#clock.now()
+    this.#message(
+      {
+        origin: this.#origin,
+        counter: will.qos === 0 ? 0 : ++this.#counter,
+        topic: will.topic,
+        qos: will.qos,
+        retain: will.retain,
+        payload: will.payload,
+        properties: will.properties,
+        expiresAt: will.expirySec === null ? Number.POSITIVE_INFINITY : nowMs + will.expirySec * 1000,
+        publisher: clientId,
+      },
+      true,
+      true,
+    )
+  }
+
+  /** A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. */
+  fromPeer(message: Message): number {
+    return this.#message(message, false, false)
+  }
+
+  #take(
+    view: PublishView,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    wire: WireVersion,
+    receivers: Receivers,
+    publisher: ClientId,
+  ): Publication {
+    const publication = this.#publication
+    const counter = view.qos === 0 ? 0 : ++this.#counter
+    const nowMs = this.#clock.now()
+    publication.fromPacket(view, buffer, start, end, wire, receivers.topic, publisher, this.#origin, counter, nowMs)
+    return publication
+  }
+
+  #message(message: Message, kept: boolean, own: boolean): number {
+    const publication = this.#publication
+    publication.fromMessage(message, kept, this.#clock.now())
+    const reached = this.#route(publication, this.#receivers.of(message.topic), own)
+    publication.done()
+    return reached
+  }
+
+  /** `own`: from this node's own client, so the other members have not seen it. */
+  #route(publication: Publication, receivers: Receivers, own: boolean): number {
+    if (own && publication.retain) this.#retain(publication)
+    let reached = deliver(publication, receivers)
+    if (own && receivers.forwards) reached += this.#peers.forward(publication.passing())
+    return reached
+  }
+
+  /** [MQTT-3.3.1-6] [MQTT-3.3.1-7] An empty payload removes what is there, and is not stored. */
+  #retain(publication: Publication): void {
+    if (publication.empty) this.#retained.remove(publication.topic)
+    else this.#retained.set(publication.keep())
+  }
+}

@@ -1,0 +1,76 @@
+// What waits for a session: bounded by messages and bytes, with a policy for the moment the bound is reached.
+
+import { Deque } from '../base/deque.ts'
+import type { Delivery } from './delivery.ts'
+import type { BrokerSettings } from './settings.ts'
+
+export type QueueSettings = BrokerSettings['sessions']['queue']
+export type Pushed = 'queued' | 'dropped-oldest' | 'dropped-newest' | 'refused'
+
+export class SessionQueue {
+  /** Made with the first message: most sessions never queue anything. */
+  #waiting: Deque<Delivery> | null = null
+  #bytes = 0
+  #qos0 = 0
+  /** Messages that gave way in the last push, for the caller to count. */
+  lastDropped = 0
+
+  get length(): number {
+    return this.#waiting === null ? 0 : this.#waiting.length
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Whether QoS 0 messages wait here: later ones must then wait behind them. */
+  get holdsQoS0(): boolean {
+    return this.#qos0 > 0
+  }
+
+  /**
+   * Takes a delivery in, by the policy. 'dropped-oldest': taken, and `lastDropped` others gave way. 'dropped-newest' and
+   * 'refused' (policy disconnect): not taken.
+   */
+  push(delivery: Delivery, settings: QueueSettings): Pushed {
+    const waiting = (this.#waiting ??= new Deque())
+    const bytes = delivery.bytes
+    this.lastDropped = 0
+    let outcome: Pushed = 'queued'
+    if (waiting.length >= settings.maxMessages || this.#bytes + bytes > settings.maxBytes) {
+      if (settings.whenFull === 'disconnect') return 'refused'
+      if (settings.whenFull === 'drop-newest' || bytes > settings.maxBytes) return 'dropped-newest'
+      while (
+        waiting.length > 0 &&
+        (waiting.length >= settings.maxMessages || this.#bytes + bytes > settings.maxBytes)
+      ) {
+        this.shift()
+        this.lastDropped++
+      }
+      outcome = 'dropped-oldest'
+    }
+    waiting.push(delivery)
+    this.#bytes += bytes
+    if (delivery.qos === 0) this.#qos0++
+    return outcome
+  }
+
+  peek(): Delivery | undefined {
+    return this.#waiting?.peek()
+  }
+
+  shift(): Delivery | undefined {
+    const delivery = this.#waiting?.shift()
+    if (delivery !== undefined) {
+      this.#bytes -= delivery.bytes
+      if (delivery.qos === 0) this.#qos0--
+    }
+    return delivery
+  }
+
+  clear(): void {
+    this.#waiting = null
+    this.#bytes = 0
+    this.#qos0 = 0
+  }
+}

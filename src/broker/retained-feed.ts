@@ -1,0 +1,36 @@
+// The retained messages of one new subscription on their way to its session. Each is read when it is its turn, so that a
+// client never gets an older retained message after a newer live one.
+
+import type { QoS } from '../wire/message.ts'
+import { Delivery } from './delivery.ts'
+import type { Retained } from './retained.ts'
+import type { Subscription } from './subscriptions.ts'
+
+export class RetainedFeed {
+  readonly #subscription: Subscription
+  readonly #retained: readonly Retained[]
+  #at = 0
+
+  constructor(subscription: Subscription, retained: readonly Retained[]) {
+    this.#subscription = subscription
+    this.#retained = retained
+  }
+
+  /** The next one to be sent; null: no more. */
+  next(nowMs: number): Delivery | null {
+    const { session, filter, qos, ids } = this.#subscription
+    if (session.subscriptions.get(filter.text) !== this.#subscription) return null
+    while (this.#at < this.#retained.length) {
+      const { message } = this.#retained[this.#at++]!
+      if (message === null || message.expiresAt <= nowMs) continue
+      // [MQTT3-3.3.1-8] What comes from the store has RETAIN set.
+      return new Delivery(message, Math.min(message.qos, qos) as QoS, true, ids)
+    }
+    return null
+  }
+
+  /** The one that `next` gave could not be sent yet. */
+  back(): void {
+    this.#at--
+  }
+}

@@ -1,0 +1,133 @@
+// All sessions of this node by client id: begun, resumed, left behind, ended. Owns what happens to a session while its
+// client is away: the will's delay and the session's expiry.
+
+import { assert } from '../base/errors.ts'
+import type { ClientId } from '../base/ids.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { WillPacket } from '../wire/mqtt/packets.ts'
+import { Deadline, type Deadlines } from './deadlines.ts'
+import { Session, type SessionHome } from './session.ts'
+import type { Subscriptions } from './subscriptions.ts'
+import { willFate } from './will.ts'
+
+const NEVER = Number.POSITIVE_INFINITY
+
+export class Sessions {
+  readonly #clock: Clock
+  readonly #home: SessionHome
+  readonly #deadlines: Deadlines
+  readonly #subscriptions: Subscriptions
+  readonly #publishWill: (clientId: ClientId, will: WillPacket) => void
+  readonly #byClient = new Map<ClientId, Session>()
+  #connected = 0
+
+  constructor(
+    home: SessionHome,
+    deadlines: Deadlines,
+    subscriptions: Subscriptions,
+    publishWill: (clientId: ClientId, will: WillPacket) => void,
+  ) {
+    this.#clock = home.clock
+    this.#home = home
+    this.#deadlines = deadlines
+    this.#subscriptions = subscriptions
+    this.#publishWill = publishWill
+  }
+
+  get count(): number {
+    return this.#byClient.size
+  }
+
+  /** Sessions whose client is connected. */
+  get connected(): number {
+    return this.#connected
+  }
+
+  get(clientId: ClientId): Session | undefined {
+    return this.#byClient.get(clientId)
+  }
+
+  /**
+   * The session for a CONNECT that was accepted; no older connection uses it any more. `present`: there was one, and it
+   * goes on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6]
+   */
+  open(
+    clientId: ClientId,
+    cleanStart: boolean,
+    expirySec: number,
+    will: WillPacket | null,
+  ): { readonly session: Session; readonly present: boolean } {
+    let session = this.#byClient.get(clientId)
+    if (session !== undefined && cleanStart) {
+      this.end(session)
+      session = undefined
+    }
+    const present = session !== undefined
+    if (session === undefined) {
+      session = new Session(clientId, this.#home)
+      this.#byClient.set(clientId, session)
+    }
+    assert(session.connection === null, 'a session with two connections')
+    // [MQTT-3.1.3-9] Back before the will delay has passed: the old will is not sent.
+    session.will = will
+    session.willAt = NEVER
+    session.endsAt = NEVER
+    if (session.deadline !== null) this.#deadlines.clear(session.deadline)
+    session.expirySec = expirySec
+    this.#connected++
+    return { session, present }
+  }
+
+  /** The connection is gone. `said`: the client said goodbye with DISCONNECT 0x00, so its will is dropped. */
+  left(session: Session, said: boolean): void {
+    session.detach()
+    this.#connected--
+    const nowMs = this.#clock.now()
+    const endsAt = nowMs + session.expirySec * 1000
+    const will = session.will
+    if (will !== null) {
+      const fate = willFate(will, said, nowMs, endsAt)
+      if (fate === 'drop') session.will = null
+      else if (fate !== 'now') session.willAt = fate.at
+    }
+    // [MQTT-4.1.0-2]
+    if (endsAt <= nowMs) return this.end(session)
+    session.endsAt = endsAt
+    if (session.will !== null && session.willAt === NEVER) this.#fireWill(session)
+    session.deadline ??= new Deadline(() => this.#due(session))
+    this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
+  }
+
+  /** [MQTT-3.1.2-8] A will that still waits goes out with the end of its session. */
+  end(session: Session): void {
+    if (session.deadline !== null) this.#deadlines.clear(session.deadline)
+    this.#byClient.delete(session.clientId)
+    this.#subscriptions.removeAll(session)
+    session.clear()
+    this.#fireWill(session)
+  }
+
+  /** The broker stops: no will of its clients is published. */
+  dropWills(): void {
+    for (const session of this.#byClient.values()) session.will = null
+  }
+
+  /** The broker has stopped: what is left of the sessions stays as it is. */
+  freeze(): void {
+    for (const { deadline } of this.#byClient.values()) if (deadline !== null) this.#deadlines.clear(deadline)
+  }
+
+  #due(session: Session): void {
+    const nowMs = this.#clock.now()
+    if (session.endsAt <= nowMs) return this.end(session)
+    if (session.willAt <= nowMs) this.#fireWill(session)
+    this.#deadlines.set(session.deadline!, Math.min(session.willAt, session.endsAt))
+  }
+
+  #fireWill(session: Session): void {
+    const { will } = session
+    session.will = null
+    session.willAt = NEVER
+    if (will !== null) this.#publishWill(session.clientId, will)
+  }
+}

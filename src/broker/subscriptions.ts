@@ -1,0 +1,109 @@
+// All subscriptions of this node, by filter for matching; each session holds its own by text. Keeps the cache of
+// receivers and the node's interest in step.
+
+import type { TopicFilter } from '../topic/filter.ts'
+import { FilterTrie } from '../topic/trie.ts'
+import type { QoS } from '../wire/message.ts'
+import { NO_IDS } from './delivery.ts'
+import type { Interest } from './interest.ts'
+import type { Session } from './session.ts'
+import { ShareGroup } from './shared.ts'
+
+export interface SubscriptionOptions {
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** The subscription identifier; null: none. */
+  readonly identifier: number | null
+}
+
+export class Subscription {
+  readonly session: Session
+  readonly filter: TopicFilter
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** Its identifier, as messages carry it; empty when it has none. */
+  readonly ids: readonly number[]
+
+  constructor(session: Session, filter: TopicFilter, options: SubscriptionOptions) {
+    this.session = session
+    this.filter = filter
+    this.qos = options.qos
+    this.noLocal = options.noLocal
+    this.retainAsPublished = options.retainAsPublished
+    this.ids = options.identifier === null ? NO_IDS : [options.identifier]
+  }
+}
+
+/** Who must hear of changes, so that nothing is delivered by what no longer holds. */
+export interface SubscriptionWatcher {
+  subscriptionsChanged(filter: TopicFilter): void
+}
+
+export class Subscriptions {
+  readonly #own = new FilterTrie<Subscription>()
+  readonly #shared = new FilterTrie<ShareGroup>()
+  readonly #interest: Interest
+  readonly #watcher: SubscriptionWatcher
+  #count = 0
+
+  constructor(interest: Interest, watcher: SubscriptionWatcher) {
+    this.#interest = interest
+    this.#watcher = watcher
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** [MQTT-3.8.4-3] A subscription to the same filter is replaced. Returns whether this one is new. */
+  add(subscription: Subscription): boolean {
+    const { session, filter } = subscription
+    const replaced = session.subscriptions.get(filter.text)
+    session.subscriptions.set(filter.text, subscription)
+    if (filter.share === null) {
+      this.#own.insert(filter.filter, session.clientId, subscription)
+    } else {
+      let group = this.#shared.get(filter.filter, filter.share)
+      if (group === undefined) {
+        group = new ShareGroup(filter.share, filter.filter)
+        this.#shared.insert(filter.filter, filter.share, group)
+      }
+      group.put(subscription)
+    }
+    this.#watcher.subscriptionsChanged(filter)
+    if (replaced !== undefined) return false
+    this.#count++
+    this.#interest.add(filter.filter)
+    return true
+  }
+
+  /** Returns whether the session had a subscription to the filter. [MQTT-3.10.4-1] */
+  remove(session: Session, text: string): boolean {
+    const subscription = session.subscriptions.get(text)
+    if (subscription === undefined) return false
+    session.subscriptions.delete(text)
+    const { filter } = subscription
+    if (filter.share === null) {
+      this.#own.remove(filter.filter, session.clientId)
+    } else {
+      const group = this.#shared.get(filter.filter, filter.share)
+      group?.remove(subscription)
+      if (group?.size === 0) this.#shared.remove(filter.filter, filter.share)
+    }
+    this.#watcher.subscriptionsChanged(filter)
+    this.#count--
+    this.#interest.remove(filter.filter)
+    return true
+  }
+
+  removeAll(session: Session): void {
+    for (const text of [...session.subscriptions.keys()]) this.remove(session, text)
+  }
+
+  match(topic: string, own: (subscription: Subscription) => void, shared: (group: ShareGroup) => void): void {
+    this.#own.match(topic, own)
+    this.#shared.match(topic, shared)
+  }
+}
