@@ -1,5 +1,6 @@
 // Simulated multicast DNS: announcements, questions and answers within a subnet, each lost as datagrams are.
 
+import type { Timer } from '../../src/base/ports/clock.ts'
 import type { Announcement, FoundService, Names, ServiceType } from '../../src/base/ports/names.ts'
 import type { SimClock } from './clock.ts'
 import type { Machine, Network } from './network.ts'
@@ -13,6 +14,9 @@ interface Published {
 }
 
 interface Browsing {
+  /** How often it has asked. */
+  round: number
+  next: Timer | null
   readonly machine: Machine
   readonly owner: SimClock
   readonly type: string
@@ -20,9 +24,10 @@ interface Browsing {
   open: boolean
 }
 
-/** Milliseconds after the first question at which it is put again, and from then on every so often. */
-const QUESTIONS_MS = [0, 1000, 3000]
-const QUESTION_EVERY_MS = 10_000
+/** Pauses between questions; the last one for ever. */
+const ASK_MS = [1000, 3000, 9000, 30_000] as const
+/** How often the host looks at its interfaces. */
+const POLL_MS = 3000
 
 /** All that is published and looked for on the LAN. */
 export class NameService {
@@ -46,6 +51,23 @@ export class NameService {
   kill(clock: SimClock): void {
     for (const entry of this.#published) if (entry.owner === clock) this.#published.delete(entry)
     for (const entry of this.#browsing) if (entry.owner === clock) this.#browsing.delete(entry)
+  }
+
+  /** The machine has another address: within a few seconds the host notices, announces and asks anew. */
+  moved(machine: Machine): void {
+    const noticedMs = this.#network.dice.between(0, POLL_MS)
+    for (const entry of this.#published) {
+      if (entry.machine !== machine) continue
+      entry.owner.after(noticedMs, 'mdns.announce', () => {
+        for (const browsing of this.#browsing) this.#tell(entry, browsing)
+      })
+    }
+    for (const browsing of this.#browsing) {
+      if (browsing.machine !== machine) continue
+      browsing.next?.cancel()
+      browsing.round = 0
+      browsing.next = browsing.owner.after(noticedMs, 'mdns.question', () => this.#askAll(browsing))
+    }
   }
 
   #announce(
@@ -93,21 +115,21 @@ export class NameService {
     wants: (interfaceName: string) => boolean,
     found: (service: FoundService) => void,
   ): () => void {
-    const browsing: Browsing = { machine, owner, type, found, open: wants('eth0') }
+    const browsing: Browsing = { machine, owner, type, found, open: wants('eth0'), round: 0, next: null }
     this.#browsing.add(browsing)
-    const ask = (): void => {
-      if (browsing.open) for (const entry of this.#published) this.#ask(browsing, entry)
-    }
-    for (const delayMs of QUESTIONS_MS) owner.after(delayMs, 'mdns.question', ask)
-    const again = (): void => {
-      ask()
-      if (browsing.open) owner.after(QUESTION_EVERY_MS, 'mdns.question', again)
-    }
-    owner.after(QUESTION_EVERY_MS, 'mdns.question', again)
+    browsing.next = owner.after(0, 'mdns.question', () => this.#askAll(browsing))
     return () => {
       browsing.open = false
+      browsing.next?.cancel()
       this.#browsing.delete(browsing)
     }
+  }
+
+  #askAll(browsing: Browsing): void {
+    if (!browsing.open) return
+    for (const entry of this.#published) this.#ask(browsing, entry)
+    const pauseMs = ASK_MS[Math.min(browsing.round++, ASK_MS.length - 1)]!
+    browsing.next = browsing.owner.after(pauseMs, 'mdns.question', () => this.#askAll(browsing))
   }
 
   #ask(browsing: Browsing, entry: Published): void {

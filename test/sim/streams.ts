@@ -117,6 +117,10 @@ export class Pipe {
   }
 }
 
+/** How long the other side may take to read our last bytes, and then to end its side. */
+const FLUSH_MS = 5000
+const LINGER_MS = 1000
+
 /** Shared by all reads of the world: nothing of it may be kept beyond the call. */
 const readBuffer = Buffer.alloc(64 * 1024 + 256)
 
@@ -210,6 +214,7 @@ export class SimStream implements ByteStream {
     if (this.gone || this.#ending) return
     this.#ending = true
     if (this.#pendingBytes === 0) this.#finish()
+    else this.#turn('net.flush-late', () => this.#closeAfterEnd(), FLUSH_MS)
   }
 
   destroy(): void {
@@ -269,8 +274,8 @@ export class SimStream implements ByteStream {
     if (this.#pendingBytes > 0) return
     this.#turn('net.drained', () => {
       if (this.gone || this.#pendingBytes > 0) return
+      this.#handler?.drained()
       if (this.#ending) this.#finish()
-      else this.#handler?.drained()
     })
   }
 
@@ -285,6 +290,7 @@ export class SimStream implements ByteStream {
 
   /** Hands the handler what may be read now. */
   deliver(): void {
+    if (this.#ending) this.#readIntoTheVoid()
     while (this.#handler !== null && !this.#paused && !this.gone && this.#inboxBytes > 0) {
       const length = this.#readable()
       const start = length & 0xff
@@ -295,7 +301,8 @@ export class SimStream implements ByteStream {
       if (this.#inboxBytes > 0 && length < 64 * 1024) return this.#wake()
     }
     if (this.#inboxEnded && this.#inboxBytes === 0 && this.#handler !== null && !this.gone) {
-      // Both directions close: a half-open connection is of no use to anybody here.
+      // Both directions close, ours behind what is still to be written: a half-open connection is of no use here.
+      if (this.#pendingBytes > 0) return this.end()
       this.gone = true
       this.#network.streamClosed(this.owner, this.peer.owner)
       if (!this.#ending) this.#out!.push(null)
@@ -316,6 +323,12 @@ export class SimStream implements ByteStream {
     this.#network.streamClosed(this.owner, this.peer.owner)
     this.#drop()
     this.#tellClosed(this.#ending ? null : why)
+  }
+
+  /** After `end` nobody hears what comes, but the other side's end comes behind it. */
+  #readIntoTheVoid(): void {
+    this.#inbox = []
+    this.#inboxBytes = 0
   }
 
   #readable(): number {
@@ -341,7 +354,7 @@ export class SimStream implements ByteStream {
   #finish(): void {
     this.#out!.push(null)
     // The kernel goes on by itself; a peer that never answers must not keep the process waiting.
-    this.#turn('net.lingered', () => this.#closeAfterEnd(), 2000)
+    this.#turn('net.lingered', () => this.#closeAfterEnd(), this.#inboxEnded ? 0 : LINGER_MS)
   }
 
   #closeAfterEnd(): void {

@@ -231,6 +231,7 @@ export class SimNode {
   move(): void {
     for (const node of this.#world.nodes) if (node.machine === this.machine) node.run?.streams.loseTouch()
     this.#world.network.moveMachine(this.machine)
+    this.#world.names.moved(this.machine)
     this.#world.trace(`${this.label} is ${this.machine.address} now`)
   }
 
