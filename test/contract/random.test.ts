@@ -1,0 +1,4 @@
+import { HostRandom } from '../../src/host/random.ts'
+import { randomContract } from './random.ts'
+
+randomContract('the host', () => new HostRandom())
