@@ -2,7 +2,7 @@
 //
 //   away --linked--> asked --resume--> current
 //                    asked --begin--> filling --end--> sweeping --swept--> current
-//   current --gap, wrong digest--> asked          any --unlinked--> away
+//   current --gap, wrong digest--> asked          any linked --begin--> filling          any --unlinked--> away
 //
 // While filling, entries of the time before stay valid until they are overwritten or, at the end, swept: what was
 // known is never gone for the time of a transfer.
@@ -98,7 +98,8 @@ export class PeerPart {
   }
 
   begin(position: Position): void {
-    if (this.#state !== 'asked') throw new PeerError('owned map: a part that nobody asked for')
+    // The owner may begin again at any time: when deltas that we lack are no longer kept, or at a higher incarnation.
+    if (this.#state === 'away') throw new PeerError('owned map: a part without a link')
     if (position.incarnation.node !== this.owner) throw new PeerError('owned map: the incarnation of another node')
     if (compareIncarnations(position.incarnation, this.#position.incarnation) < 0) {
       throw new PeerError('owned map: a part went back to an older incarnation')
