@@ -1,6 +1,10 @@
 // The seams inside the cluster: features speak over channels and know nothing of links, frames or TLS.
 
 import type { NodeId } from '../base/ids.ts'
+import type { Meter } from '../base/meter.ts'
+import type { Clock } from '../base/ports/clock.ts'
+import type { Log } from '../base/ports/log.ts'
+import type { Random } from '../base/ports/random.ts'
 
 /** Who is told about a channel. All calls come from the event loop, never from within `send`. */
 export interface ChannelHandler {
@@ -62,4 +66,12 @@ export interface Membership {
   member(id: NodeId): MemberView | null
   /** Called after each change of a member's state or link. */
   onChange(listener: (member: MemberView) => void): void
+}
+
+/** What a feature above links sees of the world. */
+export interface FeatureWorld {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly meter: Meter
 }

@@ -8,9 +8,9 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { StampClock } from '../base/stamps.ts'
 import { FilterTrie } from '../topic/trie.ts'
 import { checkRoute, encodeRoute, isForwardable, isNodeLocal, ROUTE_BYTES_MAX } from '../wire/link/routes.ts'
-import { type FeatureWorld, OwnedMap } from './ownedmap.ts'
+import { OwnedMap } from './ownedmap.ts'
 import type { PeerPart } from './peerpart.ts'
-import type { Channels, Membership } from './ports.ts'
+import type { Channels, FeatureWorld, Membership } from './ports.ts'
 
 /** Routes of a dropped member taken out of the trie per turn. */
 const CLEANUP_ROUTES = 2000
