@@ -12,9 +12,14 @@ const user = (): string => (process.getuid?.() === 0 ? 'root' : (process.env['US
 
 /** Makes the state and run directories; what cannot be made or written ends the start and says what to type. */
 export function prepareDirectories(places: Places): void {
-  // Keys lie in the state directory; the sockets in the run directory guard themselves by their own modes.
-  writable(places.stateDir, 0o700, 'what the node keeps')
+  prepareState(places)
+  // The sockets in it guard themselves by their own modes.
   writable(places.runDir, 0o755, 'the control sockets')
+}
+
+/** The state directory alone: all that first setup writes. Keys lie in it. */
+export function prepareState(places: Places): void {
+  writable(places.stateDir, 0o700, 'what the node keeps')
 }
 
 function writable(directory: string, mode: number, what: string): void {

@@ -7,7 +7,7 @@ import { setUpAlone } from '../cluster/firstsetup.ts'
 import type { SetupResult } from '../cluster/setup.ts'
 import { nodeSettings } from './config/settings.ts'
 import { askAt } from './control/client.ts'
-import { prepareDirectories } from './directories.ts'
+import { prepareState } from './directories.ts'
 import { Ending, Exit, exitStatusOf } from './exit.ts'
 import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
 import { readPlan, type StartOptions } from './start.ts'
@@ -28,7 +28,7 @@ export async function setup(options: StartOptions, world: World): Promise<string
       `edge-mqtt is running here and has set itself up: edge-mqtt status${places.reachedBy}`,
     )
   }
-  prepareDirectories(places)
+  prepareState(places)
   const { level, format } = configuration.log
   const log = new ProcessLog(await openSink(chooseFormat(format, outputWorld())), level)
   for (const warning of plan.warnings) log.log.warn({}, warning)
