@@ -1,0 +1,140 @@
+import { expect, test } from 'vitest'
+import type { NodeId } from '../../../src/base/ids.ts'
+import { Routes } from '../../../src/cluster/routes.ts'
+import { Mesh, nodeIdOf } from '../../mesh.ts'
+
+const A = nodeIdOf(0xa)
+const B = nodeIdOf(0xb)
+const C = nodeIdOf(0xc)
+
+function member(mesh: Mesh, id: NodeId) {
+  const node = mesh.start(id)
+  const routes = new Routes(node.world, node, node, node.stamps)
+  const receivers = (topic: string) => {
+    const peers: NodeId[] = []
+    routes.collect(topic, peers)
+    return peers.map((peer) => peer.at(-1)).sort()
+  }
+  return { node, routes, receivers, want: (filter: string) => routes.wanted(filter, () => {}) }
+}
+
+function three() {
+  const mesh = new Mesh()
+  const [a, b, c] = [member(mesh, A), member(mesh, B), member(mesh, C)]
+  mesh.link(A, B)
+  mesh.link(A, C)
+  mesh.link(B, C)
+  mesh.clock.advance(100)
+  return { mesh, a, b, c }
+}
+
+test('a topic goes to each member with a match, once, and never to oneself', () => {
+  const { mesh, a, b, c } = three()
+  a.want('own/#')
+  b.want('x/+')
+  b.want('x/1')
+  c.want('x/1')
+  c.want('#')
+  mesh.clock.advance(100)
+  expect(a.receivers('x/1')).toEqual(['b', 'c'])
+  expect(a.receivers('own/1')).toEqual(['c'])
+  expect(b.receivers('own/1')).toEqual(['a', 'c'])
+  expect(a.routes.size).toBe(4)
+  b.routes.unwanted('x/+')
+  b.routes.unwanted('x/1')
+  mesh.clock.advance(100)
+  expect(a.receivers('x/1')).toEqual(['c'])
+  expect([...a.routes.of(C)].sort()).toEqual(['#', 'x/1'])
+  expect([...a.routes.own()]).toEqual(['own/#'])
+})
+
+test('unwanted and wanted again within a turn: still wanted', () => {
+  const { mesh, a, b } = three()
+  b.want('x')
+  mesh.clock.advance(100)
+  const { generation } = a.routes
+  b.routes.unwanted('x')
+  let taken = false
+  b.routes.wanted('x', () => {
+    taken = true
+  })
+  mesh.clock.advance(100)
+  expect(taken).toBe(true)
+  expect(a.receivers('x')).toEqual(['b'])
+  expect(a.routes.generation).toBe(generation)
+})
+
+test('each visible change has a generation of its own', () => {
+  const { mesh, a, b } = three()
+  let { generation } = a.routes
+  const changes = () => {
+    const before = generation
+    generation = a.routes.generation
+    return generation !== before
+  }
+  b.want('x')
+  mesh.clock.advance(100)
+  expect(changes()).toBe(true)
+  a.want('y')
+  mesh.clock.advance(100)
+  expect(changes()).toBe(false)
+  a.node.sees(B, 'dead')
+  expect(changes()).toBe(true)
+  expect(a.receivers('x')).toEqual([])
+  expect([...a.routes.of(B)]).toEqual([])
+  a.node.sees(B, 'alive')
+  expect(changes()).toBe(true)
+  expect(a.receivers('x')).toEqual(['b'])
+  mesh.cut(A, B)
+  expect(a.receivers('x')).toEqual(['b'])
+  a.node.sees(B, 'left')
+  expect(changes()).toBe(true)
+  expect(a.receivers('x')).toEqual([])
+})
+
+test('a member that left and comes back while its old routes are cleaned up keeps the new ones', () => {
+  const mesh = new Mesh()
+  const a = member(mesh, A)
+  const b = member(mesh, B)
+  for (let index = 0; index < 10_000; index++) b.want(`f/${index}`)
+  mesh.link(A, B)
+  mesh.clock.advance(500)
+  expect(a.routes.size).toBe(10_000)
+  mesh.cut(A, B)
+  a.node.sees(B, 'left')
+  expect(a.routes.size).toBe(0)
+  mesh.link(A, B)
+  mesh.clock.advance(500)
+  expect(a.routes.size).toBe(10_000)
+  expect(a.receivers('f/9999')).toEqual(['b'])
+})
+
+test('$SYS stays on its node', () => {
+  const { mesh, a, b } = three()
+  let taken = false
+  b.routes.wanted('$SYS/#', () => {
+    taken = true
+  })
+  b.want('#')
+  mesh.clock.advance(100)
+  expect(taken).toBe(true)
+  expect([...a.routes.of(B)]).toEqual(['#'])
+  expect(a.receivers('$SYS/broker/uptime')).toEqual([])
+  b.routes.unwanted('$SYS/#')
+})
+
+test('wanted is taken once every linked member can send what matches', () => {
+  const { mesh, a, b, c } = three()
+  mesh.stall(B, C, true)
+  let taken = false
+  b.routes.wanted('x', () => {
+    taken = true
+  })
+  mesh.clock.advance(50)
+  expect(a.receivers('x')).toEqual(['b'])
+  expect(taken).toBe(false)
+  mesh.stall(B, C, false)
+  mesh.clock.advance(50)
+  expect(c.receivers('x')).toEqual(['b'])
+  expect(taken).toBe(true)
+})
