@@ -1,7 +1,7 @@
 // First setup without a daemon (`edge-mqtt setup`): listens, and is heard by other fresh boxes, but serves nothing yet.
 
 import { HostError } from '../base/errors.ts'
-import { instanceId } from '../base/ids.ts'
+import { type ClusterId, instanceId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { Names } from '../base/ports/names.ts'
@@ -18,6 +18,9 @@ export interface FirstSetupWorld extends SetupWorld {
   readonly meter: Meter
 }
 
+/** A beacon may have to wait for a second behind the last one. */
+const ANNOUNCING_MS = 1500
+
 /** `done` is called once, when everything that was opened is closed again. Returns a function that gives up. */
 export function setUpAlone(
   world: FirstSetupWorld,
@@ -32,8 +35,9 @@ export function setUpAlone(
   }
   const instance = instanceId(world.random, world.clock.wall())
   const setup = new Setup(world, identity, { instance, newCluster: settings.newCluster })
+  let founded: ClusterId | null = null
   // Port zero: nobody listens for links yet.
-  const self: Announced = { instance, id: () => identity.id, cluster: () => null, port: () => 0 }
+  const self: Announced = { instance, id: () => identity.id, cluster: () => founded, port: () => 0 }
   const heard = (sighting: Sighting) => setup.heard(sighting)
   const { interfaces, nodeName } = settings
   const beacons = settings.beacon.enabled ? new Beacons(world, { ...settings.beacon, interfaces }, self, heard) : null
@@ -54,7 +58,13 @@ export function setUpAlone(
     beacons?.start()
     adverts?.start([])
   }
-  setup.start((result) => close(() => done(result)))
+  setup.start((result) => {
+    if (result instanceof HostError || result.state === 'waiting' || !result.founded) return close(() => done(result))
+    // Fresh boxes that gave way to this one have yet to hear that there is a cluster now.
+    founded = result.clusterId
+    beacons?.announce()
+    world.clock.after(ANNOUNCING_MS, 'cluster.setup.announce', () => close(() => done(result)))
+  })
   return () => {
     setup.stop()
     close(() => {})
