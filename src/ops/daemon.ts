@@ -194,7 +194,7 @@ class Daemon {
 
   #commands(): Commands {
     const node = (): Node => {
-      if (this.#node === null) throw new HostError('unavailable', 'edge-mqtt is starting: ask again in a moment')
+      if (this.#node === null) throw new HostError('unavailable', 'the daemon is starting: ask again in a moment')
       return this.#node
     }
     return {

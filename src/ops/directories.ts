@@ -1,7 +1,8 @@
 // The directories a daemon needs, made where they are missing, and tried: better one clear word at start than a failure
 // to write the node's key later.
 
-import { accessSync, constants, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Ending, Exit } from './exit.ts'
 import type { Places } from './places.ts'
 
@@ -24,7 +25,8 @@ export function prepareState(places: Places): void {
 
 function writable(directory: string, mode: number, what: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode })
+    mkdirSync(dirname(directory), { recursive: true })
+    if (!existsSync(directory)) mkdirSync(directory, { mode })
     if (!statSync(directory).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {

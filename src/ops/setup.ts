@@ -25,7 +25,7 @@ export async function setup(options: StartOptions, world: World): Promise<string
   if (!('at' in running)) {
     throw new Ending(
       Exit.unavailable,
-      `edge-mqtt is running here and has set itself up: edge-mqtt status${places.reachedBy}`,
+      `the daemon is running here and has set itself up: edge-mqtt status${places.reachedBy}`,
     )
   }
   prepareState(places)

@@ -78,7 +78,7 @@ export function ending(outcome: Unreached, places: Places): Ending {
     case 'absent':
       return new Ending(
         Exit.unavailable,
-        `edge-mqtt is not running here: nobody answers at ${places.controlSocket}\n` +
+        `the daemon is not running here: nobody answers at ${places.controlSocket}\n` +
           (places.reachedBy === ''
             ? '  start the service:   sudo systemctl start edge-mqtt\n' +
               '  why did it stop?     journalctl -u edge-mqtt -n 50\n' +

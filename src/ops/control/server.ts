@@ -79,7 +79,7 @@ export class ControlServer {
     }
     const answer = await askAt(path, { command: 'version', args: {} }, PROBE_MS)
     if (!('at' in answer) || answer.at === 'silent') {
-      throw new HostError('unavailable', `edge-mqtt is already running here: ${path} is in use`)
+      throw new HostError('unavailable', `the daemon is already running here: it answers at ${path}`)
     }
     if (answer.at === 'denied') throw new HostError('denied', `${path} belongs to another user's daemon`)
     remove(path)
@@ -142,6 +142,7 @@ function hostError(path: string, error: unknown): HostError {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new HostError('denied', `${path}: cannot be written (${code})`)
   }
-  if (code === 'EADDRINUSE') return new HostError('unavailable', `edge-mqtt is already running here: ${path} is in use`)
+  if (code === 'EADDRINUSE')
+    return new HostError('unavailable', `the daemon is already running here: it answers at ${path}`)
   return new HostError('failed', `${path}: ${code}`)
 }

@@ -133,7 +133,9 @@ describe('without a daemon', () => {
     test(`"${args.join(' ')}" ends with 69 and says what to type`, async () => {
       const { status, out, err } = await command(...args, '--data-dir', directory)
       expect([status, out]).toEqual([69, ''])
-      expect(err).toContain(`edge-mqtt is not running here: nobody answers at ${directory}/run/control.sock`)
+      expect(err).toContain(
+        `edge-mqtt: the daemon is not running here: nobody answers at ${directory}/run/control.sock`,
+      )
       expect(err).toContain(`edge-mqtt start --data-dir ${directory}`)
     })
   }
