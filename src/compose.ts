@@ -1,17 +1,21 @@
 // Builds one node from settings and ports, without I/O of its own: main.ts gives it the real world, the simulator its
-// own (DESIGN 5).
+// own.
 
-import type { HostError } from './base/errors.ts'
-import type { Clock } from './base/ports/clock.ts'
+import { HostError } from './base/errors.ts'
+import { Meter } from './base/meter.ts'
+import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
 import type { StateFiles } from './base/ports/files.ts'
 import type { Log } from './base/ports/log.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
-import type { Endpoint, Streams } from './base/ports/streams.ts'
+import type { Endpoint, Listening, Streams } from './base/ports/streams.ts'
 import type { Trust } from './base/ports/trust.ts'
+import { Broker } from './broker/broker.ts'
 import type { Authenticator } from './broker/ports.ts'
+import { Rates } from './broker/rates.ts'
 import type { BrokerSettings } from './broker/settings.ts'
+import { Cluster } from './cluster/cluster.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
 
@@ -87,4 +91,151 @@ export interface NodeStatus {
   readonly problems: readonly string[]
   /** Every counter by name: drops, refusals, junk, close reasons. */
   readonly counters: Readonly<Record<string, number>>
+}
+
+/** How often the counts behind `rates` are taken. */
+const RATES_MS = 2000
+
+export function compose(settings: NodeSettings, ports: Ports): Node {
+  return new ComposedNode(settings, ports)
+}
+
+interface OpenListener {
+  readonly settings: ListenerSettings
+  readonly listening: Listening
+}
+
+class ComposedNode implements Node {
+  readonly #ports: Ports
+  readonly #meter = new Meter()
+  readonly #rates = new Rates()
+  readonly #startedMs: number
+  readonly #cluster: Cluster
+  readonly #broker: Broker
+  readonly #listeners: OpenListener[] = []
+  #settings: NodeSettings
+  #state: NodeStatus['node']['state'] = 'starting'
+  #sampling: Timer | null = null
+
+  constructor(settings: NodeSettings, ports: Ports) {
+    const { clock } = ports
+    this.#settings = settings
+    this.#ports = ports
+    this.#startedMs = clock.now()
+    const world = { ...ports, meter: this.#meter }
+    this.#cluster = new Cluster(settings.cluster, world, {
+      bundle: settings.bundle,
+      hardware: settings.hardware,
+      devicePorts: () => this.#listeners.map(({ settings: { type }, listening }) => ({ type, port: listening.port })),
+    })
+    const origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
+    this.#broker = new Broker(settings.broker, { ...world, peers: this.#cluster.peers, origin })
+    this.#cluster.attach(this.#broker)
+  }
+
+  start(done: (error: HostError | null) => void): void {
+    this.#openListeners(this.#settings.listeners, (failed) => {
+      if (failed !== null) return done(failed)
+      this.#cluster.start((error) => {
+        if (error !== null) return done(error)
+        if (this.#state === 'starting') this.#state = 'ready'
+        this.#sampling = every(this.#ports.clock, RATES_MS, 'node.rates', () => this.#sample())
+        done(null)
+      })
+    })
+  }
+
+  stop(done: () => void): void {
+    if (this.#state === 'draining') return done()
+    this.#state = 'draining'
+    this.#sampling?.cancel()
+    // Devices must not be sent to a listener that is about to close; the cluster goes last, with what clients still said.
+    this.#cluster.withdrawDevices(() => {
+      for (const { listening } of this.#listeners) listening.close()
+      this.#broker.stop()
+      this.#cluster.stop(done)
+    })
+  }
+
+  status(): NodeStatus {
+    const { clock } = this.#ports
+    const { nodeName, version } = this.#settings.cluster
+    const { clients, sessions, subscriptions, retained, dropped, messagesIn, messagesOut } = this.#broker.counts()
+    return {
+      node: {
+        id: this.#cluster.self.id,
+        name: nodeName,
+        version,
+        state: this.#state,
+        uptimeMs: Math.round(clock.now() - this.#startedMs),
+      },
+      listeners: this.#listeners.map(({ settings: { name, type, bind }, listening }) => ({
+        name,
+        type,
+        bind,
+        port: listening.port,
+        connections: this.#broker.connections(name),
+      })),
+      cluster: this.#cluster.status(),
+      clients,
+      sessions,
+      subscriptions,
+      retained,
+      routes: this.#cluster.routes(),
+      rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
+      dropped,
+      problems: this.#cluster.problems(),
+      counters: this.#meter.all(),
+    }
+  }
+
+  join(to: Endpoint, done: (outcome: string) => void): void {
+    this.#cluster.join(to, done)
+  }
+
+  configure(settings: NodeSettings): readonly string[] {
+    const restart = listenersThatDiffer(this.#settings.listeners, settings.listeners)
+    if (settings.cluster.nodeName !== this.#settings.cluster.nodeName) restart.push('node.name')
+    this.#settings = {
+      ...settings,
+      listeners: this.#settings.listeners,
+      cluster: { ...settings.cluster, nodeName: this.#settings.cluster.nodeName },
+    }
+    this.#broker.configure(settings.broker)
+    return [...restart, ...this.#cluster.configure(this.#settings.cluster)]
+  }
+
+  /** One after the other, so that the first that fails is the one that is told. */
+  #openListeners(left: readonly ListenerSettings[], done: (failed: HostError | null) => void): void {
+    const [settings, ...rest] = left
+    if (settings === undefined || this.#state !== 'starting') return done(null)
+    const { name, bind, port } = settings
+    this.#ports.streams.listen(
+      { address: bind, port },
+      (stream) => this.#broker.accept(stream, { name }),
+      (result) => {
+        if (result instanceof HostError) {
+          return done(new HostError(result.kind, `listeners.${name}.port: ${result.message}`))
+        }
+        if (this.#state === 'draining') result.close()
+        else this.#listeners.push({ settings, listening: result })
+        this.#openListeners(rest, done)
+      },
+    )
+  }
+
+  #sample(): void {
+    const { messagesIn, messagesOut } = this.#broker.counts()
+    this.#rates.sample(this.#ports.clock.now(), messagesIn, messagesOut)
+  }
+}
+
+/** The keys of listeners that were added, removed or changed: they take a restart. */
+function listenersThatDiffer(before: readonly ListenerSettings[], after: readonly ListenerSettings[]): string[] {
+  const text = (listener: ListenerSettings | undefined) => JSON.stringify(listener)
+  const names = new Set([...before, ...after].map(({ name }) => name))
+  const find = (list: readonly ListenerSettings[], name: string) => list.find((listener) => listener.name === name)
+  return [...names]
+    .filter((name) => text(find(before, name)) !== text(find(after, name)))
+    .map((name) => `listeners.${name}`)
 }

@@ -65,7 +65,7 @@ const files = (readdirSync(src, { recursive: true }) as string[])
   .map((name) => ({ name, room: name.split('/')[0]!, text: readFileSync(join(src, name), 'utf8') }))
 
 const importsOf = (text: string): string[] =>
-  [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!)
+  [...text.matchAll(/\b(?:from\s+|import\s+|import\s*\(\s*)'([^']+)'/g)].map((match) => match[1]!)
 
 /** The code without comments and string literals, so that a word in a sentence is not a finding. */
 function codeOf(text: string): string {
