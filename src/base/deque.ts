@@ -38,6 +38,7 @@ export class Deque<T> {
     const at = (this.#head + --this.#length) & (this.#ring.length - 1)
     const item = this.#ring[at]
     this.#ring[at] = undefined
+    if (this.#length === 0 && this.#ring.length > SMALLEST) this.clear()
     return item
   }
 

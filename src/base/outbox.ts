@@ -4,6 +4,7 @@
 //   append -> chunk (taken from the pool at the first byte of a turn) -> end of turn: one write -> chunk back to the
 //   pool when the kernel took it all, else left to the stream until `drained`
 
+import { assert } from './errors.ts'
 import type { Clock } from './ports/clock.ts'
 import type { ByteStream } from './ports/streams.ts'
 
@@ -120,6 +121,7 @@ export class Outbox {
   }
 
   #grow(length: number): Buffer {
+    assert(length <= CHUNK_MAX, 'room for more than a chunk holds')
     const old = this.chunk
     const wanted = Math.min(this.at + length, CHUNK_MAX)
     if (old !== null && this.at + length <= CHUNK_MAX) {

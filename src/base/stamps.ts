@@ -42,6 +42,8 @@ export class StampClock {
     this.#node = node
     this.#wall = wall
     this.#lastWallMs = floorMs
+    // Any counter may have been given with that wall part: the next stamp goes past it.
+    if (floorMs > 0) this.#lastCounter = COUNTER_MAX
   }
 
   next(): Stamp {
