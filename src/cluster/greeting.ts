@@ -86,6 +86,7 @@ export class Greeting implements StreamHandler {
   readonly #ours: Hello
   readonly #ourBytes: Buffer
   readonly #theirBytes = Buffer.alloc(HELLO_BYTES)
+  readonly #begunMs: number
   #heard = 0
   #state: GreetingState
 
@@ -112,6 +113,7 @@ export class Greeting implements StreamHandler {
       nonce: world.random.bytes(NONCE_BYTES),
     }
     this.#ourBytes = encodeHello(this.#ours)
+    this.#begunMs = world.clock.now()
     const firstMs = role === 'dialler' ? MAGIC_MS : HELLO_MS
     this.#state = { at: 'hello', deadline: this.#deadline(firstMs) }
   }
@@ -136,7 +138,7 @@ export class Greeting implements StreamHandler {
     if (this.#heard === HELLO_BYTES) return this.#answer(this.#state.deadline)
     if (!first || this.#role === 'acceptor') return
     this.#state.deadline.cancel()
-    this.#state = { at: 'hello', deadline: this.#deadline(HELLO_MS - MAGIC_MS) }
+    this.#state = { at: 'hello', deadline: this.#deadline(this.#begunMs + HELLO_MS - this.#world.clock.now()) }
   }
 
   drained(): void {}
