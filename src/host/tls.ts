@@ -59,10 +59,13 @@ export function secure(
 
 /**
  * A server object for each upgrade: failures are told to the server, not to the one socket, and a refused certificate
- * only by closing. It costs less than a millisecond beside the handshake, and its session tickets die with it.
+ * only by closing. What is dear, the context with the parsed certificates, is shared.
  */
 function serve(plain: Socket, credentials: Credentials, settle: Settle): void {
-  const server = createServer({ ...options(credentials), requestCert: true, rejectUnauthorized: true })
+  const server = createServer({ requestCert: true, rejectUnauthorized: true })
+  // No public way leads a ready context into a server, and the public one drops `allowPartialTrustChain` in Node 20.
+  if ('_sharedCreds' in server) server._sharedCreds = contextOf(credentials)
+  else server.setSecureContext(options(credentials))
   server.on('secureConnection', (socket) => {
     const result = secured(socket)
     if (typeof result === 'string') hangUp(socket)
