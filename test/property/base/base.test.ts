@@ -42,7 +42,8 @@ test('Deque does what an array does', () => {
 
 type Field =
   | readonly ['u8' | 'u16' | 'u32' | 'u48', number]
-  | readonly ['id' | 'text', string]
+  | readonly ['id', string]
+  | readonly ['text', string]
   | readonly ['raw', Buffer]
 
 const hexDigit = fc.constantFrom(...'0123456789abcdef')
