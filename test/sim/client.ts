@@ -107,6 +107,7 @@ export class SimClient {
       closedAt: null,
     }
     this.#ledger.connections.push(connection)
+    this.#note(`connects to node ${to.node}, run ${to.run}`)
     this.#connection = connection
     this.#giveUp = this.#streams.dial(to.endpoint, 5000, (result) => this.#dialled(connection, result))
   }
@@ -119,11 +120,11 @@ export class SimClient {
     this.#closed()
   }
 
-  /** The connection breaks without a word. */
-  drop(): void {
+  /** The connection breaks without a word; `heard`: the broker will notice. */
+  drop(heard = true): void {
     this.#giveUp?.()
     this.#stream?.destroy()
-    this.#closed()
+    this.#closed(heard)
   }
 
   subscribe(wishes: readonly SubscribeWish[]): void {
@@ -149,6 +150,7 @@ export class SimClient {
       }
     })
     this.#ledger.subscriptions.push(...subscriptions)
+    this.#note(`subscribes to ${wishes.map((wish) => wish.filter).join(' and ')}`)
     this.#subscribing.set(packetId, subscriptions)
     const v5 = this.plan.version === 5
     const id = wishes[0]?.id ?? null
@@ -168,6 +170,7 @@ export class SimClient {
   unsubscribe(filter: string): void {
     if (!this.connected) return
     const packetId = this.#packetId()
+    this.#note(`unsubscribes from ${filter}`)
     this.#unsubscribing.set(packetId, this.#end(filter, false))
     this.#send({ cmd: 'unsubscribe', messageId: packetId, unsubscriptions: [filter] })
   }
@@ -200,6 +203,7 @@ export class SimClient {
       reason: 0,
     }
     this.#ledger.sent.push(sent)
+    this.#note(`publishes message ${key} to ${topic}, QoS ${qos}`)
     const packetId = qos > 0 ? this.#packetId() : 0
     if (qos > 0) this.#publishing.set(packetId, sent)
     const known = this.#aliasesOut.get(topic)
@@ -292,6 +296,7 @@ export class SimClient {
     const again = fields.qos === 2 && this.#awaitingRelease.has(fields.packetId)
     if (!again) {
       const key = Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
+      this.#note(`receives message ${key}, QoS ${fields.qos}${fields.retain ? ', retained' : ''}`)
       this.#ledger.received.push({ connection: this.#connection!, key, fields, topic, at: this.#clock.now() })
     }
     if (fields.qos === 1) this.#answer({ cmd: 'puback', messageId: fields.packetId })
@@ -313,9 +318,11 @@ export class SimClient {
           if (subscription === undefined || code > 2) return this.#complain(`SUBACK refuses: ${code}`)
           if (code !== subscription.qos) this.#complain(`granted QoS ${code} for ${subscription.qos}`)
           subscription.grantedAt = this.#clock.now()
+          this.#note(`is granted ${subscription.filter}`)
           // What it replaced is certainly over now.
           for (const one of this.#ledger.subscriptions) {
             if (one.client !== this.plan.id || one.filter !== subscription.filter || one === subscription) continue
+            if (one.connection.node !== subscription.connection.node) continue
             if (one.endAskedAt !== null) one.endedAt ??= this.#clock.now()
           }
           this.onGranted(subscription.filter)
@@ -362,11 +369,13 @@ export class SimClient {
     const code = packet.reasonCode ?? packet.returnCode ?? 0
     if (code !== 0) return this.#complain(`CONNACK says ${code}`)
     connection.connectedAt = this.#clock.now()
+    this.#note(`is connected${packet.sessionPresent ? ' to its session' : ''}`)
     connection.sessionPresent = packet.sessionPresent
     this.#aliasMaximum = packet.properties?.topicAliasMaximum ?? 0
     if (!packet.sessionPresent) {
       this.#awaitingRelease.clear()
-      for (const one of this.subscriptions()) {
+      for (const one of this.#ledger.subscriptions) {
+        if (one.client !== this.plan.id || one.connection.node !== connection.node) continue
         one.endAskedAt ??= this.#clock.now()
         one.endedAt ??= this.#clock.now()
       }
@@ -392,10 +401,11 @@ export class SimClient {
     return ending
   }
 
-  #closed(): void {
+  #closed(heard = true): void {
     const connection = this.#connection
     if (connection === null) return
     connection.closedAt = this.#clock.now()
+    this.#note('is disconnected')
     this.#connection = null
     this.#stream = null
     this.#heard = Buffer.alloc(0)
@@ -404,7 +414,7 @@ export class SimClient {
     this.#unsubscribing.clear()
     this.#aliasesIn.clear()
     this.#aliasesOut.clear()
-    if (this.plan.clean) this.#end(null, true)
+    if (this.plan.clean) this.#end(null, heard)
     this.onClosed()
   }
 
@@ -440,6 +450,10 @@ export class SimClient {
 
   #send(packet: Packet): void {
     this.#stream!.write(generate(packet, { protocolVersion: this.plan.version }))
+  }
+
+  #note(what: string): void {
+    this.#ledger.note?.(`${this.plan.id} ${what}`)
   }
 
   #complain(what: string): void {

@@ -53,8 +53,10 @@ export class Crowd {
       const told = node.onGone
       node.onGone = (run) => {
         told(run)
-        this.#nodeGone(node, run)
+        for (const { client } of this.#places) client.nodeGone(node.index, run)
+        this.#unreachable(node)
       }
+      node.onMoved = () => this.#unreachable(node)
     }
   }
 
@@ -199,14 +201,13 @@ export class Crowd {
     })
   }
 
-  /** Clients do not wait for ever for a box without power. */
-  #nodeGone(node: SimNode, run: number): void {
+  /** Clients do not wait for ever for a box that is not there any more. */
+  #unreachable(node: SimNode): void {
     for (const { client } of this.#places) {
-      client.nodeGone(node.index, run)
       const { connection } = client
       if (connection === null || connection.node !== node.index) continue
       this.#world.timeline.after(300, null, 'client.notices', () => {
-        if (client.connection === connection) client.drop()
+        if (client.connection === connection) client.drop(false)
       })
     }
   }

@@ -67,4 +67,6 @@ export class Ledger {
   readonly received: Received[] = []
   /** What a client saw that no broker may do. */
   readonly complaints: string[] = []
+  /** Set when tracing. */
+  note: ((line: string) => void) | null = null
 }

@@ -1,7 +1,6 @@
 // One seed, one story: nodes find each other, clients talk, a storm comes and goes, and the cluster must have settled
 // by the deadline. The same seed always tells the same story.
 
-import { compose } from '../../src/compose.ts'
 import { checkDelivery, type Ground } from './checkers/delivery.ts'
 import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
@@ -9,6 +8,7 @@ import { wrongRoutes } from './checkers/routes.ts'
 import { Crowd } from './crowd.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
+import { compose } from '../../src/compose.ts'
 import { type Build, World } from './world.ts'
 
 export interface SimulateOptions {
@@ -111,6 +111,8 @@ class Story {
     world.run(stormMs)
     this.storm.calm()
     world.trace('calm')
+    // Until everybody has noticed what is broken.
+    world.run(this.#scenario.deadAfterMs + this.#scenario.heartbeatMs + 500)
     this.#settle('after the storm', this.#scenario.againMs)
 
     world.run(1500)
@@ -194,5 +196,6 @@ class Story {
 
 function traceInto(world: World, print: (line: string) => void): void {
   world.print = print
+  world.ledger.note = (line) => world.trace(line)
   world.timeline.traced = (owner, name) => world.trace(`${owner?.label ?? '-'} ${name}`)
 }

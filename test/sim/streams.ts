@@ -66,8 +66,7 @@ export class Pipe {
     if (!to.machine.powered) return void to.machine.stalled.add(this)
     if (this.#path.cut) return void this.#path.stalled.add(this)
     if (to.gone) return this.#answerReset()
-    while (this.#segments.length > 0 && this.#segments[0]!.at <= timeline.now) {
-      if (to.fullInbox) return
+    while (this.#segments.length > 0 && this.#segments[0]!.at <= timeline.now && !to.fullInbox) {
       const { bytes } = this.#segments.shift()!
       if (bytes === null) {
         to.ended()
@@ -76,7 +75,8 @@ export class Pipe {
         to.arrived(bytes)
       }
     }
-    if (this.#segments.length > 0) this.#schedule(this.#segments[0]!.at)
+    const next = this.#segments[0]
+    if (next !== undefined && next.at > timeline.now) this.#schedule(next.at)
     to.deliver()
   }
 

@@ -133,6 +133,8 @@ export class SimNode {
   wallOffsetMs = 0
   /** Told when a run is over. */
   onGone: (run: number) => void = () => {}
+  /** Told when nobody reaches it any more where it was. */
+  onMoved: () => void = () => {}
 
   constructor(world: World, index: number, plan: NodePlan) {
     this.#world = world
@@ -229,7 +231,11 @@ export class SimNode {
 
   /** The network gives its machine another address. */
   move(): void {
-    for (const node of this.#world.nodes) if (node.machine === this.machine) node.run?.streams.loseTouch()
+    for (const node of this.#world.nodes) {
+      if (node.machine !== this.machine) continue
+      node.run?.streams.loseTouch()
+      node.onMoved()
+    }
     this.#world.network.moveMachine(this.machine)
     this.#world.names.moved(this.machine)
     this.#world.trace(`${this.label} is ${this.machine.address} now`)

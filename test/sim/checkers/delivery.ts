@@ -123,7 +123,8 @@ function sortDeliveries(
 
 function wants(one: Subscription, sent: Sent, received: Received): boolean {
   if (!filterMatches(one.filter, sent.topic) || one.askedAt > received.at) return false
-  if (one.noLocal && sent.connection.client === one.client) return false
+  // A retained message is the topic's, not its publisher's: on subscribing No Local may or may not keep it back.
+  if (one.noLocal && sent.connection.client === one.client && !(received.fields.retain && sent.retain)) return false
   return one.endedAt === null || sent.at <= one.endedAt
 }
 

@@ -31,7 +31,7 @@ export function surplusLinks(scenario: Scenario): string[] {
   for (const a of scenario.members) {
     for (const stream of a.run?.streams.streams() ?? []) {
       const b = byOwner.get(stream.peer.owner)
-      if (b === undefined || stream.peer.gone) continue
+      if (b === undefined || stream.peer.gone || stream.lostTouch || stream.peer.lostTouch) continue
       const key = pairName(a, b)
       counts.set(key, (counts.get(key) ?? 0) + 1)
     }
