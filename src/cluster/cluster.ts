@@ -255,8 +255,12 @@ export class Cluster implements Surroundings, Announced {
     this.#twinMs = this.#world.clock.now()
     if (verdict === 'stay') return
     // Both started from one card and we started later: everything of the old identity ends before the new one begins.
+    const identity = renewIdentity(this.#world, this.#box)
+    if (identity instanceof HostError) {
+      this.#world.log.error({ why: identity.message }, 'a new identity cannot be made')
+      return
+    }
     const before = this.#presence!
-    const identity = renewIdentity(this.#identity, this.#world.random)
     const presence = new Presence(identity.id, this.#world, this)
     this.#identity = identity
     this.#presence = presence

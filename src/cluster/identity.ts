@@ -71,9 +71,14 @@ export function loadIdentity(world: IdentityWorld, box: Box): Identity | HostErr
   }
 }
 
-/** The same box under a new id, for a living copy of its card: it needs a new certificate. */
-export function renewIdentity(identity: Identity, random: Random): Identity {
-  return { ...identity, id: nodeId(random), own: null, origin: 'live clone', waitingFor: null }
+/**
+ * The same box under a new id, for a living copy of its card: it needs a new certificate. Read from disk again, since
+ * first setup may have written a certificate and a CA after the identity was loaded.
+ */
+export function renewIdentity(world: IdentityWorld, box: Box): Identity | HostError {
+  const identity = loadIdentity(world, box)
+  if (identity instanceof HostError) return identity
+  return { ...identity, id: nodeId(world.random), own: null, origin: 'live clone', waitingFor: null }
 }
 
 function load({ files, trust, random }: IdentityWorld, box: Box): Identity {

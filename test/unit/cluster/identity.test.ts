@@ -164,7 +164,9 @@ describe('a copied card', () => {
 })
 
 test('a living copy makes itself a new identity under the same CA', () => {
-  const identity = renewIdentity(loaded(member), random)
+  loaded(member)
+  const identity = renewIdentity({ files, trust, random }, { bundle: null, hardware })
+  if (identity instanceof HostError) throw identity
   expect(identity).toMatchObject({ own: null, origin: 'live clone', authority: { certificate: CA.certificate } })
   expect(identity.id).not.toBe(node('5'))
 })

@@ -250,12 +250,29 @@ describe('power that fails during setup', () => {
 })
 
 describe('a living copy', () => {
+  function renewed(): Identity {
+    const identity = renewIdentity({ files, trust, random }, { bundle: null, hardware })
+    if (identity instanceof HostError) throw identity
+    return identity
+  }
+
+  test('of the box that made the CA keeps the CA', () => {
+    begin(load(), true)
+    clock.advance(2000)
+    const { authority } = load()
+    results = []
+    begin(renewed())
+    clock.advance(2000)
+    expect(only()).toMatchObject({ state: 'member', clusterId: authority!.clusterId, founded: false })
+    expect(trust.made).toBe(1)
+  })
+
   test('is a member under a new id when it has the key of the CA', () => {
     begin(load(CA))
     clock.advance(2000)
     const old = load().id
     results = []
-    begin(renewIdentity(load(), random))
+    begin(renewed())
     clock.advance(2000)
     expect(only().state).toBe('member')
     expect(load().id).not.toBe(old)
@@ -267,12 +284,12 @@ describe('a living copy', () => {
     files.texts.set('ca.key', '')
     const old = load().id
     results = []
-    const renewed = renewIdentity(load(), random)
-    begin(renewed)
+    const identity = renewed()
+    begin(identity)
     clock.advance(2000)
     expect(only().state).toBe('waiting')
-    expect(load()).toMatchObject({ id: renewed.id, own: null })
-    expect(renewed.id).not.toBe(old)
+    expect(load()).toMatchObject({ id: identity.id, own: null })
+    expect(identity.id).not.toBe(old)
   })
 })
 
