@@ -305,9 +305,8 @@ export class Cluster implements Surroundings, Announced {
   }
 
   #state(): ClusterStatus['state'] {
-    if (!this.#settings.enabled) return 'alone'
-    if (this.cluster() === null) return 'waiting'
-    return this.#presence?.members.size === 0 ? 'alone' : 'member'
+    if (this.#standing.at === 'waiting') return 'waiting'
+    return (this.#presence?.members.size ?? 0) === 0 ? 'alone' : 'member'
   }
 
   #row(): MemberStatus {
