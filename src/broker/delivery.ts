@@ -30,6 +30,7 @@ export class Delivery {
 /** Whole seconds left of a message's expiry as told to a client; -1: it never expires. */
 export function expiryLeftSec(message: Message, nowMs: number): number {
   if (message.expiresAt === Number.POSITIVE_INFINITY) return -1
-  // What waited less than a second is passed on with the value it came with.
-  return Math.max(0, Math.ceil((message.expiresAt - nowMs) / 1000))
+  // What waited less than a second is passed on with the value it came with. In whole milliseconds: the clock counts in
+  // fractions, and the last bit lost in adding and subtracting them must not make a second more. [MQTT-3.3.2-6]
+  return Math.max(0, Math.ceil(Math.round(message.expiresAt - nowMs) / 1000))
 }
