@@ -112,7 +112,11 @@ class PinoLog implements Log {
 export async function openSink(format: LogFormat): Promise<Sink> {
   if (format === 'pretty') {
     const { default: pretty } = await import('pino-pretty')
-    const stream = pretty.prettyFactory({ colorize: process.stdout.isTTY === true, translateTime: 'SYS:HH:MM:ss.l' })
+    const stream = pretty.prettyFactory({
+      colorize: process.stdout.isTTY === true,
+      translateTime: 'SYS:HH:MM:ss.l',
+      singleLine: true,
+    })
     const output = destination(true)
     return { write: (line) => void output.write(stream(line)), flushSync: () => flush(output) }
   }
