@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../../../src/base/errors.ts'
+import { EMPTY } from '../../../../src/wire/message.ts'
 import { decodeControl } from '../../../../src/wire/mqtt/control.ts'
 import type { Version } from '../../../../src/wire/mqtt/packets.ts'
 import { ConnectError } from '../../../../src/wire/mqtt/strict.ts'
@@ -119,6 +120,32 @@ describe('CONNECT', () => {
   test('5 allows a password without user name', () => {
     const bytes = packet(0x10, text('MQTT'), 5, 0x42, u16(60), properties(), text('c'), text('p'))
     expect(decode(bytes, null)).toEqual({ ...plain, version: 5, password: Buffer.from('p') })
+  })
+
+  test('empty fields are there, and empty', () => {
+    const bytes = packet(
+      0x10,
+      text('MQTT'),
+      5,
+      0xc6,
+      u16(0),
+      properties(),
+      text(''),
+      properties(),
+      text('w'),
+      text(''),
+      text(''),
+      text(''),
+    )
+    expect(decode(bytes, null)).toEqual({
+      ...plain,
+      version: 5,
+      keepAliveSec: 0,
+      clientId: '',
+      username: '',
+      password: EMPTY,
+      will: { topic: 'w', qos: 0, retain: false, payload: EMPTY, delaySec: 0, expirySec: null, properties: EMPTY },
+    })
   })
 
   test('[MQTT-1.5.4-3] a byte order mark is part of the client identifier', () => {
