@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { assert, type HostError } from '../base/errors.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import { errorCode, hostError } from './host-errors.ts'
@@ -55,7 +55,7 @@ export class HostFiles implements StateFiles {
 
 /** The old content or the new, never a part: the rename is what makes it so, the two flushes make it last. */
 async function replace(directory: string, name: string, bytes: Buffer, mode: number): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeDirectory(directory)
   const temporary = join(directory, `.${name}.new`)
   // What a power cut left behind may have another mode.
   await rm(temporary, { force: true })
@@ -77,5 +77,17 @@ async function replace(directory: string, name: string, bytes: Buffer, mode: num
     await folder.sync()
   } finally {
     await folder.close()
+  }
+}
+
+/** Not by `recursive`: where the kernel answers "no such directory" to making one (/proc), that tries for ever. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return
+    if (errorCode(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await makeDirectory(dirname(path))
+    await mkdir(path, { mode: 0o700 })
   }
 }

@@ -33,8 +33,8 @@ interface Wish {
   start(voice: Voice): Ended
 }
 
-/** Ends a wish on one interface; `gone` is called when the goodbye has left, or at once. */
-type Ended = (gone: () => void) => void
+/** Ends a wish on one interface. `goodbye`: say so on the network; `gone` is called when that has left. */
+type Ended = (goodbye: boolean, gone: () => void) => void
 
 export class MdnsNames implements Names {
   readonly #list: () => readonly NetInterface[]
@@ -180,20 +180,30 @@ class Voice {
   readonly #wishes = new Map<Wish, Ended>()
   /** Goodbyes that have not left yet. */
   #leaving = 0
+  #socket: 'binding' | 'ready' | 'failed' = 'binding'
   #closed = false
 
   constructor(bonjour: BonjourClass, on: NetInterface, tell: { failed: (text: string) => void; ready: () => void }) {
     this.on = on
     const options = { interface: on.address, bind: '0.0.0.0' }
     const failed = (error: Error): void => {
-      if (!this.#closed) tell.failed(errorWords(error))
+      this.#socket = 'failed'
+      if (this.#closed) this.#destroy()
+      else tell.failed(errorWords(error))
     }
     this.#bonjour = new bonjour(options as never, failed)
     const { mdns } = (this.#bonjour as unknown as { server: { mdns: Multicast } }).server
     mdns.on('error', failed)
-    // Junk from the network, and memberships refused for a while: nothing that ends anything.
-    mdns.on('warning', () => {})
-    mdns.on('ready', tell.ready)
+    // Without its membership it would speak on whatever interface the default route has. All other warnings are junk
+    // from the network.
+    mdns.on('warning', (error) => {
+      if ('syscall' in error && error.syscall === 'addMembership' && !this.#closed) tell.failed(errorWords(error))
+    })
+    mdns.on('ready', () => {
+      this.#socket = 'ready'
+      if (this.#closed) this.#destroy()
+      else tell.ready()
+    })
   }
 
   get idle(): boolean {
@@ -218,15 +228,23 @@ class Voice {
     }
     const timer = setTimeout(once, WITHDRAW_MS)
     if (end === undefined) setImmediate(once)
-    else end(once)
+    else end(this.#socket !== 'failed', once)
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    for (const end of this.#wishes.values()) end(() => {})
+    for (const end of this.#wishes.values()) end(this.#socket !== 'failed', () => {})
     this.#wishes.clear()
-    this.#bonjour.destroy()
+    if (this.#socket !== 'binding') this.#destroy()
+  }
+
+  /**
+   * Never while the socket is being bound, and never from within its events: the library would go on to set up a socket
+   * that is closed, which throws, and its timer would run for ever.
+   */
+  #destroy(): void {
+    setImmediate(() => this.#bonjour.destroy())
   }
 
   announce(service: ServiceType): Ended {
@@ -244,9 +262,10 @@ class Voice {
     let leaving = false
     const all = published.records.bind(published)
     published.records = () => all().filter((record) => this.#ours(record, leaving))
-    return (gone) => {
+    return (goodbye, gone) => {
       leaving = true
-      published.stop(gone)
+      if (goodbye) published.stop(gone)
+      else setImmediate(gone)
     }
   }
 
@@ -278,7 +297,7 @@ class Voice {
       timer = setTimeout(again, ASK_MS[Math.min(round++, ASK_MS.length - 1)])
     }
     again()
-    return (gone) => {
+    return (_goodbye, gone) => {
       clearTimeout(timer)
       browser?.stop()
       setImmediate(gone)

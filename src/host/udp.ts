@@ -3,7 +3,7 @@
 // takes the default route, or fails where there is none).
 
 import { createSocket, type Socket } from 'node:dgram'
-import type { HostError } from '../base/errors.ts'
+import { HostError } from '../base/errors.ts'
 import type { DatagramPort, Datagrams, NetInterface } from '../base/ports/datagrams.ts'
 import { type Endpoint, endpointText } from '../base/ports/streams.ts'
 import { hostError } from './host-errors.ts'
@@ -133,6 +133,11 @@ export class UdpDatagrams implements Datagrams {
     failed: Failed,
     done: (result: DatagramPort | HostError) => void,
   ): void {
+    // The kernel would take the lower 16 bits.
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      setImmediate(() => done(new HostError('invalid', `UDP port ${port}: not a port`)))
+      return
+    }
     // Broadcasts reach only a socket bound to 0.0.0.0; with reuse they reach each of several on one host.
     const listener = createSocket({ type: 'udp4', reuseAddr: true })
     let bound: UdpPort | null = null
@@ -148,18 +153,13 @@ export class UdpDatagrams implements Datagrams {
     listener.on('message', (bytes, from) => {
       if (bound !== null) received(bytes, { address: from.address, port: from.port })
     })
-    try {
-      listener.bind({ address: '0.0.0.0', port }, () => {
-        told = true
-        const opened = new UdpPort(listener, failed)
-        bound = opened
-        this.#ports.add(opened)
-        listener.on('close', () => this.#ports.delete(opened))
-        done(opened)
-      })
-    } catch (error) {
+    listener.bind({ address: '0.0.0.0', port }, () => {
       told = true
-      setImmediate(() => done(hostError(`UDP port ${port}`, error)))
-    }
+      const opened = new UdpPort(listener, failed)
+      bound = opened
+      this.#ports.add(opened)
+      listener.on('close', () => this.#ports.delete(opened))
+      done(opened)
+    })
   }
 }
