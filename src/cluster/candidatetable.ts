@@ -51,20 +51,17 @@ export function standingOf(candidate: Candidate, nowMs: number): Standing {
 export const STRANGERS_MAX = limits.candidates / 2
 /** Strangers at one address: more than the nodes that anyone runs on one box. */
 export const STRANGERS_PER_ADDRESS = 8
+/** A stranger leaves for another this often at most: several times the rate at which strangers are dialled. */
+const REPLACE_MS = 20
 /** Addresses kept of one node; its older ones go first. */
 export const ADDRESSES_PER_NODE = 4
 
 export class CandidateTable {
   readonly #entries = new Map<string, Candidate>()
   #strangers = 0
-
-  get size(): number {
-    return this.#entries.size
-  }
-
-  get strangers(): number {
-    return this.#strangers
-  }
+  readonly #strangersAt = new Map<string, number>()
+  /** When a stranger last had to leave for another. */
+  #replacedMs = Number.NEGATIVE_INFINITY
 
   values(): IterableIterator<Candidate> {
     return this.#entries.values()
@@ -81,7 +78,7 @@ export class CandidateTable {
   remove(candidate: Candidate): void {
     if (!this.has(candidate)) return
     this.#entries.delete(candidate.key)
-    if (isStranger(candidate)) this.#strangers--
+    if (isStranger(candidate)) this.#countStranger(candidate, -1)
   }
 
   /** Applies a change that may make a stranger one of ours, or the reverse. */
@@ -89,7 +86,7 @@ export class CandidateTable {
     const before = isStranger(candidate)
     apply(candidate)
     const after = isStranger(candidate)
-    if (this.has(candidate) && before !== after) this.#strangers += after ? 1 : -1
+    if (this.has(candidate) && before !== after) this.#countStranger(candidate, after ? 1 : -1)
   }
 
   /**
@@ -123,14 +120,28 @@ export class CandidateTable {
     const proven = PROOF.has(source)
     if (!(proven ? this.#roomForOurs(node) : this.#roomForStranger(candidate, nowMs, verdict))) return null
     this.#entries.set(candidate.key, candidate)
-    if (!proven) this.#strangers++
+    if (!proven) this.#countStranger(candidate, 1)
     return candidate
   }
 
+  #countStranger({ endpoint: { address } }: Candidate, by: 1 | -1): void {
+    this.#strangers += by
+    const count = (this.#strangersAt.get(address) ?? 0) + by
+    if (count === 0) this.#strangersAt.delete(address)
+    else this.#strangersAt.set(address, count)
+  }
+
   #roomForStranger(newcomer: Candidate, nowMs: number, verdict: (candidate: Candidate) => Verdict): boolean {
-    const neighbours = this.#find((other) => other.endpoint.address === newcomer.endpoint.address && isStranger(other))
-    if (neighbours.length >= STRANGERS_PER_ADDRESS) {
-      const leaving = longestUnheard(neighbours.filter((other) => other.state === 'idle'))
+    const { address } = newcomer.endpoint
+    const crowded = (this.#strangersAt.get(address) ?? 0) >= STRANGERS_PER_ADDRESS
+    if (!crowded && this.#strangers < STRANGERS_MAX && this.#entries.size < limits.candidates) return true
+    // Looking for somebody to leave costs more than a datagram may: in a flood most newcomers are turned away unseen.
+    if (nowMs - this.#replacedMs < REPLACE_MS) return false
+    this.#replacedMs = nowMs
+    if (crowded) {
+      const leaving = longestUnheard(
+        this.#find((other) => other.endpoint.address === address && isStranger(other) && isIdle(other)),
+      )
       if (leaving === null) return false
       // Its failures stay with the address: announcing one port after the other is not a way to be dialled more often.
       newcomer.failures = leaving.failures
@@ -139,8 +150,7 @@ export class CandidateTable {
       this.remove(leaving)
       return true
     }
-    if (this.#strangers < STRANGERS_MAX && this.#entries.size < limits.candidates) return true
-    const idle = this.#find((other) => other.state === 'idle' && isStranger(other))
+    const idle = this.#find((other) => isIdle(other) && isStranger(other))
     const leaving =
       longestUnheard(idle.filter((other) => verdict(other) !== 'dial')) ??
       longestUnheard(idle.filter((other) => other.failures > 0 && other.dueMs <= nowMs)) ??

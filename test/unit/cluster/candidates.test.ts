@@ -362,6 +362,18 @@ test('one address cannot be dialled more often by announcing one port after the 
   expect(dialled.length).toBeLessThan(8 * 14)
 })
 
+test('a flood of newcomers has room made for few of them, so that it costs little', () => {
+  const stranger = (index: number) => beacon(at(`10.1.${index >> 8}.${index & 255}`), { cluster: cluster('f') })
+  for (let index = 0; index < 256; index++) candidates.heard(stranger(index))
+  expect(meter.get('candidates.full')).toBe(0)
+  for (let index = 0; index < 1000; index++) {
+    candidates.heard(stranger(1000 + index))
+    if (index % 100 === 99) clock.advance(20)
+  }
+  expect(meter.get('candidates.full')).toBe(990)
+  expect(candidates.entries()).toHaveLength(256)
+})
+
 test('a node has a bounded number of remembered addresses', () => {
   for (let last = 1; last < 50; last++) {
     candidates.linkUp(node('b'), at(`10.0.0.${last}`))
