@@ -8,6 +8,8 @@ const [subscribeAt, publishAt, countText] = process.argv.slice(2)
 const count = Number(countText)
 const connect = (host) => mqtt.connectAsync({ host, port: 1883, protocolVersion: 5, reconnectPeriod: 0 })
 const subscriber = await connect(subscribeAt)
+// MQTT.js leaves Nagle on: its UNSUBSCRIBE would wait 40 ms for the acknowledgement of its PUBACK.
+subscriber.stream.setNoDelay(true)
 const publisher = await connect(publishAt)
 subscriber.setMaxListeners(0)
 const waiting = new Map()
