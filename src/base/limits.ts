@@ -8,6 +8,8 @@ export const MiB = 1024 * KiB
 export const limits = {
   /** Bytes of the longest MQTT string; a topic or filter is one (MQTT 1.5.4). */
   mqttStringBytes: 65_535,
+  /** Levels of the deepest topic or filter that may be configured: the trie is walked by recursion. */
+  topicLevels: 1000,
   /** Bytes of a piece of a large transfer on a link (CLUSTER 1). */
   pieceBytes: 16 * KiB,
   /** Bytes of the longest frame on a link: the largest MQTT packet is sent in pieces, so a frame stays small. */

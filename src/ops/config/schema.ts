@@ -3,6 +3,7 @@
 
 import { hostname } from 'node:os'
 import * as z from 'zod'
+import { limits } from '../../base/limits.ts'
 import {
   advertised,
   bind,
@@ -79,7 +80,7 @@ export const schema = section({
     max_qos: choice(2, 0, 1, 2),
     retain: flag(true),
     max_inflight: whole(64, 1, 65_535),
-    max_topic_levels: whole(200, 1, 10_000),
+    max_topic_levels: whole(200, 1, limits.topicLevels),
     max_topic_alias: whole(64, 0, 65_535),
     max_keepalive: whole(65_535, 1, 65_535, ' (seconds)'),
     connect_timeout: duration('10s', '1s', '10m'),
