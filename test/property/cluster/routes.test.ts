@@ -32,6 +32,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ waitMs: fc.integer({ min: 0, max: 30 }) }) },
   { weight: 2, arbitrary: fc.record({ cut: nodeIndex, from: nodeIndex }) },
   { weight: 3, arbitrary: fc.record({ link: nodeIndex, to: nodeIndex }) },
+  { weight: 2, arbitrary: fc.record({ delayMs: fc.integer({ min: 0, max: 20 }) }) },
   { weight: 1, arbitrary: fc.record({ restart: nodeIndex, wallMs: fc.integer({ min: 0, max: 2_000_000_000_000 }) }) },
   { weight: 1, arbitrary: fc.record({ dead: nodeIndex, for: nodeIndex, left: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ stall: nodeIndex, to: nodeIndex, stalled: fc.boolean() }) },
@@ -70,6 +71,7 @@ test('after a storm each node knows what each other wants, and taken never came 
           for (let index = 0; index < now.count; index++)
             want(now.many, `many/${index}`, seed % 2 === 0 || index % 3 > 0)
         } else if ('waitMs' in now) mesh.clock.advance(now.waitMs)
+        else if ('delayMs' in now) mesh.delayMs = now.delayMs
         else if ('cut' in now) mesh.cut(NODES[now.cut]!, NODES[now.from]!)
         else if ('link' in now) {
           if (now.link !== now.to) mesh.link(NODES[now.link]!, NODES[now.to]!)
@@ -97,22 +99,30 @@ test('after a storm each node knows what each other wants, and taken never came 
   )
 })
 
-test('parts and digests agree after any changes, also when the part is large and the link poor', () => {
+test('parts, digests and what was told agree after any changes, cuts in the middle of a transfer and restarts', () => {
   const change = fc.record({
     key: fc.integer({ min: 0, max: 40 }),
-    value: fc.option(fc.uint8Array({ maxLength: 2000 })),
-    waitMs: fc.integer({ min: 0, max: 3 }),
+    length: fc.option(fc.integer({ min: 0, max: 2000 })),
+    waitMs: fc.integer({ min: 0, max: 6 }),
+    event: fc.oneof(
+      { weight: 12, arbitrary: fc.constant('none') },
+      { weight: 3, arbitrary: fc.constant('link') },
+      { weight: 2, arbitrary: fc.constant('cut') },
+      { weight: 1, arbitrary: fc.constant('restart') },
+    ),
   })
+  const [A, B] = NODES
   fc.assert(
-    fc.property(fc.array(change, { maxLength: 200 }), fc.integer({ min: 0, max: 40 }), (changes, delayMs) => {
+    fc.property(fc.array(change, { maxLength: 200 }), fc.integer({ min: 0, max: 10 }), (changes, delayMs) => {
       const mesh = new Mesh()
       mesh.delayMs = delayMs
-      const [a, b] = [NODES[0], NODES[1]].map((id) => {
+      const told = new Map<string, Buffer>()
+      const begin = (id: NodeId) => {
         const node = mesh.start(id)
         const options = { name: 'facts', valueBytesMax: 2000, entriesMax: 100, check: () => {} }
-        const told = new Map<string, Buffer>()
         const map = new OwnedMap(options, node.world, node, node, node.stamps, {
-          changed: (_owner, key, value) => {
+          changed: (owner, key, value) => {
+            if (owner !== A) return
             if (value === null) expect(told.delete(key)).toBe(true)
             else told.set(key, value)
           },
@@ -120,22 +130,30 @@ test('parts and digests agree after any changes, also when the part is large and
           partShown: () => {},
           partDropped: () => {},
         })
-        return { node, map, told }
-      })
-      for (const [index, { key, value, waitMs }] of changes.entries()) {
-        a!.map.set(`key ${key}`, value === null ? null : Buffer.from(value))
-        if (index % 23 === 7) mesh.link(NODES[0], NODES[1])
-        if (index % 67 === 66) mesh.cut(NODES[0], NODES[1])
+        return { node, map }
+      }
+      const b = begin(B)
+      let a = begin(A)
+      for (const [index, { key, length, waitMs, event }] of changes.entries()) {
+        a.map.set(`key ${key}`, length === null ? null : Buffer.alloc(length, index))
+        if (event === 'link') mesh.link(A, B)
+        if (event === 'cut') mesh.cut(A, B)
+        if (event === 'restart') {
+          const before = a.map.own
+          a = begin(A)
+          for (const [kept, value] of before) if (kept.length % 2 === 0) a.map.set(kept, value)
+        }
         mesh.clock.advance(waitMs)
       }
-      mesh.link(NODES[0], NODES[1])
+      mesh.link(A, B)
       mesh.clock.advance(20_000)
-      const part = b!.map.part(NODES[0])!
-      expect(new Map(part.entries())).toEqual(new Map(a!.map.own))
-      expect(b!.told).toEqual(new Map(a!.map.own))
-      expect(part.state).toBe('current')
-      expect(b!.node.meter.get('owned.facts.digest-mismatch')).toBe(0)
       expect(mesh.errors).toEqual([])
+      const part = b.map.part(A)!
+      expect(part.state).toBe('current')
+      expect(part.summary.count).toBe(a.map.own.size)
+      expect(new Map(part.entries())).toEqual(new Map(a.map.own))
+      expect(told).toEqual(new Map(a.map.own))
+      expect(b.node.meter.get('owned.facts.digest-mismatch')).toBe(0)
     }),
     { numRuns: 200 },
   )

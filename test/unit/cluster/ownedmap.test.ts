@@ -185,6 +185,36 @@ test('a large part comes in small messages, a few at a time, and stays right whi
   expect(b.meter.get('owned.facts.snapshot')).toBe(1)
 })
 
+test('a transfer that is cut off again and again loses and leaves nothing', () => {
+  const mesh = new Mesh()
+  const a = member(mesh, A)
+  const b = member(mesh, B)
+  for (let index = 0; index < 10_000; index++) a.set(`sensor/${index}`, 'v')
+  mesh.link(A, B)
+  mesh.clock.advance(1000)
+  expect(b.map.part(A)!.whole).toBe(true)
+  const again = member(mesh, A)
+  for (let index = 5000; index < 15_000; index++) again.set(`sensor/${index}`, 'w')
+  mesh.delayMs = 5
+  for (const cutAfterMs of [40, 60, 30]) {
+    mesh.link(A, B)
+    mesh.clock.advance(cutAfterMs)
+    expect(b.map.part(A)!.state).toBe('filling')
+    // What is known stays known for the time of the transfer.
+    expect(b.map.part(A)!.get('sensor/1')).toEqual(Buffer.from('v'))
+    mesh.cut(A, B)
+    expect(b.map.part(A)!.whole).toBe(false)
+  }
+  again.set('sensor/14999', null)
+  mesh.link(A, B)
+  mesh.clock.advance(2000)
+  expect(b.known(A)).toEqual(text(again.map))
+  expect(b.events.filter((event) => event.endsWith(' gone'))).toHaveLength(
+    5000 + (b.events.includes('a sensor/14999 w') ? 1 : 0),
+  )
+  expect(b.meter.get('owned.facts.digest-mismatch')).toBe(0)
+})
+
 test('taken waits for every linked member and nobody else', () => {
   const mesh = new Mesh()
   const a = member(mesh, A)
