@@ -171,7 +171,7 @@ export class Members implements Membership {
       linked: member.linked,
       address: member.endpoints[0] === undefined ? '' : endpointText(member.endpoints[0]),
       version: member.version,
-      rttMs: member.link?.rttMs ?? null,
+      rttMs: tenths(member.link?.rttMs ?? null),
       sinceMs: member.sinceMs,
     }))
   }
@@ -182,7 +182,7 @@ export class Members implements Membership {
       if (linkChanged) this.#changed(member)
       return
     }
-    this.#log.info({ member: member.id, name: member.name, was: member.state, now: next, evidence }, 'member')
+    this.#log.info({ member: member.id, name: member.name, was: member.state, now: next, evidence }, 'member state')
     member.state = next
     member.sinceMs = this.#clock.wall()
     this.#changed(member)
@@ -205,6 +205,8 @@ export class Members implements Membership {
     return goer !== undefined && this.#members.delete(goer.id)
   }
 }
+
+const tenths = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10)
 
 /** Where a linked member can be reached: where we reached it, where it says, where it came from. */
 function endpointsOf(link: Link): readonly Endpoint[] {
