@@ -7,7 +7,7 @@ import type { ByteStream, Endpoint } from '../../src/base/ports/streams.ts'
 import type { SimClock } from './clock.ts'
 import type { Connection, Ledger, Sent, Subscription } from './ledger.ts'
 import { noProperties, type PublishProperties, readPublish, writePublish } from './publish.ts'
-import type { SimStreams } from './streams.ts'
+import { SimStream, type SimStreams } from './streams.ts'
 
 export interface ClientPlan {
   readonly id: string
@@ -120,11 +120,11 @@ export class SimClient {
     this.#closed()
   }
 
-  /** The connection breaks without a word; `heard`: the broker will notice. */
-  drop(heard = true): void {
+  /** The connection breaks without a word. */
+  drop(): void {
     this.#giveUp?.()
     this.#stream?.destroy()
-    this.#closed(heard)
+    this.#closed()
   }
 
   subscribe(wishes: readonly SubscribeWish[]): void {
@@ -401,9 +401,11 @@ export class SimClient {
     return ending
   }
 
-  #closed(heard = true): void {
+  #closed(): void {
     const connection = this.#connection
     if (connection === null) return
+    // A broker that has moved away never hears of it, and keeps the session.
+    const heard = !(this.#stream instanceof SimStream && this.#stream.peer.lostTouch)
     connection.closedAt = this.#clock.now()
     this.#note('is disconnected')
     this.#connection = null

@@ -207,7 +207,7 @@ export class Crowd {
       const { connection } = client
       if (connection === null || connection.node !== node.index) continue
       this.#world.timeline.after(300, null, 'client.notices', () => {
-        if (client.connection === connection) client.drop(false)
+        if (client.connection === connection) client.drop()
       })
     }
   }

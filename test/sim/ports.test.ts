@@ -251,20 +251,31 @@ test('two members of one CA are secured and know each other; the first frame may
 })
 
 test.each([
-  ['a foreign CA at the server', 'near', 'refused by peer', 'foreign CA'],
-  ['a foreign CA at the client', 'far', 'foreign CA', 'connected'],
-  ['no certificate at the client', 'none', 'no certificate', 'connected'],
-  ['another key than the certificate is for', 'key', 'bad certificate', 'connected'],
-] as const)('%s is refused, and a TLS 1.3 client learns it late', (_name, who, near, far) => {
+  ['a foreign CA', 'ca', 'foreign CA'],
+  ['no certificate', 'none', 'no certificate'],
+  ['another key than the certificate is for', 'key', 'bad certificate'],
+] as const)('%s at the TLS client is refused, which it learns when it is up', (_name, what, why) => {
   const { results, ears } = upgrade((sides) => {
-    const other = sides.notary.makeAuthority('00000000000000cb' as ClusterId, sides.dice)
-    const keys = sides.notary.makeKeys(sides.dice)
-    const certificate = sides.notary.issue(other, '000000000000000c' as NodeId, keys.publicKey)
-    if (who === 'near' || who === 'far') Object.assign(sides[who], { certificate, privateKey: keys.privateKey })
-    if (who === 'none') Object.assign(sides.far, { certificate: '' })
-    if (who === 'key') Object.assign(sides.far, { privateKey: keys.privateKey })
+    const { certificate, privateKey } = stranger(sides)
+    if (what === 'ca') Object.assign(sides.far, { certificate, privateKey })
+    if (what === 'none') Object.assign(sides.far, { certificate: '' })
+    if (what === 'key') Object.assign(sides.far, { privateKey })
   })
-  expect(results.near).toBe(near)
-  if (far === 'connected') expect(ears.far.ends).toEqual(['refused by peer'])
-  else expect(results.far).toBe(far)
+  expect(results.near).toBe(why)
+  expect(results.far).toMatchObject({ peer: { nodeId: '000000000000000a' } })
+  expect(ears.far.ends).toEqual(['refused by peer'])
 })
+
+test('a foreign CA at the TLS server is refused by the client, and the server never hears a byte', () => {
+  const { results, ears } = upgrade((sides) => Object.assign(sides.near, { ...stranger(sides) }))
+  expect(results.far).toBe('foreign CA')
+  expect([ears.near.calls, ears.near.ends]).toEqual([0, [null]])
+})
+
+/** A certificate of another CA, with its key. */
+function stranger({ notary, dice }: ReturnType<typeof twoMembers>) {
+  const keys = notary.makeKeys(dice)
+  const other = notary.makeAuthority('00000000000000cb' as ClusterId, dice)
+  const certificate = notary.issue(other, '000000000000000c' as NodeId, keys.publicKey)
+  return { certificate, privateKey: keys.privateKey }
+}

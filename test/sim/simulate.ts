@@ -1,6 +1,7 @@
 // One seed, one story: nodes find each other, clients talk, a storm comes and goes, and the cluster must have settled
 // by the deadline. The same seed always tells the same story.
 
+import { compose } from '../../src/compose.ts'
 import { checkDelivery, type Ground } from './checkers/delivery.ts'
 import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
@@ -8,7 +9,6 @@ import { wrongRoutes } from './checkers/routes.ts'
 import { Crowd } from './crowd.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
-import { compose } from '../../src/compose.ts'
 import { type Build, World } from './world.ts'
 
 export interface SimulateOptions {
@@ -158,7 +158,8 @@ class Story {
     world.trace(`at rest: ${world.timeline.events - before} events in a second`)
     for (const node of this.#scenario.members) {
       for (const stream of node.run?.streams.streams() ?? []) {
-        if (stream.pendingBytes > 0) world.problem(`at rest: ${node.label} has ${stream.pendingBytes} bytes to write`)
+        if (stream.pendingBytes === 0 || stream.lostTouch) continue
+        world.problem(`at rest: ${node.label} has ${stream.pendingBytes} bytes to write`)
       }
     }
     const { waiting } = this.#scenario

@@ -300,7 +300,8 @@ export class SimStream implements ByteStream {
       readBuffer.fill(0xa5, start, start + length)
       if (this.#inboxBytes > 0 && length < 64 * 1024) return this.#wake()
     }
-    if (this.#inboxEnded && this.#inboxBytes === 0 && this.#handler !== null && !this.gone) {
+    const mayEnd = this.#handler !== null && (!this.#paused || this.#ending) && !this.gone
+    if (this.#inboxEnded && this.#inboxBytes === 0 && mayEnd) {
       // Both directions close, ours behind what is still to be written: a half-open connection is of no use here.
       if (this.#pendingBytes > 0) return this.end()
       this.gone = true

@@ -109,7 +109,9 @@ export class SimTrust implements Trust {
     publicKey: string,
     done: (certificate: string | HostError) => void,
   ): void {
-    this.#later('trust.issue', 2, 20, () => done(this.#notary.issue(ca, nodeId, publicKey)))
+    const fits = this.matches(ca.certificate, ca.privateKey) === true
+    const refusal = new HostError('invalid', 'the key is not that of the CA certificate')
+    this.#later('trust.issue', 2, 20, () => done(fits ? this.#notary.issue(ca, nodeId, publicKey) : refusal))
   }
 
   read(text: string): CertificateFacts | HostError {
@@ -141,6 +143,10 @@ export class SimTrust implements Trust {
     done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
   ): void {
     if (!(stream instanceof SimStream)) throw new TypeError('only simulated streams can be secured here')
+    if (stream.gone) {
+      this.#clock.after(0, 'tls.closed', () => done('closed'))
+      return
+    }
     new Handshake(this.#notary, this.#clock, this.#dice, stream, role, credentials, timeoutMs, done)
   }
 
@@ -215,9 +221,10 @@ class Handshake {
       this.#show()
       return
     }
+    // A client shows its certificate whatever it thinks of the server's: each side judges for itself.
     const peer = this.#examine(text)
-    if (typeof peer === 'string') return this.#fail(peer)
     if (this.#role === 'client') this.#show()
+    if (typeof peer === 'string') return this.#fail(peer)
     this.#over = true
     this.#timer.cancel()
     this.#stream.detach()
@@ -254,7 +261,8 @@ class Handshake {
     if (this.#over) return
     this.#over = true
     this.#timer.cancel()
-    if (ALERTS.includes(why)) this.#stream.refuse('refused by peer')
+    if (this.#role === 'client') this.#stream.end()
+    else if (ALERTS.includes(why)) this.#stream.refuse('refused by peer')
     else this.#stream.destroy()
     this.#done(why)
   }
