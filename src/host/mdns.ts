@@ -10,7 +10,7 @@ import { errorWords } from './host-errors.ts'
 import { ipv4Interfaces, sameSubnet } from './interfaces.ts'
 
 /** How often the interfaces are looked at. */
-const POLL_MS = 3000
+const POLL_MS = 1000
 /** How long an interface that failed is left alone. */
 const RETRY_MS = 30_000
 /** Pauses between questions: often at first, since an answer may be lost; then now and then. */
@@ -169,6 +169,7 @@ export class MdnsNames implements Names {
 
 /** The part of bonjour-service behind its private `server`, which alone tells of errors. */
 interface Multicast {
+  emit(event: string, ...details: unknown[]): boolean
   on(event: 'error' | 'warning', listener: (error: Error) => void): void
   on(event: 'ready', listener: () => void): void
 }
@@ -193,6 +194,7 @@ class Voice {
     }
     this.#bonjour = new bonjour(options as never, failed)
     const { mdns } = (this.#bonjour as unknown as { server: { mdns: Multicast } }).server
+    hearOnLink(mdns, on)
     mdns.on('error', failed)
     // Without its membership it would speak on whatever interface the default route has. All other warnings are junk
     // from the network.
@@ -305,6 +307,19 @@ class Voice {
   }
 }
 
+/**
+ * Every socket on the port hears what any interface receives. Lets pass what came by this one (RFC 6762 11: only on-link
+ * sources count), or a browser would take a service as known that it heard through another interface, and one question
+ * be answered on all of them.
+ */
+function hearOnLink(mdns: Multicast, on: NetInterface): void {
+  const emit = mdns.emit.bind(mdns)
+  mdns.emit = (event, ...details) => {
+    const from = event === 'query' || event === 'response' ? (details[1] as { address: string }).address : on.address
+    return sameSubnet(from, on) && emit(event, ...details)
+  }
+}
+
 /** A label fit for a host name, from an instance's name that may have spaces and dots. */
 export function hostName(instance: string): string {
   const label = instance
@@ -315,7 +330,7 @@ export function hostName(instance: string): string {
   return `${label === '' ? 'edge-mqtt' : label}.local`
 }
 
-/** What was heard, if it came by this interface: every socket on the port hears what any interface receives. */
+/** What was heard, if it came by this interface. */
 export function foundOn(
   on: NetInterface,
   service: Pick<Service, 'name' | 'port' | 'addresses' | 'referer' | 'txt'>,

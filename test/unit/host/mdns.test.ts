@@ -54,6 +54,22 @@ describe('what keeps it from working', () => {
   })
 })
 
+test('a service is found on each interface, with the address it has there', async () => {
+  const single = { name: 'lo', netmask: '255.255.255.255', loopback: true }
+  const list = ['127.0.0.1', '127.0.0.2'].map((address) => ({ ...single, address, broadcast: address }))
+  const found: FoundService[] = []
+  const announcement = new MdnsNames(() => list, quick).announce(
+    { name: 'edge-test-x', port: 1, instance: 'everywhere', text: {} },
+    all,
+  )
+  endings.push(() => announcement.withdraw(() => {}))
+  endings.push(new MdnsNames(() => list, quick).browse('edge-test-x', all, (service) => found.push(service)))
+  const addresses = () => new Set(found.flatMap((service) => service.addresses))
+  await until(() => addresses().size === 2, 'both addresses')
+  expect(found.every((service) => service.addresses.length === 1)).toBe(true)
+  expect([...addresses()].sort()).toEqual(['127.0.0.1', '127.0.0.2'])
+})
+
 test('junk on the port is nobody`s end', async () => {
   const names = new MdnsNames(() => [lo], quick)
   const found: FoundService[] = []
