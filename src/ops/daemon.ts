@@ -55,6 +55,10 @@ class Daemon {
   readonly #untilStopped = new Promise<void>((resolve) => {
     this.#stopped = resolve
   })
+  #made: (node: Node) => void = () => {}
+  readonly #composed = new Promise<Node>((resolve) => {
+    this.#made = resolve
+  })
   readonly #handlers: readonly [NodeJS.Signals, () => void][] = [
     ['SIGTERM', () => this.#stop('SIGTERM')],
     ['SIGINT', () => this.#stop('SIGINT')],
@@ -89,6 +93,7 @@ class Daemon {
     const authenticator = anonymousAuthenticator(() => this.#anonymous)
     const node = compose(this.#settings(this.#plan), { ...ports, log, authenticator })
     this.#node = node
+    this.#made(node)
     const error = await Promise.race([
       new Promise<HostError | null>((resolve) => node.start(resolve)),
       this.#untilStopped.then(() => null),
@@ -193,15 +198,13 @@ class Daemon {
   }
 
   #commands(): Commands {
-    const node = (): Node => {
-      if (this.#node === null) throw new HostError('unavailable', 'the daemon is starting: ask again in a moment')
-      return this.#node
-    }
+    // The sockets are open before the node is: who asks that early waits for the moment until it is there.
+    const status = async () => (await this.#composed).status()
     return {
       version: { everybody: true, run: () => ({ version }) },
-      status: { everybody: true, run: () => node().status() },
-      'cluster status': { everybody: true, run: () => node().status() },
-      'cluster join': { everybody: false, run: (args) => join(node(), args['address']) },
+      status: { everybody: true, run: status },
+      'cluster status': { everybody: true, run: status },
+      'cluster join': { everybody: false, run: async (args) => join(await this.#composed, args['address']) },
     }
   }
 }

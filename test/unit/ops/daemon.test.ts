@@ -127,6 +127,24 @@ describe('a life', () => {
     expect(process.listenerCount('SIGTERM')).toBe(0)
   })
 
+  test('who asks while it starts is answered as soon as there is a node', async () => {
+    let compose: (made: Awaited<ReturnType<World['compose']>>) => void = () => {}
+    const slow = {
+      ...world,
+      compose: () =>
+        new Promise<Awaited<ReturnType<World['compose']>>>((resolve) => {
+          compose = resolve
+        }),
+    }
+    const running = runDaemon({ dataDir: directory, set: [], newCluster: false }, slow, sink)
+    while (!existsSync(where().statusSocket)) await new Promise<void>((resolve) => setImmediate(resolve))
+    const early = asked('status')
+    compose(await world.compose())
+    expect(await early).toHaveProperty('node.name', 'gw-1')
+    process.emit('SIGTERM')
+    expect(await running).toBe(0)
+  })
+
   test('a second signal at once is the same wish, a later one goes without waiting', async () => {
     hangs = true
     const exit = vi.spyOn(process, 'exit').mockImplementation((() => {}) as never)
