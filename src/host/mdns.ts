@@ -312,7 +312,7 @@ class Voice {
  * sources count), or a browser would take a service as known that it heard through another interface, and one question
  * be answered on all of them.
  */
-function hearOnLink(mdns: Multicast, on: NetInterface): void {
+export function hearOnLink(mdns: Pick<Multicast, 'emit'>, on: NetInterface): void {
   const emit = mdns.emit.bind(mdns)
   mdns.emit = (event, ...details) => {
     const from = event === 'query' || event === 'response' ? (details[1] as { address: string }).address : on.address

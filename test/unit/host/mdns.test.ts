@@ -1,8 +1,9 @@
 import { createSocket } from 'node:dgram'
+import { EventEmitter } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { NetInterface } from '../../../src/base/ports/datagrams.ts'
 import type { FoundService } from '../../../src/base/ports/names.ts'
-import { foundOn, hostName, MdnsNames } from '../../../src/host/mdns.ts'
+import { foundOn, hearOnLink, hostName, MdnsNames } from '../../../src/host/mdns.ts'
 import { until } from '../../contract/world.ts'
 
 const lo: NetInterface = {
@@ -103,6 +104,23 @@ describe('what was heard', () => {
       port: 4883,
       text: { id: 'ab' },
     })
+  })
+
+  test('from another link reaches no listener, or a browser would take the service as known', () => {
+    const mdns = new EventEmitter()
+    const heard: unknown[] = []
+    for (const event of ['query', 'response', 'warning']) mdns.on(event, (detail) => heard.push([event, detail]))
+    hearOnLink(mdns, on)
+    for (const from of ['192.168.1.9', '10.0.0.9']) {
+      mdns.emit('query', `asked from ${from}`, { address: from })
+      mdns.emit('response', `answered from ${from}`, { address: from })
+    }
+    mdns.emit('warning', 'junk')
+    expect(heard).toEqual([
+      ['query', 'asked from 192.168.1.9'],
+      ['response', 'answered from 192.168.1.9'],
+      ['warning', 'junk'],
+    ])
   })
 
   test('keeps addresses of this link and no others, IPv6 least of all', () => {
