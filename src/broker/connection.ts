@@ -2,8 +2,7 @@
 //
 //   awaiting CONNECT -> authenticating -> connected -> closing -> closed
 //
-// Reads what comes, decides what state follows, and leaves the rest to those whose name it bears. A run of QoS 0 packets
-// of one topic in one read is gathered and goes to each receiver as one piece.
+// Reads what comes, decides what state follows, and leaves the rest to those whose name it bears.
 
 import { ProtocolError } from '../base/errors.ts'
 import { Outbox } from '../base/outbox.ts'
@@ -14,25 +13,19 @@ import { decodeControl } from '../wire/mqtt/control.ts'
 import { encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
 import { Framer, type PacketSink } from '../wire/mqtt/framing.ts'
 import type { ConnackValues, ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
-import { PublishView } from '../wire/mqtt/publish.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
-import { IncomingAliases } from './aliases.ts'
-import { mayPublish } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import { cappedExpirySec, objection, type Terms, termsFor } from './connect.ts'
 import { Deadline } from './deadlines.ts'
-import { deliverRun, takesRuns } from './deliver.ts'
 import type { ConnectionHome } from './home.ts'
+import { Incoming } from './incoming.ts'
 import type { AuthenticationResult } from './ports.ts'
-import type { Receivers } from './receivers.ts'
 import { Sender } from './sender.ts'
 import type { Session, SessionConnection } from './session.ts'
 
 const PUBLISH = 3
 const PUBACK = 4
 const PUBCOMP = 7
-/** The first byte of a PUBLISH with QoS 0, without DUP and RETAIN: good for every receiver as it is. */
-const PLAIN_PUBLISH = 0x30
 
 /** A connected client; what its session sees of the connection. */
 class Connected implements SessionConnection {
@@ -41,26 +34,22 @@ class Connected implements SessionConnection {
   readonly sender: Sender
   readonly version: Version
   readonly bridge: boolean
-  /** QoS 2 messages that the client may have begun at once: what it was told, or our bound where it cannot be told. */
-  readonly inboundMax: number
   /** Milliseconds of silence allowed. */
   readonly silenceMs: number
   /** What the CONNECT said, for what a DISCONNECT may still change. */
   readonly expirySec: number
-  readonly aliases: IncomingAliases
+  /** Made with the first PUBLISH: many clients only listen. */
+  incoming: Incoming | null = null
   readonly #connection: Connection
 
   constructor(connection: Connection, packet: ConnectPacket, terms: Terms, session: Session, sender: Sender) {
-    const { limits, sessions } = connection.home.settings
     this.#connection = connection
     this.session = session
     this.sender = sender
     this.version = packet.version
     this.bridge = packet.bridge
-    this.inboundMax = packet.version === 5 ? limits.maxInflight : sessions.queue.maxMessages
     this.silenceMs = terms.silenceMs
     this.expirySec = packet.sessionExpirySec
-    this.aliases = new IncomingAliases(limits.maxTopicAlias)
   }
 
   close(reason: ReasonCode, why: string): void {
@@ -97,16 +86,6 @@ export class Connection implements StreamHandler, PacketSink {
   #heardAt: number
   /** Reading is stopped: by authentication, or because the client does not take what it is answered. */
   #paused = false
-  /** Made with the first PUBLISH: many clients only listen. */
-  #view: PublishView | null = null
-  /** Those of the last topic that came as text, and whether the client may publish to it. */
-  #receivers: Receivers | null = null
-  #allowed = false
-  /** The run being gathered: packets in bytes [start, end) of the buffer being read; null: none. */
-  #run: Buffer | null = null
-  #runStart = 0
-  #runEnd = 0
-  #runCount = 0
 
   constructor(home: ConnectionHome, stream: ByteStream, listener: string) {
     this.home = home
@@ -140,7 +119,7 @@ export class Connection implements StreamHandler, PacketSink {
   closed(why: string | null): void {
     const state = this.#state
     if (state.at === 'closed') return
-    this.#become(CLOSED)
+    this.#state = CLOSED
     this.home.deadlines.clear(this.#deadline)
     this.#framer.close()
     this.#outbox.close()
@@ -154,116 +133,13 @@ export class Connection implements StreamHandler, PacketSink {
     const state = this.#state
     if (state.at !== 'connected') return this.#beforeConnected(state, buffer, packetStart, bodyStart, end)
     const type = buffer[packetStart]! >> 4
-    if (type === PUBLISH) return this.#publish(state, buffer, packetStart, bodyStart, end)
-    this.#endRun()
+    if (type === PUBLISH) {
+      const error = (state.incoming ??= this.#incoming(state)).publish(buffer, packetStart, bodyStart, end)
+      return error === null ? undefined : this.#fail(error)
+    }
+    state.incoming?.endRun()
     if (type >= PUBACK && type <= PUBCOMP) this.#acknowledged(state, buffer, packetStart, bodyStart, end)
     else this.#control(state, buffer, packetStart, bodyStart, end)
-  }
-
-  #publish(state: Connected, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
-    const view = (this.#view ??= new PublishView())
-    const error = view.read(buffer, packetStart, bodyStart, end, state.version)
-    if (error !== null) return this.#fail(error)
-    let receivers = this.#receivers
-    if (!view.sameTopic || view.topicAlias > 0 || receivers === null || !this.home.receivers.isCurrent(receivers)) {
-      const found = this.#find(state, view, buffer)
-      if (found instanceof ProtocolError) return this.#fail(found)
-      receivers = found
-    }
-    this.home.tally.messagesIn++
-    if (buffer[packetStart] === PLAIN_PUBLISH && view.passThrough && this.#allowed) {
-      if (this.#run === buffer && this.#runEnd === packetStart && this.#receivers === receivers) {
-        this.#runEnd = end
-        this.#runCount++
-        return
-      }
-      this.#endRun()
-      if (end - packetStart <= bounds.runPacketBytes && takesRuns(receivers, state.sender.wire)) {
-        this.#run = buffer
-        this.#runStart = packetStart
-        this.#runEnd = end
-        this.#runCount = 1
-        return
-      }
-    } else {
-      this.#endRun()
-    }
-    this.#accept(state, view, buffer, packetStart, end, receivers)
-  }
-
-  /** The receivers of the packet's topic, whether it came as text or as alias. */
-  #find(state: Connected, view: PublishView, buffer: Buffer): Receivers | ProtocolError {
-    const { receivers: cache, settings } = this.home
-    const alias = view.topicAlias
-    if (alias > 0 && !state.aliases.allows(alias)) return new ProtocolError(Reason.topicAliasInvalid, 'alias too large')
-    // A run in hand has the receivers of the topic before.
-    this.#endRun()
-    let found: Receivers
-    if (view.topicStart === view.topicEnd) {
-      const meant = state.aliases.get(alias)
-      if (meant === undefined) return new ProtocolError(Reason.protocolError, 'an alias that stands for nothing')
-      found = cache.isCurrent(meant) ? meant : cache.of(meant.topic)
-      this.#receivers = null
-    } else {
-      const known = cache.ofText(view.topic(buffer), settings.limits.maxTopicLevels)
-      if (known instanceof ProtocolError) return known
-      found = known
-      this.#receivers = found
-    }
-    this.#allowed = mayPublish(found.topic)
-    if (alias > 0) state.aliases.set(alias, found)
-    return found
-  }
-
-  #accept(state: Connected, view: PublishView, buffer: Buffer, start: number, end: number, receivers: Receivers): void {
-    const { limits } = this.home.settings
-    const { publisher, tally } = this.home
-    const { session, sender } = state
-    // [MQTT-3.2.2-11] [MQTT-3.2.2-14] A client that was told must not.
-    if (view.qos > limits.maxQoS) return this.close(Reason.qosNotSupported, `QoS ${view.qos} not supported`)
-    if (view.retain && !limits.retain) return this.close(Reason.retainNotSupported, 'retained messages not supported')
-    if (view.qos === 2) return this.#begin(state, view, buffer, start, end, receivers)
-    if (!this.#allowed) {
-      tally.drop('not-authorized')
-      // [MQTT3-3.3.5-2] 3.1.1 has no word for it, and its PUBACK says only that we are done with the message.
-      if (view.qos === 1) this.#acknowledge(sender, 'puback', view.packetId, Reason.notAuthorized)
-      return
-    }
-    const reached = publisher.packet(view, buffer, start, end, sender.wire, receivers, session.clientId)
-    if (view.qos === 1) {
-      this.#acknowledge(sender, 'puback', view.packetId, reached === 0 ? Reason.noMatchingSubscribers : Reason.success)
-    }
-  }
-
-  /** QoS 2: kept until PUBREL. */
-  #begin(state: Connected, view: PublishView, buffer: Buffer, start: number, end: number, receivers: Receivers): void {
-    const { publisher, tally, settings } = this.home
-    const { session, sender } = state
-    const { inbound } = session
-    const { packetId } = view
-    // [MQTT-4.3.3-10] A PUBLISH sent again is answered again, and is the same message.
-    if (inbound.has(packetId)) {
-      tally.count('mqtt.publish.repeated')
-      return this.#acknowledge(sender, 'pubrec', packetId, Reason.success)
-    }
-    // [MQTT-3.3.4-7]
-    if (inbound.size >= state.inboundMax || inbound.bytes > settings.sessions.queue.maxBytes) {
-      return this.close(Reason.receiveMaximumExceeded, 'more QoS 2 messages begun than allowed')
-    }
-    if (!this.#allowed) {
-      tally.drop('not-authorized')
-      // [MQTT-4.3.3-9] In MQTT 5 the exchange ends here; in 3.1.1 it goes on, with nothing to release.
-      if (state.version === 5) return this.#acknowledge(sender, 'pubrec', packetId, Reason.notAuthorized)
-      return this.#acknowledge(sender, 'pubrec', packetId, Reason.success)
-    }
-    inbound.begin(packetId, publisher.kept(view, buffer, start, end, sender.wire, receivers, session.clientId))
-    const nobody = receivers.nobody
-    this.#acknowledge(sender, 'pubrec', packetId, nobody ? Reason.noMatchingSubscribers : Reason.success)
-  }
-
-  /** The one way an acknowledgement goes to a publisher. */
-  #acknowledge(sender: Sender, kind: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reason: number): void {
-    sender.ack(kind, packetId, reason)
   }
 
   #acknowledged(state: Connected, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
@@ -272,11 +148,7 @@ export class Connection implements StreamHandler, PacketSink {
     const { session, sender } = state
     const { kind, packetId, reason } = ack
     if (kind === 'pubrel') {
-      const message = session.inbound.release(packetId)
-      if (message !== null) this.home.publisher.message(message)
-      // [MQTT-4.3.3-11]
-      const unknown = message === null ? Reason.packetIdentifierNotFound : Reason.success
-      return this.#acknowledge(sender, 'pubcomp', packetId, unknown)
+      return (state.incoming ??= this.#incoming(state)).release(packetId)
     }
     const became =
       kind === 'puback'
@@ -355,7 +227,7 @@ export class Connection implements StreamHandler, PacketSink {
     }
     const objected = objection(packet, this.home.settings)
     if (objected !== null) return this.#refuse(objected.refused, objected.why, packet.version)
-    this.#become({ at: 'authenticating', packet })
+    this.#state = { at: 'authenticating', packet }
     this.#framer.pause()
     this.home.authenticator.authenticate(
       {
@@ -393,7 +265,7 @@ export class Connection implements StreamHandler, PacketSink {
     const aliasMax = Math.min(packet.topicAliasMaximum, limits.maxTopicAlias)
     const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally)
     const connected = new Connected(this, packet, terms, session, sender)
-    this.#become(connected)
+    this.#state = connected
     this.#framer.limit = limits.maxPacketSize
     home.deadlines.set(this.#deadline, this.#heardAt + terms.silenceMs)
     const connack = encodeConnack({ ...terms.told, sessionPresent: present, reason: Reason.success }, packet.version)
@@ -420,8 +292,8 @@ export class Connection implements StreamHandler, PacketSink {
   close(reason: ReasonCode, why: string): void {
     const state = this.#state
     if (state.at === 'closing' || state.at === 'closed') return
-    this.#endRun()
     if (state.at !== 'connected') return this.#hangUp()
+    state.incoming?.endRun()
     this.home.tally.count(`mqtt.closed.${reason.toString(16)}`)
     const log = { client: state.session.clientId, address: this.#stream.remote.address, why }
     this.home.log.info(log, 'client disconnected by the broker')
@@ -445,7 +317,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   /** Flushes and closes the stream; it has a while to go through, then it is cut. */
   #hangUp(): void {
-    this.#become(CLOSING)
+    this.#state = CLOSING
     this.#framer.close()
     this.#outbox.flush()
     this.home.deadlines.set(this.#deadline, this.home.clock.now() + bounds.lingerMs)
@@ -479,26 +351,18 @@ export class Connection implements StreamHandler, PacketSink {
 
   // Small things.
 
-  #become(state: State): void {
-    this.#state = state
-    if (state.at !== 'connected') this.#receivers = null
-  }
-
   /** A control packet that cannot be left out. [MQTT-3.1.2-24] */
   #send(state: Connected, bytes: Buffer): void {
     if (bytes.length <= state.sender.maximumPacketSize) this.#outbox.append(bytes)
     else this.close(Reason.packetTooLarge, 'an answer is larger than the maximum packet size')
   }
 
-  #endRun(): void {
-    const run = this.#run
-    if (run === null) return
-    this.#run = null
-    deliverRun(this.#receivers!, run, this.#runStart, this.#runEnd, this.#runCount)
+  #incoming(state: Connected): Incoming {
+    return new Incoming(this.home, state.session, state.sender)
   }
 
   #afterRead(error: ProtocolError | null): void {
-    this.#endRun()
+    if (this.#state.at === 'connected') this.#state.incoming?.endRun()
     if (error !== null) return this.#fail(error)
     // A client that does not take its answers is not asked for more.
     if (!this.#paused && this.#state.at === 'connected' && this.#outbox.pendingBytes > bounds.outputPauseBytes) {

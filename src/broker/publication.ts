@@ -41,7 +41,7 @@ export class Publication {
   #origin: Origin = NO_ORIGIN
   #counter = 0
   #expiresAt = 0
-  /** When it came. */
+  /** When it came; 0 for one that does not expire. */
   nowMs = 0
   #view: PublishView | null = null
   #buffer: Buffer = EMPTY

@@ -103,7 +103,8 @@ export class Publisher {
   ): Publication {
     const publication = this.#publication
     const counter = view.qos === 0 ? 0 : ++this.#counter
-    const nowMs = this.#clock.now()
+    // Only what expires needs the time.
+    const nowMs = view.expirySec < 0 ? 0 : this.#clock.now()
     publication.fromPacket(view, buffer, start, end, wire, receivers.topic, publisher, this.#origin, counter, nowMs)
     return publication
   }

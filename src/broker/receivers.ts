@@ -108,8 +108,10 @@ export class ReceiversCache implements SubscriptionWatcher {
 
   /** The receivers of what a client sent as topic, up to date; an error when it is none. */
   ofText(text: string, maxLevels: number): Receivers | ProtocolError {
+    const receivers = this.#young.get(text)
     // What is known was checked before.
-    if (!this.#young.has(text) && !this.#old.has(text)) {
+    if (receivers !== undefined) return this.#upToDate(receivers)
+    if (!this.#old.has(text)) {
       const topic = parseTopicName(text, maxLevels)
       if (topic instanceof ProtocolError) return topic
     }
@@ -123,10 +125,14 @@ export class ReceiversCache implements SubscriptionWatcher {
       receivers = this.#old.get(topic) ?? new Receivers(topic)
       this.#keep(receivers)
     }
+    return this.#upToDate(receivers)
+  }
+
+  #upToDate(receivers: Receivers): Receivers {
     if (receivers.generation !== this.#generation) this.#match(receivers)
     if (receivers.peersGeneration !== this.#peers.generation) {
       receivers.peersGeneration = this.#peers.generation
-      receivers.forwards = this.#peers.interested(topic)
+      receivers.forwards = this.#peers.interested(receivers.topic)
     }
     return receivers
   }

@@ -4,22 +4,27 @@
 import type { QoS } from '../wire/message.ts'
 import { Delivery } from './delivery.ts'
 import type { Retained } from './retained.ts'
+import type { Session } from './session.ts'
 import type { Subscription } from './subscriptions.ts'
 
 export class RetainedFeed {
-  readonly #subscription: Subscription
+  readonly filter: string
+  readonly #session: Session
   readonly #retained: readonly Retained[]
   #at = 0
 
   constructor(subscription: Subscription, retained: readonly Retained[]) {
-    this.#subscription = subscription
+    this.filter = subscription.filter.text
+    this.#session = subscription.session
     this.#retained = retained
   }
 
   /** The next one to be sent; null: no more. */
   next(nowMs: number): Delivery | null {
-    const { session, filter, qos, ids } = this.#subscription
-    if (session.subscriptions.get(filter.text) !== this.#subscription) return null
+    // As it is now: the client may have changed it meanwhile.
+    const subscription = this.#session.subscriptions.get(this.filter)
+    if (subscription === undefined) return null
+    const { qos, ids } = subscription
     while (this.#at < this.#retained.length) {
       const { message } = this.#retained[this.#at++]!
       if (message === null || message.expiresAt <= nowMs) continue

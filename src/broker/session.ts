@@ -128,8 +128,15 @@ export class Session {
 
   /** Sends retained messages of a new subscription as the client takes them. */
   feed(feed: RetainedFeed): void {
+    this.unfeed(feed.filter)
     ;(this.#feeds ??= []).push(feed)
     this.pump()
+  }
+
+  /** The subscription to the filter is gone, or is served anew. */
+  unfeed(filter: string): void {
+    const feeds = this.#feeds?.filter((feed) => feed.filter !== filter) ?? []
+    this.#feeds = feeds.length === 0 ? null : feeds
   }
 
   /** [MQTT-4.3.2-3] */

@@ -84,6 +84,7 @@ export class Subscriptions {
     const subscription = session.subscriptions.get(text)
     if (subscription === undefined) return false
     session.subscriptions.delete(text)
+    session.unfeed(text)
     const { filter } = subscription
     if (filter.share === null) {
       this.#own.remove(filter.filter, session.clientId)
