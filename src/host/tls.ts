@@ -104,6 +104,8 @@ function connect(plain: Socket, credentials: Credentials, settle: Settle): void 
 }
 
 function hangUp(socket: TLSSocket): void {
+  // It is refused already; how it takes that does not matter, but an error without a listener ends the process.
+  socket.on('error', () => {})
   socket.resume()
   socket.end()
   const timer = setTimeout(() => socket.destroy(), HANG_UP_MS)

@@ -221,6 +221,22 @@ test('a member that the CA signed for something else is a bad certificate', asyn
   const device = { cert: get('d.pem'), key: get('d.key') }
   const server = { ...own, anchors: [...own.anchors, get('ca.pem')] }
   expect(await asServer((port) => tlsTo(port, device), server)).toBe('bad certificate')
+  // One that takes the refusal badly is nobody's end.
+  let closed = false
+  const result = await asServer((port) => {
+    const plain = connect(port, '127.0.0.1')
+    const socket = tlsTo(port, { ...device, socket: plain })
+    socket.once('secureConnect', () => {
+      socket.write(Buffer.alloc(100_000))
+      setImmediate(() => plain.resetAndDestroy())
+    })
+    plain.once('close', () => {
+      closed = true
+    })
+    return socket
+  }, server)
+  expect(result).toBe('bad certificate')
+  await until(() => closed, 'the reset')
 })
 
 describe('clocks', () => {
