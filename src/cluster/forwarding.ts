@@ -17,7 +17,7 @@ import type { ClusterSettings } from './settings.ts'
 const QUEUE_BYTES = 256 * 1024
 /** Topics and client ids whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
-const PUBLISHERS_MAX = 4096
+const PUBLISHERS_MAX = 32_768
 
 /** Who gets messages of a topic, as of one generation of the routes. */
 interface Receivers {

@@ -34,7 +34,8 @@ const HAS_PROPERTIES = 0x40
 const RESERVED = 0x80
 
 const EXPIRY_BYTES = 6
-const MESSAGE_ID_BYTES = ID_BYTES + 12
+const ORIGIN_BYTES = ID_BYTES + 6
+const MESSAGE_ID_BYTES = ORIGIN_BYTES + 6
 const EXPIRY_MS_MAX = 0xffff_ffff_ffff
 /** More than any MQTT packet has left for a payload. */
 const PAYLOAD_BYTES_MAX = 268_435_455
@@ -94,13 +95,26 @@ export function writeItem(
     at += EXPIRY_BYTES
   }
   if (qos > 0) {
-    at += into.write(message.origin.node, at, ID_BYTES, 'hex')
-    at = into.writeUIntBE(message.origin.incarnation, at, 6)
+    at = copy(originBytes(message.origin), into, at)
     at = into.writeUIntBE(message.counter, at, 6)
   }
   if (properties.length > 0) at = copy(properties, into, writeVarint(properties.length, into, at))
   at = into.writeUInt32BE(payload.length, at)
   return copy(payload, into, at)
+}
+
+/** A node's own messages all have one origin, so its bytes are kept from one to the next. */
+let lastOrigin: Origin | null = null
+let lastOriginBytes: Buffer = EMPTY
+
+function originBytes(origin: Origin): Buffer {
+  if (origin === lastOrigin) return lastOriginBytes
+  const bytes = Buffer.alloc(ORIGIN_BYTES)
+  bytes.write(origin.node, 0, ID_BYTES, 'hex')
+  bytes.writeUIntBE(origin.incarnation, ID_BYTES, 6)
+  lastOrigin = origin
+  lastOriginBytes = bytes
+  return bytes
 }
 
 /** Below this a loop is quicker than a call into the runtime. */
@@ -117,10 +131,11 @@ const properties = new PropertyCursor()
 
 /** Reads batches. One object for all members: the texts it remembers are theirs together. */
 export class BatchReader {
-  readonly #topics = new TextCache(4096, decodeTopic)
-  readonly #publishers = new TextCache(1024, decodePublisher)
-  /** The last origin that was read, made once for a run of messages. */
-  #origin: Origin = { node: '' as NodeId, incarnation: 0 }
+  readonly #topics = new TextCache(16_384, decodeTopic)
+  readonly #publishers = new TextCache(8192, decodePublisher)
+  /** The last origin that was read and its bytes: made once for a run of messages. */
+  #origin: Origin = NO_ORIGIN
+  readonly #originBytes = Buffer.alloc(ORIGIN_BYTES)
   #bytes: Buffer = EMPTY
   #at = 0
   #end = 0
@@ -165,7 +180,7 @@ export class BatchReader {
     if (qos > 0) {
       const at = this.#skip(MESSAGE_ID_BYTES)
       origin = this.#originAt(at)
-      counter = bytes.readUIntBE(at + ID_BYTES + 6, 6)
+      counter = bytes.readUIntBE(at + ORIGIN_BYTES, 6)
       if (counter === 0) throw new PeerError('forwarded message id without a counter')
     }
     if ((flags & HAS_EXTRA) !== 0) this.#extra()
@@ -203,11 +218,13 @@ export class BatchReader {
   }
 
   #originAt(at: number): Origin {
-    const incarnation = this.#bytes.readUIntBE(at + ID_BYTES, 6)
-    const node = readId<NodeId>(this.#bytes, at)
-    const last = this.#origin
-    if (last.incarnation === incarnation && last.node === node) return last
-    this.#origin = { node, incarnation }
+    const bytes = this.#bytes
+    let same = 0
+    while (same < ORIGIN_BYTES && bytes[at + same] === this.#originBytes[same]) same++
+    if (same < ORIGIN_BYTES) {
+      bytes.copy(this.#originBytes, 0, at, at + ORIGIN_BYTES)
+      this.#origin = { node: readId<NodeId>(bytes, at), incarnation: bytes.readUIntBE(at + ID_BYTES, 6) }
+    }
     return this.#origin
   }
 
