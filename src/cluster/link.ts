@@ -213,7 +213,8 @@ export class Link implements StreamHandler {
   #control(kind: number, bytes: Buffer, start: number, end: number): void {
     if (kind === FrameKind.goodbye) {
       const { reason, text } = decodeGoodbye(bytes, start, end)
-      this.#stream.end()
+      // Nobody reads there any more: what waits to be written has nowhere to go.
+      this.#stream.destroy()
       return this.#ended({ reason: text === '' ? reason : `${reason}: ${text}`, by: 'peer', goodbye: reason })
     }
     if (this.#state === 'confirming') return this.#confirmed(kind, bytes, start, end)

@@ -82,6 +82,20 @@ describe('a link', () => {
     expect(a.dial(b)).toEqual([{ at: 'unreachable', why: 'stopped' }])
   })
 
+  test('that the peer ends is gone at once, whatever still waits to be written', () => {
+    const [a, b] = [box('1'), box('2')]
+    a.dial(b)
+    clock.advance(100)
+    const [near] = net.streams.filter(({ remote }) => remote.address === a.endpoint.address)
+    near!.hold()
+    b.links.to(a.id)!.ping()
+    clock.advance(10)
+    expect(near!.pendingBytes).toBeGreaterThan(0)
+    a.links.stop('stopping')
+    clock.advance(10)
+    expect(near!.isClosed).toBe(true)
+  })
+
   test('is one per pair when both dial at the same time, whoever comes first', () => {
     for (const [first, second] of [
       ['1', '2'],
