@@ -2,6 +2,7 @@
 // own.
 
 import { HostError } from './base/errors.ts'
+import type { NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
@@ -96,7 +97,13 @@ export interface NodeStatus {
 /** How often the counts behind `rates` are taken. */
 const RATES_MS = 2000
 
-export function compose(settings: NodeSettings, ports: Ports): Node {
+/** What can be looked at inside a node beyond its status. */
+export interface Insight {
+  /** The filters that a member wants as far as this node knows, by the member's id. */
+  routesOf(member: string): readonly string[]
+}
+
+export function compose(settings: NodeSettings, ports: Ports): Node & Insight {
   return new ComposedNode(settings, ports)
 }
 
@@ -105,7 +112,7 @@ interface OpenListener {
   readonly listening: Listening
 }
 
-class ComposedNode implements Node {
+class ComposedNode implements Node, Insight {
   readonly #ports: Ports
   readonly #meter = new Meter()
   readonly #rates = new Rates()
@@ -187,6 +194,10 @@ class ComposedNode implements Node {
       problems: this.#cluster.problems(),
       counters: this.#meter.all(),
     }
+  }
+
+  routesOf(member: string): readonly string[] {
+    return [...(this.#cluster.presence?.routes.of(member as NodeId) ?? [])]
   }
 
   join(to: Endpoint, done: (outcome: string) => void): void {

@@ -7,7 +7,7 @@ import { type Log, silentLog } from '../../src/base/ports/log.ts'
 import type { Endpoint } from '../../src/base/ports/streams.ts'
 import { defaultBrokerSettings } from '../../src/broker/settings.ts'
 import { type Bundle, type ClusterSettings, defaultClusterSettings } from '../../src/cluster/settings.ts'
-import type { Node, NodeSettings, NodeStatus, Ports } from '../../src/compose.ts'
+import type { Insight, Node, NodeSettings, NodeStatus, Ports } from '../../src/compose.ts'
 import { SimClock, Timeline } from './clock.ts'
 import { SimDatagrams } from './datagrams.ts'
 import { Disk, SimFiles } from './disk.ts'
@@ -19,7 +19,7 @@ import { Dice } from './random.ts'
 import { type SimStreams, streamsOf } from './streams.ts'
 import { Notary, SimTrust } from './trust.ts'
 
-export type Build = (settings: NodeSettings, ports: Ports) => Node
+export type Build = (settings: NodeSettings, ports: Ports) => Node & Insight
 
 export interface NodePlan {
   readonly machine: Machine
@@ -34,7 +34,7 @@ interface Run {
   readonly clock: SimClock
   readonly streams: SimStreams
   readonly datagrams: SimDatagrams
-  readonly node: Node
+  readonly node: Node & Insight
   ready: boolean
 }
 
@@ -158,6 +158,11 @@ export class SimNode {
 
   status(): NodeStatus {
     return this.run!.node.status()
+  }
+
+  /** What it knows of another node's wishes. */
+  routesOf(other: SimNode): readonly string[] {
+    return this.run!.node.routesOf(other.id)
   }
 
   /** Starts the node in a turn of its own, with what its disk holds. */

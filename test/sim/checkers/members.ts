@@ -14,8 +14,6 @@ export class MemberWatch {
   readonly #world: World
   readonly #scenario: Scenario
   readonly #said = new Set<string>()
-  /** "a b" -> since when nothing of b can reach a, though a lives. */
-  readonly #silentSince = new Map<string, number>()
   /** Times that a silence was long enough to be judged. */
   judged = 0
 
@@ -62,13 +60,11 @@ export class MemberWatch {
 
   /** When nothing of b has reached a for long enough, a says that b is dead, and is not linked to it. */
   #dead(a: SimNode, b: SimNode, status: NodeStatus | undefined): void {
-    const key = `${a.index} ${b.index}`
+    if (status === undefined) return
     const { network, now } = this.#world
-    const hears = a.machine === b.machine || !network.path(b.machine, a.machine).cut
-    const silent = status !== undefined && (!b.up || !hears)
-    if (!silent) return void this.#silentSince.delete(key)
-    const since = Math.max(this.#silentSince.get(key) ?? now, a.sinceMs)
-    this.#silentSince.set(key, since)
+    const path = network.path(b.machine, a.machine)
+    const causes = [b.up ? now : b.sinceMs, path.cut && a.machine !== b.machine ? path.cutAt : now]
+    const since = Math.max(a.sinceMs, Math.min(...causes))
     const { deadAfterMs, heartbeatMs } = this.#scenario
     if (now - since < deadAfterMs + heartbeatMs + SLACK_MS) return
     this.judged++

@@ -14,16 +14,18 @@ export function wrongRoutes(scenario: Scenario, ledger: Ledger): string[] {
   }
   const wrong: string[] = []
   for (const node of scenario.members) {
-    const least = countOthers(certain, node.index)
-    const most = countOthers(possible, node.index)
+    let count = 0
+    for (const other of scenario.members) {
+      if (other === node) continue
+      const held = new Set(node.routesOf(other))
+      count += held.size
+      const lacking = [...certain.get(other.index)!].filter((filter) => !held.has(filter))
+      const surplus = [...held].filter((filter) => !possible.get(other.index)!.has(filter))
+      if (lacking.length > 0) wrong.push(`${node.label} lacks routes of ${other.label}: ${lacking.join(', ')}`)
+      if (surplus.length > 0) wrong.push(`${node.label} has routes too many of ${other.label}: ${surplus.join(', ')}`)
+    }
     const { routes } = node.status()
-    if (routes < least || routes > most) wrong.push(`${node.label} has ${routes} routes, not ${least} to ${most}`)
+    if (routes !== count) wrong.push(`${node.label} says it has ${routes} routes, and has ${count}`)
   }
   return wrong
-}
-
-function countOthers(filters: ReadonlyMap<number, ReadonlySet<string>>, self: number): number {
-  let count = 0
-  for (const [node, set] of filters) if (node !== self) count += set.size
-  return count
 }
