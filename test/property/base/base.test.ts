@@ -14,7 +14,7 @@ test('Deque does what an array does', () => {
       { weight: 2, arbitrary: fc.constantFrom('push', 'shift', 'pop') },
       { weight: 1, arbitrary: fc.constantFrom('shift', 'pop', 'look') },
     ),
-    { maxLength: 300 },
+    { maxLength: 300, size: 'max' },
   )
   fc.assert(
     fc.property(steps, (script) => {
@@ -57,7 +57,7 @@ const fields: fc.Arbitrary<Field[]> = fc.array(
     fc.tuple(fc.constant('text' as const), fc.string({ unit: 'binary' })),
     fc.tuple(
       fc.constant('raw' as const),
-      fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes)),
+      fc.uint8Array({ maxLength: 400, size: 'max' }).map((bytes) => Buffer.from(bytes)),
     ),
   ),
 )
@@ -95,7 +95,7 @@ test('an Outbox sends every byte, in order, however it is filled, flushed and he
       fc.record({ do: fc.constant('place' as const), length: fc.nat(3000) }),
       fc.record({ do: fc.constantFrom('flush' as const, 'turn' as const, 'hold' as const, 'take' as const) }),
     ),
-    { maxLength: 40 },
+    { maxLength: 40, size: 'max' },
   )
   fc.assert(
     fc.property(steps, (script) => {
@@ -162,7 +162,7 @@ test('every stamp given is greater than all given and observed before, over rest
       fc.record({ do: fc.constant('wall' as const), ms: fc.nat(10) }),
       fc.record({ do: fc.constant('observe' as const), stamp: stamps }),
     ),
-    { maxLength: 50 },
+    { maxLength: 50, size: 'max' },
   )
   fc.assert(
     fc.property(steps, (script) => {

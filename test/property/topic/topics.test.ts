@@ -4,7 +4,10 @@ import { matches } from '../../../src/topic/match.ts'
 import { TopicTree } from '../../../src/topic/topics.ts'
 import { filters, topics } from './model.ts'
 
-const steps = fc.array(fc.record({ set: fc.boolean(), topic: topics, value: fc.nat(9) }), { maxLength: 60 })
+const steps = fc.array(fc.record({ set: fc.boolean(), topic: topics, value: fc.nat(9) }), {
+  maxLength: 60,
+  size: 'max',
+})
 
 test('TopicTree finds what the slow model finds, through any sets and deletes', () => {
   fc.assert(

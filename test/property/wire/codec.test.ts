@@ -24,7 +24,7 @@ import { bodyStart, join, text } from '../../unit/wire/mqtt/bytes.ts'
 const strings = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => !value.includes('\0'))
 const topics = strings.filter((value) => value.length > 0 && !/[+#]/.test(value))
 const versions = fc.constantFrom<Version[]>(4, 5)
-const buffers = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
+const buffers = fc.uint8Array({ maxLength: 300, size: 'max' }).map((bytes) => Buffer.from(bytes))
 const packetIds = fc.integer({ min: 1, max: 65_535 })
 const u32 = fc.integer({ min: 0, max: 0xffffffff })
 
@@ -226,7 +226,7 @@ test('CONNACK, SUBACK, UNSUBACK and DISCONNECT that we encode, mqtt-packet parse
     },
     { requiredKeys: [] },
   )
-  const codes = fc.array(fc.constantFrom(0, 0x11, 0x80, 0x87, 0x8f), { minLength: 1, maxLength: 300 })
+  const codes = fc.array(fc.constantFrom(0, 0x11, 0x80, 0x87, 0x8f), { minLength: 1, maxLength: 300, size: 'max' })
   fc.assert(
     fc.property(values, packetIds, codes, (optional, packetId, reasons) => {
       const connack: ConnackValues = { ...optional, sessionPresent: true, reason: 0 }

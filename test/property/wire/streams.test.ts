@@ -12,7 +12,7 @@ const LIMIT = 4096
 
 const versions = fc.constantFrom<Version[]>(3, 4, 5)
 const wholePackets = fc
-  .tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 400 }))
+  .tuple(fc.integer({ min: 0, max: 255 }), fc.uint8Array({ maxLength: 400, size: 'max' }))
   .map(([first, body]) => packet(first, Buffer.from(body)))
 
 /** Feeds a stream to a framer in reads of these lengths (over and over), pausing and resuming now and then. */
@@ -48,8 +48,8 @@ function frames(stream: Buffer, reads: readonly number[], pauseAfter: number): s
 
 test('any split of a stream into reads gives the same packets, whole or junk', () => {
   const streams = fc.oneof(
-    fc.array(wholePackets, { maxLength: 20 }).map((packets) => Buffer.concat(packets)),
-    fc.uint8Array({ maxLength: 2000 }).map((bytes) => Buffer.from(bytes)),
+    fc.array(wholePackets, { maxLength: 20, size: 'max' }).map((packets) => Buffer.concat(packets)),
+    fc.uint8Array({ maxLength: 2000, size: 'max' }).map((bytes) => Buffer.from(bytes)),
   )
   const lengths = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 10 })
   fc.assert(
@@ -62,7 +62,7 @@ test('any split of a stream into reads gives the same packets, whole or junk', (
 
 test('whole packets come out as they went in', () => {
   fc.assert(
-    fc.property(fc.array(wholePackets, { maxLength: 20 }), (packets) => {
+    fc.property(fc.array(wholePackets, { maxLength: 20, size: 'max' }), (packets) => {
       expect(frames(Buffer.concat(packets), [100], 0)).toEqual(
         packets.map((bytes) => `${bodyStart(bytes)}:${bytes.toString('hex')}`),
       )
