@@ -64,7 +64,9 @@ export class MemoryStream implements ByteStream {
   release(writes = Number.POSITIVE_INFINITY): void {
     for (let count = 0; count < writes && this.#waiting.length > 0; count++) this.#send(this.#waiting.shift()!)
     this.#held = this.#waiting.length > 0
-    if (!this.#held) this.#handler?.drained()
+    if (this.#held) return
+    this.#handler?.drained()
+    if (this.#state === 'ended') this.#finish()
   }
 
   pause(): void {}
@@ -73,8 +75,10 @@ export class MemoryStream implements ByteStream {
   end(): void {
     if (this.#state !== 'open') return
     this.#state = 'ended'
-    for (const bytes of this.#waiting) this.#send(bytes)
-    this.#waiting = []
+    if (this.#waiting.length === 0) this.#finish()
+  }
+
+  #finish(): void {
     this.#net.arrive(this, () => this.other?.shut(null))
     this.#net.clock.soon(() => this.shut(null))
   }
