@@ -2,6 +2,7 @@
 // to write the node's key later.
 
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { Ending, Exit } from './exit.ts'
 import type { Places } from './places.ts'
@@ -9,7 +10,14 @@ import type { Places } from './places.ts'
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : String(error)
 
-const user = (): string => (process.getuid?.() === 0 ? 'root' : (process.env['USER'] ?? `user ${process.getuid?.()}`))
+function user(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A user without a name, as in a container.
+    return `user ${process.getuid?.()}`
+  }
+}
 
 /** Makes the state and run directories; what cannot be made or written ends the start and says what to type. */
 export function prepareDirectories(places: Places): void {
