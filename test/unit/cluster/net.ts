@@ -93,6 +93,11 @@ export class MemoryStream implements ByteStream {
 
   shut(why: string | null): void {
     if (this.#state === 'closed') return
+    // The other side has ended: ours ends behind what is still to be written.
+    if (why === null && this.#waiting.length > 0) {
+      this.#state = 'ended'
+      return
+    }
     this.#state = 'closed'
     this.#tellClosed(why)
   }
