@@ -222,7 +222,8 @@ function parse(text: string): Record<string, unknown> | null {
 }
 
 const RESTORE = 'put the right file back into the state directory'
-const RENEW = `put the right files back, or remove ${FILES.certificate} and ${FILES.key} to get a new certificate`
+// With the id: members refuse a known id that comes with another key.
+const RENEW = `put the right files back, or remove ${FILES.node}, ${FILES.certificate} and ${FILES.key} to get a new identity`
 
 function invalid(file: string, what: string, remedy: string): HostError {
   return new HostError('invalid', `${file}: ${what}; ${remedy}`)
