@@ -83,8 +83,9 @@ export class Publication {
     received.start = start
     received.end = end
     received.packetIdAt = view.topicEnd - start
-    // Without properties that are this connection's own, and with its topic, the packet is good for others as it is.
-    this.#receivedFits = view.passThrough && view.topicAlias === 0
+    // With its topic, the packet is good for others as it is: its properties are all meant for them, and of its expiry
+    // nothing has passed yet.
+    this.#receivedFits = view.topicAlias === 0
   }
 
   /** From a message; `kept`: its bytes are its own, and it may be kept as it is. */

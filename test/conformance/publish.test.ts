@@ -268,6 +268,56 @@ describe('what receivers get', () => {
     expect(client.got()).toEqual(['x=5'])
   })
 
+  test('what was published before a request is sent before its answer', () => {
+    const lab = new Lab()
+    const client = lab.subscribed('x', { version: 4 })
+    const publish = { cmd: 'publish', topic: 'x', payload: '1', qos: 0 }
+    const unsubscribe = { cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['x'] }
+    client.send(publish, publish, { cmd: 'pingreq' }, publish, unsubscribe)
+    const order = ['publish', 'publish', 'pingresp', 'publish', 'unsuback']
+    expect(client.take().map(({ cmd }) => cmd)).toEqual(order)
+  })
+
+  describe('a run reaches', () => {
+    const payloads = ['1', '2'.repeat(40), '3']
+    const run = payloads.map((payload) => ({ cmd: 'publish', topic: 'x', payload, qos: 0 }))
+
+    test('a receiver with an identifier', () => {
+      const lab = new Lab()
+      const client = lab.connected().subscribe('x', {}, { subscriptionIdentifier: 7 })
+      client.take()
+      lab.connected().send(...run)
+      expect(client.take().map(({ properties }) => properties?.subscriptionIdentifier)).toEqual([7, 7, 7])
+    })
+
+    test('not its publisher when it subscribed with No Local', () => {
+      const publisher = new Lab().subscribed('x', { sub: { nl: true } }).send(...run)
+      expect(publisher.take()).toEqual([])
+    })
+
+    test('a receiver with topic aliases', () => {
+      const lab = new Lab()
+      const client = lab.subscribed('x', { properties: { topicAliasMaximum: 1 } })
+      lab.connected().send(...run)
+      expect(client.take().map(({ topic }) => topic)).toEqual(['x', '', ''])
+    })
+
+    test('a receiver that takes small packets only', () => {
+      const lab = new Lab()
+      const client = lab.subscribed('x', { properties: { maximumPacketSize: 30 } })
+      lab.connected().send(...run)
+      expect(client.got()).toEqual(['x=1', 'x=3'])
+    })
+
+    test('receivers of the other version', () => {
+      const lab = new Lab()
+      const clients = [lab.subscribed('x', { version: 4 }), lab.subscribed('x', { version: 5 })]
+      lab.connected({ version: 4 }).send(...run)
+      lab.connected({ version: 5 }).send(...run)
+      for (const client of clients) expect(client.got()).toEqual([...payloads, ...payloads].map((text) => `x=${text}`))
+    })
+  })
+
   test('a payload over 64 KiB goes through at every QoS', () => {
     const lab = new Lab()
     const subscribers = [0, 1, 2].map((qos) => lab.subscribed('x', { qos, version: qos === 1 ? 4 : 5 }))

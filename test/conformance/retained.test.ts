@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Lab } from './lab.ts'
+import { type Client, Lab } from './lab.ts'
 
 describe('retained messages', () => {
   test('[MQTT-3.3.1-5] [MQTT-3.3.1-9] the last one is sent behind the SUBACK, with RETAIN set', () => {
@@ -126,6 +126,56 @@ describe('retained messages', () => {
     expect(got.slice(got.indexOf('b=new'))).not.toContain('b=old')
     expect(got.slice(got.indexOf('c='))).not.toContain('c=old')
     expect(got).toContain('b=new')
+  })
+
+  describe('while some are still to be sent', () => {
+    const setUp = () => {
+      const lab = new Lab()
+      const publisher = lab.connected()
+      for (const topic of ['a', 'b', 'c']) publisher.publish(topic, 'v', { retain: true, qos: 1 })
+      const client = lab.connected({ id: 's', properties: { receiveMaximum: 1, sessionExpiryInterval: 60 } })
+      client.subscribe('#', { qos: 1 })
+      return { lab, client }
+    }
+    const rest = (client: Client) => {
+      const got: string[] = []
+      for (let packets = client.take(); packets.length > 0; packets = client.take()) {
+        for (const { cmd, topic, qos, messageId } of packets) {
+          if (cmd !== 'publish') continue
+          got.push(`${topic}${qos}`)
+          if (qos > 0) client.puback(messageId)
+        }
+      }
+      return got.sort()
+    }
+
+    test('subscribing again begins anew, with the new QoS', () => {
+      const { client } = setUp()
+      expect(client.got().length).toBe(1)
+      client.subscribe('#', { qos: 0 })
+      expect(rest(client.puback(1))).toEqual(['a0', 'b0', 'c0'])
+    })
+
+    test('subscribing again without retained messages goes on with those that were asked for', () => {
+      const { client } = setUp()
+      const first = client.got()
+      client.subscribe('#', { qos: 0, rh: 2 })
+      expect(rest(client.puback(1)).length + first.length).toBe(3)
+    })
+
+    test('unsubscribing ends it, also for a later subscription that wants none', () => {
+      const { client } = setUp()
+      expect(client.got().length).toBe(1)
+      client.unsubscribe('#').subscribe('#', { qos: 0, rh: 2 })
+      expect(rest(client.puback(1))).toEqual([])
+    })
+
+    test('a client that comes back gets the rest', () => {
+      const { lab, client } = setUp()
+      client.drop()
+      const back = lab.client().connect({ id: 's', clean: false, properties: { sessionExpiryInterval: 60 } })
+      expect(rest(back)).toEqual(['a1', 'b1', 'c1'])
+    })
   })
 
   test('messages of members are delivered and not kept', () => {

@@ -226,6 +226,19 @@ describe('routes to other members', () => {
     expect(peers.calls).toEqual(['+x', '-x'])
   })
 
+  test('a SUBACK that waits for a connection that is gone is not sent, nor are retained messages', () => {
+    const peers = new Routes()
+    const lab = new Lab({ peers })
+    lab.connected().publish('x', 'kept', { retain: true })
+    const properties = { sessionExpiryInterval: 60 }
+    lab.connected({ id: 'a', properties }).subscribe('x').drop()
+    const back = lab.connected({ id: 'a', clean: false, properties })
+    peers.waiting.get('x')!()
+    lab.clock.settle()
+    expect(back.take()).toEqual([])
+    expect(back.subscribe('x').got()).toEqual(['x=kept'])
+  })
+
   test('retained messages come behind a SUBACK that waited', () => {
     const peers = new Routes()
     const lab = new Lab({ peers })

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../../src/base/errors.ts'
 import type { ClientId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
+import { bounds } from '../../../src/broker/bounds.ts'
 import { Interest } from '../../../src/broker/interest.ts'
 import { NoPeers } from '../../../src/broker/ports.ts'
 import { ReceiversCache } from '../../../src/broker/receivers.ts'
@@ -57,6 +58,18 @@ describe('ReceiversCache', () => {
     subscriptions.remove(a, 'x')
     subscriptions.removeAll(b)
     expect([who('x'), who('y'), cache.of('x').nobody]).toEqual([[], [], true])
+  })
+
+  test('one that fell out of the cache is not taken for current, so a change to its topic cannot be missed', () => {
+    const { cache, subscriptions, who } = setUp()
+    const held = cache.of('held')
+    for (let index = 0; index < bounds.receiversCached * 2; index++) cache.of(`t/${index}`)
+    subscriptions.add(subscription(session('a'), 'held'))
+    expect(cache.isCurrent(held)).toBe(false)
+    expect(who('held')).toEqual(['a'])
+    const kept = cache.of('t/5')
+    for (let index = 0; index < bounds.receiversCached; index++) cache.of(`u/${index}`)
+    expect(cache.of('t/5')).toBe(kept)
   })
 
   test('what a client sends as topic is checked, once', () => {
