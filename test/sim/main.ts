@@ -22,7 +22,10 @@ const { values } = parseArgs({
 
 const number = (text: string | undefined, otherwise: number): number => {
   const value = text === undefined ? otherwise : Number(text)
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not a whole number: ${text}`)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    console.error(`${text} is not a whole number`)
+    process.exit(2)
+  }
   return value
 }
 

@@ -6,7 +6,12 @@ import { type ClusterId, clusterId } from '../../src/base/ids.ts'
 import { type Log, silentLog } from '../../src/base/ports/log.ts'
 import type { Endpoint } from '../../src/base/ports/streams.ts'
 import { defaultBrokerSettings } from '../../src/broker/settings.ts'
-import { type Bundle, type ClusterSettings, defaultClusterSettings } from '../../src/cluster/settings.ts'
+import {
+  type Bundle,
+  type ClusterSettings,
+  defaultClusterSettings,
+  type HardwareTies,
+} from '../../src/cluster/settings.ts'
 import type { Insight, Node, NodeSettings, NodeStatus, Ports } from '../../src/compose.ts'
 import { SimClock, Timeline } from './clock.ts'
 import { SimDatagrams } from './datagrams.ts'
@@ -26,6 +31,8 @@ export interface NodePlan {
   readonly mqttPort: number
   readonly cluster: Partial<ClusterSettings>
   readonly bundle: Bundle | null
+  /** What the hardware says of itself; null: the machine's own. */
+  readonly hardware?: HardwareTies
 }
 
 /** One run of a node: what is gone when it dies. */
@@ -266,7 +273,9 @@ export class SimNode {
 
   #settings(): NodeSettings {
     const { cluster, bundle, mqttPort } = this.plan
-    const hardware = { machineId: `machine ${this.machine.index}`, boardSerial: '', firstMac: '' }
+    const { index } = this.machine
+    const own = { machineId: `machine ${index}`, boardSerial: `board ${index}`, firstMac: `02:00:00:00:00:${index}` }
+    const hardware = this.plan.hardware ?? own
     return {
       broker: defaultBrokerSettings,
       cluster: { ...defaultClusterSettings, nodeName: this.label, version: '0.1.0', ...cluster },

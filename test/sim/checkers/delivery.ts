@@ -23,6 +23,21 @@ const UNDERWAY_MS = 2500
 /** A fresh link has passed on all routes after this long. */
 const SYNCHRONISED_MS = 1500
 
+/** All subscriptions of one client, ever. */
+class Wishes {
+  readonly all: Subscription[] = []
+  readonly #byTopic = new Map<string, readonly Subscription[]>()
+
+  matching(topic: string): readonly Subscription[] {
+    let found = this.#byTopic.get(topic)
+    if (found === undefined) {
+      found = this.all.filter((one) => filterMatches(one.filter, topic))
+      this.#byTopic.set(topic, found)
+    }
+    return found
+  }
+}
+
 export interface DeliveryFacts {
   readonly problems: string[]
   /** Deliveries that had to be, and those of them that crossed from box to box. */
@@ -32,11 +47,11 @@ export interface DeliveryFacts {
 
 export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
   const facts: DeliveryFacts = { problems: [...ledger.complaints], due: 0, crossed: 0 }
-  const byClient = new Map<string, Subscription[]>()
+  const byClient = new Map<string, Wishes>()
   for (const one of ledger.subscriptions) {
-    const list = byClient.get(one.client)
-    if (list === undefined) byClient.set(one.client, [one])
-    else list.push(one)
+    let wishes = byClient.get(one.client)
+    if (wishes === undefined) byClient.set(one.client, (wishes = new Wishes()))
+    wishes.all.push(one)
   }
   const { deliveries, unclear } = sortDeliveries(ledger, byClient, ground, facts.problems)
   const received = new Map<string, Received[]>()
@@ -45,10 +60,10 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
     if (list === undefined) received.set(one.connection.client, [one])
     else list.push(one)
   }
-  for (const [client, subscriptions] of byClient) {
+  for (const [client, wishes] of byClient) {
     checkOrder(client, received.get(client) ?? [], ledger, facts.problems)
     for (const sent of ledger.sent) {
-      const matching = subscriptions.filter((one) => filterMatches(one.filter, sent.topic))
+      const matching = wishes.matching(sent.topic)
       if (matching.length === 0) continue
       const name = `${client} ${sent.key}`
       const got = deliveries.get(name) ?? []
@@ -86,7 +101,7 @@ interface Sorted {
 /** Sorts deliveries by client and message; judges each by itself on the way. */
 function sortDeliveries(
   ledger: Ledger,
-  byClient: ReadonlyMap<string, readonly Subscription[]>,
+  byClient: ReadonlyMap<string, Wishes>,
   ground: Ground,
   problems: string[],
 ): Sorted {
@@ -99,7 +114,8 @@ function sortDeliveries(
       problems.push(`${client} received what nobody sent: ${received.topic}`)
       continue
     }
-    const wanted = (byClient.get(client) ?? []).filter((one) => wants(one, sent, received))
+    const matching = byClient.get(client)?.matching(sent.topic) ?? []
+    const wanted = matching.filter((one) => wants(one, sent, received))
     if (wanted.length === 0) problems.push(`${nameOf(sent)} reached ${client}, which has no subscription for it`)
     if (!ground.sameCluster(sent.connection.node, received.connection.node)) {
       problems.push(`${nameOf(sent)} reached ${client} in another cluster`)
@@ -123,7 +139,7 @@ function sortDeliveries(
 }
 
 function wants(one: Subscription, sent: Sent, received: Received): boolean {
-  if (!filterMatches(one.filter, sent.topic) || one.askedAt > received.at) return false
+  if (one.askedAt > received.at) return false
   // A retained message is the topic's, not its publisher's: on subscribing No Local may or may not keep it back.
   if (one.noLocal && sent.connection.client === one.client && !(received.fields.retain && sent.retain)) return false
   return one.endedAt === null || sent.at <= one.endedAt

@@ -1,20 +1,6 @@
 // Whether a topic filter matches a topic name (MQTT 4.7), written apart from the product's.
 
-const answers = new Map<string, boolean>()
-
-/** The same few pairs are asked about again and again. */
 export function filterMatches(filter: string, topic: string): boolean {
-  const pair = `${filter} ${topic}`
-  let answer = answers.get(pair)
-  if (answer === undefined) {
-    if (answers.size > 10_000) answers.clear()
-    answer = compare(filter, topic)
-    answers.set(pair, answer)
-  }
-  return answer
-}
-
-function compare(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && !filter.startsWith('$')) return false
   const wanted = filter.split('/')
   const levels = topic.split('/')

@@ -45,6 +45,10 @@ export class MemberWatch {
     for (const [node, status] of statuses) {
       const expected = members.includes(node) ? members : [node]
       for (const member of status.cluster.members) {
+        const dead = member.state === 'dead' ? members.find((one) => one.id === member.id) : undefined
+        if (dead !== undefined && node.routesOf(dead).length > 0) {
+          this.#once(`${node.label} calls ${dead.label} dead, and keeps its routes`)
+        }
         if (!expected.some((one) => one.id === member.id || one.id === '')) {
           this.#once(`${node.label} has a member that does not belong to its cluster: ${member.id} ${member.name}`)
         }

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { runSeeds } from './batches.ts'
+import { simulate } from './simulate.ts'
+
+test('the same seed tells the same story, event by event', () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const once = simulate(seed)
+    const again = simulate(seed)
+    expect(again).toEqual(once)
+    expect(again.facts.hash).toBe(once.facts.hash)
+  }
+})
+
+test('another seed tells another story', () => {
+  const hashes = Array.from({ length: 10 }, (_, seed) => simulate(seed).facts.hash)
+  expect(new Set(hashes).size).toBe(10)
+})
+
+test('stories have in them what they are to judge', () => {
+  const facts = Array.from({ length: 10 }, (_, seed) => simulate(seed).facts)
+  const sum = (of: (one: (typeof facts)[number]) => number) => facts.reduce((total, one) => total + of(one), 0)
+  expect(sum((one) => one.sent)).toBeGreaterThan(1500)
+  expect(sum((one) => one.due)).toBeGreaterThan(700)
+  expect(sum((one) => one.crossed)).toBeGreaterThan(350)
+  expect(sum((one) => one.silencesJudged)).toBeGreaterThan(5)
+  expect(Object.keys(Object.assign({}, ...facts.map((one) => one.faults))).length).toBeGreaterThan(7)
+})
+
+runSeeds('fixed', 1, 300)
