@@ -111,7 +111,9 @@ export class Publisher {
 
   #message(message: Message, kept: boolean, own: boolean): number {
     const publication = this.#publication
-    publication.fromMessage(message, kept, this.#clock.now())
+    // Only what expires needs the time.
+    const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
+    publication.fromMessage(message, kept, nowMs)
     const reached = this.#route(publication, this.#receivers.of(message.topic), own)
     publication.done()
     return reached
