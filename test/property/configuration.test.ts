@@ -12,7 +12,11 @@ const key = fc.oneof(
   fc.constantFrom('cluster', 'listeners', 'listeners.a', 'cluster.discovery', '__proto__', 'constructor.prototype'),
   fc.string({ minLength: 1, maxLength: 20 }),
 )
-const value = fc.oneof(fc.string(), fc.json(), fc.constantFrom('5s', '64MiB', '0', '-1', 'true', '[a, b]', '{ a: 1 }'))
+const value = fc.oneof(
+  fc.string(),
+  fc.json(),
+  fc.constantFrom('*a', '&a [*a]', '5s', '64MiB', '0', '-1', 'true', '[a, b]', '{ a: 1 }'),
+)
 
 const judged = (loaded: ReturnType<typeof loadConfiguration>) => {
   if (loaded.ok) return

@@ -1,6 +1,6 @@
 // The configuration file: YAML in, a layer out that knows the line of every key.
 
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml'
 import { emptyTree, type Layer, type Path, type Problem, type Tree, withoutEmptySections } from './layers.ts'
 import { shape } from './shape.ts'
 
@@ -8,6 +8,8 @@ import { shape } from './shape.ts'
 export const FILE_BYTES_MAX = 1024 * 1024
 /** Sections within sections; an alias that holds itself ends here too. */
 const DEPTH_MAX = 16
+/** Values in all, aliases followed: ten of them in each of nine levels would be a thousand million. */
+const VALUES_MAX = 20_000
 
 const pathKey = (path: readonly PropertyKey[]): string => JSON.stringify(path.map(String))
 
@@ -38,10 +40,21 @@ export function readConfigurationFile(file: string, text: string): { layer: Laye
     problems.push({ where: `${file}:${line(node)}`, key: path.join('.'), what })
     return undefined
   }
+  let values = 0
   const walk = (node: Node | null, path: Path): unknown => {
     if (node === null) return null
     if (path.length > DEPTH_MAX) return refuse(node, path, `nested deeper than ${DEPTH_MAX} levels`)
-    if (isAlias(node)) return walk(resolved(node, document), path)
+    if (++values > VALUES_MAX) {
+      return values === VALUES_MAX + 1
+        ? refuse(node, path, `more than ${VALUES_MAX} values: not a configuration`)
+        : null
+    }
+    if (isAlias(node)) {
+      const meant = node.resolve(document) as Node | undefined
+      return meant === undefined
+        ? refuse(node, path, `*${node.source} has no &${node.source} before it`)
+        : walk(meant, path)
+    }
     if (isSeq(node)) return node.items.map((item, index) => walk(item as Node | null, [...path, String(index)]))
     if (!isMap(node)) return isScalar(node) ? node.value : null
     const tree: Tree = emptyTree()
@@ -64,9 +77,6 @@ export function readConfigurationFile(file: string, text: string): { layer: Laye
   return { layer: { ...layer, tree: withoutEmptySections(tree, shape) }, problems }
 }
 
-const resolved = (alias: Node, document: Document): Node | null =>
-  isAlias(alias) ? ((alias.resolve(document) as Node | undefined) ?? null) : alias
-
 /** The parser's own words, with what to do where they leave people alone. */
 function yamlWords(code: string, message: string): string {
   switch (code) {
@@ -81,8 +91,13 @@ function yamlWords(code: string, message: string): string {
   }
 }
 
-/** One value as YAML reads it, for `--set` and the environment; a value that is not YAML is taken as written. */
+/**
+ * One value as YAML reads it, for `--set` and the environment; what is not YAML is taken as written, and so is what has
+ * aliases: there is nothing here they could stand for but themselves.
+ */
 export function readValue(text: string): unknown {
   const document = parseDocument(text, { prettyErrors: false })
-  return document.errors.length > 0 ? text : document.toJS({ maxAliasCount: 10 })
+  let aliases = 0
+  visit(document, { Alias: () => void aliases++ })
+  return document.errors.length > 0 || aliases > 0 ? text : document.toJS()
 }

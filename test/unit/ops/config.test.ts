@@ -202,6 +202,10 @@ describe('keys', () => {
     })
   }
 
+  test('a flag that looks like an alias is a text', () => {
+    expect(problems({ settings: ['cluster.port=*x'] })[0]).toMatch(/cluster\.port: found "\*x"; right would be a whole/)
+  })
+
   test('a flag names itself', () => {
     const found = problems({ settings: ['cluster.prot=1', 'log.level=loud', 'port'] })
     expect(found).toEqual([
@@ -225,6 +229,11 @@ describe('keys', () => {
 })
 
 describe('YAML', () => {
+  /** Nine levels of nine: a line each, 387 million values. */
+  const levels = Array.from({ length: 9 }, (_, level) => level)
+  const bomb = levels
+    .map((level) => `a${level}: &a${level} [${Array(9).fill(level === 0 ? 1 : `*a${level - 1}`)}]`)
+    .join('\n')
   // [file, the problem]
   const wrong: readonly (readonly [string, RegExp])[] = [
     ['node:\n\tname: a\n', /^gw\.yaml:2: not YAML: a tab at the start of the line; right would be spaces$/],
@@ -236,6 +245,8 @@ describe('YAML', () => {
     ['- a\n- b\n', /^gw\.yaml:1: found a plain value; right would be keys and values/],
     ['just words\n', /^gw\.yaml:1: found a plain value/],
     ['{ [a]: 1 }\n', /^gw\.yaml:1: a key that is not a plain word$/],
+    ['log: { level: *nobody }\n', /^gw\.yaml:1: log\.level: \*nobody has no &nobody before it$/],
+    [bomb, /^gw\.yaml:\d+: .*more than 20000 values: not a configuration$/],
     [`log: &a { level: *a }\n`, /nested deeper than 16 levels|not YAML/],
     [`a: ${'#'.repeat(1024 * 1024)}`, /^gw\.yaml: longer than 1024 KiB/],
   ]

@@ -164,10 +164,9 @@ describe('sockets', () => {
 })
 
 describe('nobody there', () => {
-  const end = async (where: Places): Promise<Ending> => {
-    const error: unknown = await ask(where, { command: 'status', args: {} }, { everybody: true, timeoutMs: 10 }).catch(
-      (thrown: unknown) => thrown,
-    )
+  const end = async (where: Places, timeoutMs = 5_000): Promise<Ending> => {
+    const request = { command: 'status', args: {} }
+    const error: unknown = await ask(where, request, { everybody: true, timeoutMs }).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(Ending)
     return error as Ending
   }
@@ -185,7 +184,7 @@ describe('nobody there', () => {
     const where = at()
     const silent = createServer(() => {})
     await new Promise<void>((resolve) => silent.listen(where.statusSocket, resolve))
-    const { status, message } = await end(where)
+    const { status, message } = await end(where, 10)
     expect([status, message]).toEqual([69, expect.stringContaining('did not answer within 0.01 s')])
     silent.close()
   })
