@@ -114,7 +114,9 @@ export class Broker implements LocalDelivery {
     }
     const { name } = listener
     this.#byListener.set(name, this.connections(name) + 1)
-    this.#connections.add(new Connection(this.#home, stream, name))
+    const connection = new Connection(this.#home, stream, name)
+    this.#connections.add(connection)
+    connection.begin()
   }
 
   deliverFromPeer(message: Message): number {

@@ -96,7 +96,11 @@ export class Connection implements StreamHandler, PacketSink {
     this.#heardAt = home.clock.now()
     this.#deadline = new Deadline(() => this.#overdue())
     home.deadlines.set(this.#deadline, this.#heardAt + home.settings.limits.connectTimeoutMs)
-    stream.open(this)
+  }
+
+  /** Begins to read; whoever made it knows it by now, so it may be gone again at once. */
+  begin(): void {
+    this.#stream.open(this)
   }
 
   get clientId(): string | null {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AuthenticationRequest, AuthenticationResult } from '../../src/broker/ports.ts'
-import { hex, Lab } from './lab.ts'
+import { hex, Lab, MemoryStream } from './lab.ts'
 
 describe('CONNECT', () => {
   test('[MQTT-3.1.4-5] a good CONNECT is answered with CONNACK 0x00', () => {
@@ -104,6 +104,15 @@ describe('CONNECT', () => {
     first.drop()
     expect(lab.broker.connections('mqtt')).toBe(0)
     expect(lab.client().closed).toBe(false)
+  })
+
+  test('a stream that is gone as soon as it is read leaves nothing behind', () => {
+    const lab = new Lab({ limits: { maxConnections: 1 } })
+    const stream = new MemoryStream(() => {})
+    stream.open = (handler) => handler.closed('reset')
+    lab.broker.accept(stream, { name: 'mqtt' })
+    expect(lab.broker.connections('mqtt')).toBe(0)
+    expect(lab.connected().closed).toBe(false)
   })
 
   test('[MQTT-4.12.0-1] an unknown authentication method gets 0x8C', () => {
