@@ -20,6 +20,8 @@ export interface ClientPlan {
   readonly keepAliveSec: number
   /** Milliseconds it takes its time before it acknowledges. */
   readonly ackAfterMs: number
+  /** Whether it leaves a will to `wills/ID`. */
+  readonly will: boolean
 }
 
 /** Where a client connects: one run of a node. */
@@ -47,6 +49,18 @@ export interface PublishWish {
   readonly alias: boolean
 }
 
+const WILL: Omit<PublishWish, 'topic'> = {
+  qos: 1,
+  retain: false,
+  payloadBytes: 20,
+  properties: noProperties,
+  expirySec: null,
+  alias: false,
+}
+
+/** The end of a connection has certainly reached the broker after this, if it can. */
+const HEARD_MS = 20
+
 /** Below the broker's Receive Maximum. */
 const INFLIGHT_MAX = 32
 
@@ -69,6 +83,7 @@ export class SimClient {
   readonly #aliasesIn = new Map<number, string>()
   readonly #aliasesOut = new Map<string, number>()
   #aliasMaximum = 0
+  #will: Sent | null = null
   #giveUp: (() => void) | null = null
   /** Told of the end of the connection, whoever ended it. */
   onClosed: () => void = () => {}
@@ -117,6 +132,8 @@ export class SimClient {
     if (!this.connected) return
     this.#send({ cmd: 'disconnect', ...(this.plan.version === 5 ? { reasonCode: 0 } : {}) })
     this.#stream!.end()
+    if (this.#will !== null) this.#will.will = 'discarded'
+    this.#will = null
     this.#closed()
   }
 
@@ -132,7 +149,7 @@ export class SimClient {
     const connection = this.#connection!
     const packetId = this.#packetId()
     const subscriptions = wishes.map((wish): Subscription => {
-      this.#end(wish.filter, false)
+      this.#end(wish.filter)
       const { filter, qos, noLocal, retainAsPublished, id } = wish
       return {
         client: this.plan.id,
@@ -171,7 +188,7 @@ export class SimClient {
     if (!this.connected) return
     const packetId = this.#packetId()
     this.#note(`unsubscribes from ${filter}`)
-    this.#unsubscribing.set(packetId, this.#end(filter, false))
+    this.#unsubscribing.set(packetId, this.#end(filter))
     this.#send({ cmd: 'unsubscribe', messageId: packetId, unsubscriptions: [filter] })
   }
 
@@ -186,24 +203,9 @@ export class SimClient {
     // Without resending after a reconnect a session that lives on would leave half of a QoS 2 exchange behind.
     const qos = wish.qos === 2 && !this.plan.clean ? 1 : wish.qos
     const v5 = this.plan.version === 5
-    const key = this.#ledger.sent.length
-    const payload = Buffer.alloc(Math.max(8, wish.payloadBytes), key & 0xff)
-    payload.write(String(key).padStart(8, '0'), 0)
-    const sent: Sent = {
-      key,
-      connection: this.#connection!,
-      topic,
-      qos,
-      retain,
-      payload,
-      properties: v5 ? wish.properties : noProperties,
-      expirySec: v5 ? expirySec : null,
-      at: this.#clock.now(),
-      ackedAt: null,
-      reason: 0,
-    }
-    this.#ledger.sent.push(sent)
-    this.#note(`publishes message ${key} to ${topic}, QoS ${qos}`)
+    const sent = this.#write({ ...wish, qos }, null)
+    const { payload } = sent
+    this.#note(`publishes message ${sent.key} to ${topic}, QoS ${qos}`)
     const packetId = qos > 0 ? this.#packetId() : 0
     if (qos > 0) this.#publishing.set(packetId, sent)
     const known = this.#aliasesOut.get(topic)
@@ -228,8 +230,33 @@ export class SimClient {
     )
   }
 
+  /** A message with a key of its own, in the ledger. */
+  #write(wish: PublishWish, will: Sent['will']): Sent {
+    const v5 = this.plan.version === 5
+    const key = this.#ledger.sent.length
+    const payload = Buffer.alloc(Math.max(8, wish.payloadBytes), key & 0xff)
+    payload.write(String(key).padStart(8, '0'), 0)
+    const sent: Sent = {
+      key,
+      connection: this.#connection!,
+      topic: wish.topic,
+      qos: wish.qos,
+      retain: wish.retain,
+      payload,
+      properties: v5 ? wish.properties : noProperties,
+      expirySec: v5 ? wish.expirySec : null,
+      at: this.#clock.now(),
+      ackedAt: null,
+      reason: 0,
+      will,
+    }
+    this.#ledger.sent.push(sent)
+    return sent
+  }
+
   /** The run of the node that kept the sessions is gone. */
   nodeGone(node: number, run: number): void {
+    if (this.#connection?.node === node && this.#connection.run === run) this.#will = null
     for (const one of this.#ledger.subscriptions) {
       if (one.client !== this.plan.id || one.connection.node !== node || one.connection.run !== run) continue
       one.endAskedAt ??= this.#clock.now()
@@ -251,6 +278,7 @@ export class SimClient {
       },
     })
     const v5 = this.plan.version === 5
+    if (this.plan.will) this.#will = this.#write({ ...WILL, topic: `wills/${this.plan.id}` }, 'waiting')
     this.#send({
       cmd: 'connect',
       protocolId: 'MQTT',
@@ -258,6 +286,9 @@ export class SimClient {
       clean: this.plan.clean,
       clientId: this.plan.id,
       keepalive: this.plan.keepAliveSec,
+      ...(this.#will === null
+        ? {}
+        : { will: { topic: this.#will.topic, payload: this.#will.payload, qos: this.#will.qos, retain: false } }),
       ...(v5
         ? {
             properties: {
@@ -392,20 +423,26 @@ export class SimClient {
   }
 
   /** Marks the subscriptions to `filter` as ending; null: all of them. */
-  #end(filter: string | null, sure: boolean): Subscription[] {
+  #end(filter: string | null): Subscription[] {
     const ending = this.subscriptions().filter((one) => filter === null || one.filter === filter)
-    for (const one of ending) {
-      one.endAskedAt = this.#clock.now()
-      if (sure) one.endedAt = this.#clock.now()
-    }
+    for (const one of ending) one.endAskedAt = this.#clock.now()
     return ending
   }
 
   #closed(): void {
     const connection = this.#connection
     if (connection === null) return
-    // A broker that has moved away never hears of it, and keeps the session.
-    const heard = !(this.#stream instanceof SimStream && this.#stream.peer.lostTouch)
+    const ending = this.plan.clean ? this.#end(null) : []
+    const will = connection.connectedAt === null ? null : this.#will
+    const stream = this.#stream
+    this.#will = null
+    // A broker that moves away before it hears of the end keeps the session, and does not know of a death.
+    this.#clock.after(HEARD_MS, 'client.heard', () => {
+      if (stream instanceof SimStream && stream.peer.lostTouch) return
+      for (const one of ending) one.endedAt ??= this.#clock.now()
+      if (will !== null) will.will = 'due'
+    })
+    if (will !== null) will.at = this.#clock.now()
     connection.closedAt = this.#clock.now()
     this.#note('is disconnected')
     this.#connection = null
@@ -416,7 +453,6 @@ export class SimClient {
     this.#unsubscribing.clear()
     this.#aliasesIn.clear()
     this.#aliasesOut.clear()
-    if (this.plan.clean) this.#end(null, heard)
     this.onClosed()
   }
 

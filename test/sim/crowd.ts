@@ -23,7 +23,11 @@ const FILTERS = [
   'x/#',
   'x/2/#',
   'größe/#',
+  'wills/+',
 ] as const
+
+/** Messages of a flood: more than the buffers between two boxes take at once. */
+const FLOOD = 150
 
 const ACTIONS = { publish: 62, subscribe: 9, unsubscribe: 5, chase: 12, leave: 5, drop: 4, burst: 3 } as const
 
@@ -74,6 +78,7 @@ export class Crowd {
       topicAliases: dice.chance(0.3) ? 3 : 0,
       keepAliveSec: dice.chance(0.2) ? 3 : 0,
       ackAfterMs: dice.chance(0.2) ? dice.between(1, 60) : 0,
+      will: dice.chance(0.4),
     }
     const clock = this.#world.clock(plan.id)
     const client = new SimClient(plan, clock, streamsOf(this.#world.network, this.#machine, clock), this.#world.ledger)
@@ -96,6 +101,15 @@ export class Crowd {
   /** Who is away comes back now. */
   everybodyBack(): void {
     for (const place of this.#places) if (place.client.connection === null) this.#connect(place)
+  }
+
+  /** Somebody publishes much at once. */
+  flood(): void {
+    const connected = this.clients.filter((client) => client.connected)
+    if (connected.length === 0) return
+    const client = this.#dice.pick(connected)
+    const wish = { ...this.#wish('a/b'), qos: 0, payloadBytes: 1000, retain: false } as const
+    for (let index = 0; index < FLOOD; index++) client.publish(wish)
   }
 
   #act(action: keyof typeof ACTIONS): void {

@@ -27,10 +27,13 @@ export interface Sent {
   readonly payload: Buffer
   readonly properties: PublishProperties
   readonly expirySec: number | null
-  readonly at: number
+  /** When it was sent; a will: when its connection began, or broke. */
+  at: number
   /** When PUBACK or PUBCOMP came, and its (or PUBREC's) reason. */
   ackedAt: number | null
   reason: number
+  /** A will is due when its connection breaks where the broker notices, and must not come after a DISCONNECT. */
+  will: null | 'waiting' | 'due' | 'discarded'
 }
 
 export interface Subscription {

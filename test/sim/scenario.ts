@@ -45,6 +45,10 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     deadAfterMs,
     beacon: { enabled: discovery !== 'mdns', port: 4883, intervalMs },
     mdns: { enabled: discovery !== 'beacon' },
+    // In some worlds what waits for a member that is cut off soon is too much.
+    ...(dice.chance(0.3)
+      ? { linkQueue: { maxMessages: 100, maxBytes: 65_536, whenFull: 'drop-oldest' as const } }
+      : {}),
   }
   const members: SimNode[] = []
   for (let index = 0; index < count; index++) {

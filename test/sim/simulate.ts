@@ -108,6 +108,9 @@ class Story {
     const stormMs = dice.between(4000, 10_000)
     this.#crowd.busy(100, stormMs)
     this.storm.brew(dice.whole(1, 7), stormMs)
+    if (dice.chance(0.2)) {
+      world.timeline.after(dice.between(0, stormMs), null, 'client.flood', () => this.#crowd.flood())
+    }
     world.run(stormMs)
     this.storm.calm()
     world.trace('calm')
@@ -152,11 +155,21 @@ class Story {
     const world = this.#world
     this.#crowd.closing = true
     const before = world.timeline.events
+    this.watch.look()
+    const since = world.now
     world.run(1000)
+    this.watch.look()
+    const { members } = this.#scenario
+    for (const [index, a] of members.entries()) {
+      for (const b of members.slice(index + 1)) {
+        const linkedSince = world.history.linkedSince(a.index, b.index, since, world.now)
+        if (linkedSince === null) world.problem(`at rest: the link of ${a.label} and ${b.label} did not last`)
+      }
+    }
     for (const what of wrongRoutes(this.#scenario, world.ledger)) world.problem(`at rest: ${what}`)
     for (const what of surplusLinks(this.#scenario)) world.problem(`at rest: ${what}`)
     world.trace(`at rest: ${world.timeline.events - before} events in a second`)
-    for (const node of this.#scenario.members) {
+    for (const node of members) {
       for (const stream of node.run?.streams.streams() ?? []) {
         if (stream.pendingBytes === 0 || stream.lostTouch) continue
         world.problem(`at rest: ${node.label} has ${stream.pendingBytes} bytes to write`)

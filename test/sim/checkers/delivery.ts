@@ -120,6 +120,7 @@ function sortDeliveries(
     if (!ground.sameCluster(sent.connection.node, received.connection.node)) {
       problems.push(`${nameOf(sent)} reached ${client} in another cluster`)
     }
+    if (sent.will === 'discarded') problems.push(`${nameOf(sent)} is a will, and reached ${client} after a DISCONNECT`)
     for (const flaw of flaws(sent, received)) problems.push(`${nameOf(sent)} reached ${client} with ${flaw}`)
     const key = `${client} ${sent.key}`
     if (received.fields.retain && wanted.some((one) => !one.retainAsPublished)) {
@@ -151,7 +152,7 @@ function flaws(sent: Sent, received: Received): string[] {
   const { fields } = received
   if (received.topic !== sent.topic) found.push(`topic ${received.topic}`)
   if (!fields.payload.equals(sent.payload)) found.push('another payload')
-  if (received.at < sent.at) found.push('a time before it was sent')
+  if (received.at < sent.at && sent.will === null) found.push('a time before it was sent')
   if (sent.expirySec !== null && fields.expirySec !== null) {
     const gone = Math.ceil((received.at - sent.at) / 1000)
     if (fields.expirySec > sent.expirySec || fields.expirySec < sent.expirySec - gone - 1) {
@@ -249,6 +250,7 @@ function mustArrive(sent: Sent, one: Subscription, ledger: Ledger, ground: Groun
 
 /** When the broker has certainly taken the message, or null: it may not have. */
 function acceptedBy(sent: Sent): number | null {
+  if (sent.will !== null) return sent.will === 'due' ? sent.at : null
   if (sent.qos > 0) return sent.ackedAt !== null && sent.reason < 0x80 ? sent.ackedAt : null
   const { closedAt } = sent.connection
   return closedAt === null || closedAt > sent.at + UNDERWAY_MS ? sent.at + UNDERWAY_MS : null

@@ -14,6 +14,7 @@ export class MemberWatch {
   readonly #world: World
   readonly #scenario: Scenario
   readonly #said = new Set<string>()
+  readonly #known = new Map<string, number>()
   /** Times that a silence was long enough to be judged. */
   judged = 0
 
@@ -68,7 +69,7 @@ export class MemberWatch {
     const { network, now } = this.#world
     const path = network.path(b.machine, a.machine)
     const causes = [b.up ? now : b.sinceMs, path.cut && a.machine !== b.machine ? path.cutAt : now]
-    const since = Math.max(a.sinceMs, Math.min(...causes))
+    const since = Math.max(this.#knownSince(a, b, status), Math.min(...causes))
     const { deadAfterMs, heartbeatMs } = this.#scenario
     if (now - since < deadAfterMs + heartbeatMs + SLACK_MS) return
     this.judged++
@@ -78,6 +79,18 @@ export class MemberWatch {
       const silence = ((now - since) / 1000).toFixed(1)
       this.#once(`${a.label} has heard nothing of ${b.label} for ${silence} s and calls it ${member.state}`)
     }
+  }
+
+  /** When this run of a was first seen to know b: it cannot miss who it has never heard of. */
+  #knownSince(a: SimNode, b: SimNode, status: NodeStatus): number {
+    const key = `${a.index}.${a.runs} ${b.index}`
+    let since = this.#known.get(key)
+    if (since === undefined) {
+      if (says(status, b) === undefined) return this.#world.now
+      since = this.#world.now
+      this.#known.set(key, since)
+    }
+    return since
   }
 
   #once(problem: string): void {
