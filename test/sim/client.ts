@@ -3,51 +3,13 @@
 
 import { generate, type Packet, type Parser, parser } from 'mqtt-packet'
 import type { HostError } from '../../src/base/errors.ts'
-import type { ByteStream, Endpoint } from '../../src/base/ports/streams.ts'
+import type { ByteStream } from '../../src/base/ports/streams.ts'
 import type { SimClock } from './clock.ts'
 import type { Connection, Ledger, Sent, Subscription } from './ledger.ts'
-import { noProperties, type PublishProperties, readPublish, writePublish } from './publish.ts'
-import { SimStream, type SimStreams } from './streams.ts'
-
-export interface ClientPlan {
-  readonly id: string
-  readonly version: 4 | 5
-  /** False: the session outlives its connections. */
-  readonly clean: boolean
-  /** Topic Alias Maximum that it offers. */
-  readonly topicAliases: number
-  /** Seconds; 0: none. */
-  readonly keepAliveSec: number
-  /** Milliseconds it takes its time before it acknowledges. */
-  readonly ackAfterMs: number
-  /** Whether it leaves a will to `wills/ID`. */
-  readonly will: boolean
-}
-
-/** Where a client connects: one run of a node. */
-export interface Target {
-  readonly node: number
-  readonly run: number
-  readonly endpoint: Endpoint
-}
-
-export interface SubscribeWish {
-  readonly filter: string
-  readonly qos: 0 | 1 | 2
-  readonly noLocal: boolean
-  readonly retainAsPublished: boolean
-  readonly id: number | null
-}
-
-export interface PublishWish {
-  readonly topic: string
-  readonly qos: 0 | 1 | 2
-  readonly retain: boolean
-  readonly payloadBytes: number
-  readonly properties: PublishProperties
-  readonly expirySec: number | null
-  readonly alias: boolean
-}
+import { frame, noProperties, readPublish, writePublish } from './publish.ts'
+import { SimStream } from './stream.ts'
+import type { SimStreams } from './streams.ts'
+import type { ClientPlan, PublishWish, SubscribeWish, Target } from './wishes.ts'
 
 const WILL: Omit<PublishWish, 'topic'> = {
   qos: 1,
@@ -497,19 +459,4 @@ export class SimClient {
   #complain(what: string): void {
     this.#ledger.complaints.push(`${this.plan.id} at ${this.#clock.now().toFixed(1)}: ${what}`)
   }
-}
-
-/** Where the packet at `at` has its body and its end, or null while it is not whole. */
-function frame(bytes: Buffer, at: number): { body: number; end: number } | null {
-  let length = 0
-  for (let digit = 0; digit < 4; digit++) {
-    const index = at + 1 + digit
-    if (index >= bytes.length) return null
-    length += (bytes[index]! & 0x7f) * 2 ** (7 * digit)
-    if (bytes[index]! < 0x80) {
-      const end = index + 1 + length
-      return end <= bytes.length ? { body: index + 1, end } : null
-    }
-  }
-  throw new RangeError('a remaining length of more than four bytes')
 }

@@ -1,11 +1,12 @@
 // The clients of a world and what they do: who connects where, subscribes to what and publishes what, drawn from the
 // seed. All of them live on a machine of their own with a good path to every node.
 
-import { type ClientPlan, type PublishWish, SimClient, type SubscribeWish, type Target } from './client.ts'
+import { SimClient } from './client.ts'
 import { goodQuality, type Machine } from './network.ts'
 import { noProperties, type PublishProperties } from './publish.ts'
 import type { Dice } from './random.ts'
 import { streamsOf } from './streams.ts'
+import type { ClientPlan, PublishWish, SubscribeWish, Target } from './wishes.ts'
 import type { SimNode, World } from './world.ts'
 
 const TOPICS = ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'x/1/t', 'x/2/t', 'x/2', 'größe/ä'] as const

@@ -6,7 +6,8 @@ import type { NetInterface } from '../../src/base/ports/datagrams.ts'
 import type { SimClock, Timeline } from './clock.ts'
 import type { Datagram } from './datagrams.ts'
 import type { Dice } from './random.ts'
-import type { Listener, Pipe } from './streams.ts'
+import type { Pipe } from './stream.ts'
+import type { Listener } from './streams.ts'
 
 export interface Quality {
   readonly delayMs: number

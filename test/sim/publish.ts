@@ -139,3 +139,18 @@ export function readPublish(version: 4 | 5, first: number, bytes: Buffer, start:
   const retain = (first & 1) !== 0
   return { topic, qos, dup, retain, packetId, payload, properties, expirySec, topicAlias, subscriptionIds }
 }
+
+/** Where the packet at `at` has its body and its end, or null while it is not whole. */
+export function frame(bytes: Buffer, at: number): { body: number; end: number } | null {
+  let length = 0
+  for (let digit = 0; digit < 4; digit++) {
+    const index = at + 1 + digit
+    if (index >= bytes.length) return null
+    length += (bytes[index]! & 0x7f) * 2 ** (7 * digit)
+    if (bytes[index]! < 0x80) {
+      const end = index + 1 + length
+      return end <= bytes.length ? { body: index + 1, end } : null
+    }
+  }
+  throw new RangeError('a remaining length of more than four bytes')
+}

@@ -20,7 +20,7 @@ import type {
 } from '../../src/base/ports/trust.ts'
 import type { SimClock } from './clock.ts'
 import { type Dice, hash64 } from './random.ts'
-import { SimStream } from './streams.ts'
+import { SimStream } from './stream.ts'
 
 interface Certificate {
   readonly kind: 'ca' | 'node'

@@ -1,0 +1,44 @@
+// What a simulated client is, and what it may be asked to do.
+
+import type { Endpoint } from '../../src/base/ports/streams.ts'
+import type { PublishProperties } from './publish.ts'
+
+export interface ClientPlan {
+  readonly id: string
+  readonly version: 4 | 5
+  /** False: the session outlives its connections. */
+  readonly clean: boolean
+  /** Topic Alias Maximum that it offers. */
+  readonly topicAliases: number
+  /** Seconds; 0: none. */
+  readonly keepAliveSec: number
+  /** Milliseconds it takes its time before it acknowledges. */
+  readonly ackAfterMs: number
+  /** Whether it leaves a will to `wills/ID`. */
+  readonly will: boolean
+}
+
+/** Where a client connects: one run of a node. */
+export interface Target {
+  readonly node: number
+  readonly run: number
+  readonly endpoint: Endpoint
+}
+
+export interface SubscribeWish {
+  readonly filter: string
+  readonly qos: 0 | 1 | 2
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly id: number | null
+}
+
+export interface PublishWish {
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly payloadBytes: number
+  readonly properties: PublishProperties
+  readonly expirySec: number | null
+  readonly alias: boolean
+}
