@@ -94,9 +94,7 @@ export class SimClient {
     if (!this.connected) return
     this.#send({ cmd: 'disconnect', ...(this.plan.version === 5 ? { reasonCode: 0 } : {}) })
     this.#stream!.end()
-    if (this.#will !== null) this.#will.will = 'discarded'
-    this.#will = null
-    this.#closed()
+    this.#closed('discarded')
   }
 
   /** The connection breaks without a word. */
@@ -391,7 +389,7 @@ export class SimClient {
     return ending
   }
 
-  #closed(): void {
+  #closed(willIs: 'due' | 'discarded' = 'due'): void {
     const connection = this.#connection
     if (connection === null) return
     const ending = this.plan.clean ? this.#end(null) : []
@@ -402,7 +400,7 @@ export class SimClient {
     this.#clock.after(HEARD_MS, 'client.heard', () => {
       if (stream instanceof SimStream && stream.peer.lostTouch) return
       for (const one of ending) one.endedAt ??= this.#clock.now()
-      if (will !== null) will.will = 'due'
+      if (will !== null) will.will = willIs
     })
     if (will !== null) will.at = this.#clock.now()
     connection.closedAt = this.#clock.now()

@@ -75,6 +75,11 @@ export class Machine {
   }
 }
 
+/** Lost pieces are sent again after 0.2, 0.4, 0.8 and 1.6 s; then they arrive. */
+const RETRANSMITS_MAX = 4
+/** What a bad path holds up has arrived this long after it is good again. */
+export const LATE_MS = 3000
+
 const LOOPBACK: Quality = { delayMs: 0.03, jitterMs: 0.03, loss: 0, duplicate: 0 }
 
 export class Network {
@@ -149,7 +154,7 @@ export class Network {
   streamLatency(path: Path): number {
     let retransmitMs = 200
     let lateMs = 0
-    for (let tries = 0; tries < 6; tries++) {
+    for (let tries = 0; tries < RETRANSMITS_MAX; tries++) {
       const latency = this.latency(path)
       if (latency >= 0) return lateMs + latency
       lateMs += retransmitMs

@@ -7,6 +7,7 @@ import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
 import { wrongRoutes } from './checkers/routes.ts'
 import { Crowd } from './crowd.ts'
+import { LATE_MS } from './network.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
 import { type Build, World } from './world.ts'
@@ -114,8 +115,8 @@ class Story {
     world.run(stormMs)
     this.storm.calm()
     world.trace('calm')
-    // Until everybody has noticed what is broken.
-    world.run(this.#scenario.deadAfterMs + this.#scenario.heartbeatMs + 500)
+    // Until what was held up has come, and everybody has noticed what is broken.
+    world.run(LATE_MS + this.#scenario.deadAfterMs + this.#scenario.heartbeatMs)
     this.#settle('after the storm', this.#scenario.againMs)
 
     world.run(1500)
