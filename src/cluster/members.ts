@@ -41,9 +41,14 @@ export class Member implements MemberView {
     return this.link !== null
   }
 
-  /** What we tell others of it. */
+  /**
+   * What we tell others of it. Where this machine alone reaches it is of no use to another, which would dial itself;
+   * loopback is told only of members that have nothing else, on a machine without a network.
+   */
   entry(): MemberEntry {
-    const { id, instance, endpoints, name, version } = this
+    const { id, instance, name, version } = this
+    const abroad = this.endpoints.filter(({ address }) => !isLoopback(address))
+    const endpoints = abroad.length > 0 ? abroad : this.endpoints
     return { id, instance, endpoints, name, version, linked: this.linked, left: this.state === 'left' }
   }
 }
@@ -205,6 +210,8 @@ export class Members implements Membership {
     return goer !== undefined && this.#members.delete(goer.id)
   }
 }
+
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
 
 const tenths = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 10) / 10)
 

@@ -102,6 +102,9 @@ class Story {
 
     this.#invite()
     world.run(600)
+    // A dial whose SYN was lost may still be on its way to find that there is a link already.
+    const surplus = this.#scenario.quality.loss > 0 ? [] : surplusLinks(this.#scenario)
+    for (const what of surplus) world.problem(`soon after the last start: ${what}`)
     for (const client of this.#crowd.clients) if (client.connected) this.#crowd.subscribe(client)
     this.#crowd.busy(80, 4000)
     world.run(4500)

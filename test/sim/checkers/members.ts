@@ -50,6 +50,10 @@ export class MemberWatch {
         if (dead !== undefined && node.routesOf(dead).length > 0) {
           this.#once(`${node.label} calls ${dead.label} dead, and keeps its routes`)
         }
+        const there = members.find((one) => one.id === member.id)
+        if (there !== undefined && there.machine !== node.machine && member.address.startsWith('127.')) {
+          this.#once(`${node.label} believes that ${there.label} of another machine is at ${member.address}`)
+        }
         if (!expected.some((one) => one.id === member.id || one.id === '')) {
           this.#once(`${node.label} has a member that does not belong to its cluster: ${member.id} ${member.name}`)
         }

@@ -149,6 +149,17 @@ describe('members', () => {
     expect(members.get(node('3'))!.endpoints).toContainEqual(at('10.9.9.9'))
   })
 
+  test('an address on this machine alone is not told on, unless there is no other', () => {
+    const local = at('127.0.0.1', 40_000)
+    members.linkUp(link('2', { remote: local }))
+    expect(members.get(node('2'))?.endpoints).toContainEqual(at('127.0.0.1'))
+    expect(members.get(node('2'))?.entry().endpoints).toEqual([at('10.0.0.2')])
+    members.linkUp(
+      link('3', { remote: local, told: { clusterPort: 4883, endpoints: [], name: 'gw-3', version: '1' } as never }),
+    )
+    expect(members.get(node('3'))?.entry().endpoints).toEqual([at('127.0.0.1')])
+  })
+
   test('what strangers to us are told of never pushes out whom we know', () => {
     for (const id of ['2', '3']) members.linkUp(link(id))
     for (let count = 0; count < 1000; count++) {
