@@ -190,7 +190,7 @@ class ComposedNode implements Node, Insight {
       retained,
       routes: this.#cluster.routes(),
       rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
-      dropped,
+      dropped: dropped + this.#meter.get('forward.dropped'),
       problems: this.#cluster.problems(),
       counters: this.#meter.all(),
     }
