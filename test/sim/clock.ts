@@ -176,7 +176,8 @@ export class SimClock implements Clock {
   }
 
   wall(): number {
-    return Math.floor(this.#timeline.now + this.#wallOffset)
+    // A kernel does not take a time before 1970.
+    return Math.max(0, Math.floor(this.#timeline.now + this.#wallOffset))
   }
 
   after(delayMs: number, name: string, run: () => void): Timer {
