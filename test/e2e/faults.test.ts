@@ -10,7 +10,7 @@ const DEAD_AFTER_MS = 5000
 /** What the machine may add to a promise about time: starting programs on two busy cores. */
 const SLACK_MS = 2000
 
-describe.skipIf(leftOut('faults', 'faketime'))('faults', () => {
+describe.skipIf(leftOut('faults', 'faketime', 'mosquitto_sub'))('faults', () => {
   let lan: Lan
   let certs: string
   let gateways: Gateway[]
@@ -69,10 +69,18 @@ describe.skipIf(leftOut('faults', 'faketime'))('faults', () => {
   })
 
   test('a stopped box says goodbye: the others do not wait for dead_after; it stops within 2 s with status 0', async () => {
+    const client = lan.spawn('sw', 'mosquitto_sub', ['-h', lan.address(3), '-t', 'any', '-V', 'mqttv5', '-d'])
+    let said = ''
+    client.stdout!.on('data', (bytes: Buffer) => {
+      said += bytes.toString()
+    })
+    await until('the client is connected', 5000, () => gateways[2]!.status().subscriptions === 1)
     const { status, tookMs } = await gateways[2]!.stop()
     expect(status).toBe(0)
     expect(tookMs).toBeLessThan(2000)
     await until('gw-1 has no link to gw-3', 1500, () => !seenBy(1, 3).linked)
+    // 0x8B, Server shutting down.
+    await until('the MQTT 5 client was told', 2000, () => said.includes('received DISCONNECT (139)'))
   })
 
   for (const clock of ['1970-01-02 00:00:00', '2099-06-01 00:00:00']) {
