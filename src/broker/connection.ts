@@ -15,51 +15,17 @@ import { Framer, type PacketSink } from '../wire/mqtt/framing.ts'
 import type { ConnackValues, ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { bounds } from './bounds.ts'
-import { cappedExpirySec, objection, type Terms, termsFor } from './connect.ts'
+import { cappedExpirySec, objection, termsFor } from './connect.ts'
+import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
 import { Incoming } from './incoming.ts'
 import type { AuthenticationResult } from './ports.ts'
 import { Sender } from './sender.ts'
-import type { Session, SessionConnection } from './session.ts'
 
 const PUBLISH = 3
 const PUBACK = 4
 const PUBCOMP = 7
-
-/** A connected client; what its session sees of the connection. */
-class Connected implements SessionConnection {
-  readonly at = 'connected'
-  readonly session: Session
-  readonly sender: Sender
-  readonly version: Version
-  readonly bridge: boolean
-  /** Milliseconds of silence allowed. */
-  readonly silenceMs: number
-  /** What the CONNECT said, for what a DISCONNECT may still change. */
-  readonly expirySec: number
-  /** Made with the first PUBLISH: many clients only listen. */
-  incoming: Incoming | null = null
-  readonly #connection: Connection
-
-  constructor(connection: Connection, packet: ConnectPacket, terms: Terms, session: Session, sender: Sender) {
-    this.#connection = connection
-    this.session = session
-    this.sender = sender
-    this.version = packet.version
-    this.bridge = packet.bridge
-    this.silenceMs = terms.silenceMs
-    this.expirySec = packet.sessionExpirySec
-  }
-
-  close(reason: ReasonCode, why: string): void {
-    this.#connection.close(reason, why)
-  }
-
-  closeSoon(reason: ReasonCode, why: string): void {
-    this.#connection.home.clock.soon(() => this.#connection.close(reason, why))
-  }
-}
 
 type State =
   | { readonly at: 'awaiting' }

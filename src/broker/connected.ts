@@ -1,0 +1,42 @@
+// A connected client: what its connection keeps of it, and what its session sees of the connection.
+
+import type { ReasonCode } from '../base/reasons.ts'
+import type { ConnectPacket, Version } from '../wire/mqtt/packets.ts'
+import type { Terms } from './connect.ts'
+import type { Connection } from './connection.ts'
+import type { Incoming } from './incoming.ts'
+import type { Sender } from './sender.ts'
+import type { Session, SessionConnection } from './session.ts'
+
+export class Connected implements SessionConnection {
+  readonly at = 'connected'
+  readonly session: Session
+  readonly sender: Sender
+  readonly version: Version
+  readonly bridge: boolean
+  /** Milliseconds of silence allowed. */
+  readonly silenceMs: number
+  /** What the CONNECT said, for what a DISCONNECT may still change. */
+  readonly expirySec: number
+  /** Made with the first PUBLISH: many clients only listen. */
+  incoming: Incoming | null = null
+  readonly #connection: Connection
+
+  constructor(connection: Connection, packet: ConnectPacket, terms: Terms, session: Session, sender: Sender) {
+    this.#connection = connection
+    this.session = session
+    this.sender = sender
+    this.version = packet.version
+    this.bridge = packet.bridge
+    this.silenceMs = terms.silenceMs
+    this.expirySec = packet.sessionExpirySec
+  }
+
+  close(reason: ReasonCode, why: string): void {
+    this.#connection.close(reason, why)
+  }
+
+  closeSoon(reason: ReasonCode, why: string): void {
+    this.#connection.home.clock.soon(() => this.#connection.close(reason, why))
+  }
+}
