@@ -1,6 +1,7 @@
 // The life of the daemon: start, serve, reload, stop. One node, its log, its control sockets and the signals.
 
 import { Bug, HostError } from '../base/errors.ts'
+import type { Clock } from '../base/ports/clock.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
 import { endpointText } from '../base/ports/streams.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
@@ -14,8 +15,9 @@ import { type Commands, ControlServer } from './control/server.ts'
 import { prepareDirectories } from './directories.ts'
 import { Ending, Exit, type ExitStatus, exitStatusOf } from './exit.ts'
 import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
-import { notify } from './notify.ts'
+import { openVoice } from './notify.ts'
 import { type Plan, readPlan, type StartOptions } from './start.ts'
+import { Supervision, watchdogMs } from './supervision.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -30,14 +32,18 @@ export async function runDaemon(options: StartOptions, world: World, sink = open
   prepareDirectories(plan.places)
   const { level, format } = plan.configuration.log
   const log = new ProcessLog(await sink(chooseFormat(format, outputWorld())), level)
-  const daemon = new Daemon(options, plan, world, log)
+  const voice = openVoice(process.env, log.log)
+  const supervision = new Supervision(voice, watchdogMs(process.env, process.pid))
+  const daemon = new Daemon(options, plan, world, log, supervision)
   try {
     return await daemon.run()
   } catch (error) {
-    if (error instanceof HostError) throw new Ending(exitStatusOf(error), error.message)
-    throw error
+    if (!(error instanceof HostError)) throw error
+    supervision.failed(error.message)
+    throw new Ending(exitStatusOf(error), error.message)
   } finally {
     daemon.close()
+    await voice.close()
   }
 }
 
@@ -46,6 +52,7 @@ class Daemon {
   readonly #world: World
   readonly #log: ProcessLog
   readonly #control: ControlServer
+  readonly #supervision: Supervision
   #plan: Plan
   #node: Node | null = null
   #hardware: HardwareTies | null = null
@@ -66,7 +73,8 @@ class Daemon {
   ]
   readonly #onUncaught = (error: unknown) => this.#die(error)
 
-  constructor(options: StartOptions, plan: Plan, world: World, log: ProcessLog) {
+  constructor(options: StartOptions, plan: Plan, world: World, log: ProcessLog, supervision: Supervision) {
+    this.#supervision = supervision
     this.#options = options
     this.#plan = plan
     this.#world = world
@@ -102,7 +110,7 @@ class Daemon {
       await this.#halt(node)
       throw error
     }
-    if (this.#stopping === null) await this.#ready(node)
+    if (this.#stopping === null) this.#ready(node, ports.clock)
     await this.#untilStopped
     return Exit.asAsked
   }
@@ -114,14 +122,14 @@ class Daemon {
     this.#log.flush()
   }
 
-  async #ready(node: Node): Promise<void> {
+  #ready(node: Node, clock: Clock): void {
     const log = this.#log.log
     const { listeners, cluster } = node.status()
     for (const { name, type, bind, port } of listeners) {
       log.info({ listener: name, type, at: endpointText({ address: bind, port }) }, 'listening')
     }
     log.info({ clusterPort: cluster.port, startMs: Math.round(process.uptime() * 1000) }, 'ready')
-    await notify(['--ready', `--status=${this.#plan.configuration.node.name}: ready`], log)
+    this.#supervision.ready(clock, () => node.status())
   }
 
   #settings(plan: Plan): NodeSettings {
@@ -144,7 +152,7 @@ class Daemon {
     }
     this.#stopping = { sinceMs: performance.now() }
     log.info({ signal }, 'edge-mqtt stops')
-    void notify(['STOPPING=1'], log)
+    this.#supervision.stopping()
     if (this.#node === null) return this.#stopped()
     void this.#halt(this.#node).then(() => {
       log.info({}, 'edge-mqtt has stopped')
@@ -166,9 +174,15 @@ class Daemon {
   }
 
   async #reload(): Promise<void> {
-    const log = this.#log.log
     const node = this.#node
     if (node === null || this.#stopping !== null) return
+    this.#supervision.reloading(process.hrtime.bigint() / 1000n)
+    await this.#apply(node)
+    this.#supervision.reloaded()
+  }
+
+  async #apply(node: Node): Promise<void> {
+    const log = this.#log.log
     let plan: Plan
     try {
       plan = await readPlan(this.#options, this.#world)
