@@ -20,6 +20,9 @@ export const bounds = {
   queuedOverheadBytes: 128,
   /** Retained messages matched or sent to one session before others get their turn. */
   retainedPerTurn: 512,
+  /** Words in the log that clients can provoke: how many together, and the pause between them after that. */
+  wordsAtOnce: 10,
+  wordMs: 6000,
 } as const
 
 assert(

@@ -8,7 +8,9 @@ import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { ByteStream } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
+import { Seldom } from '../base/seldom.ts'
 import type { Message, Origin } from '../wire/message.ts'
+import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
@@ -100,6 +102,7 @@ export class Broker implements LocalDelivery {
       receivers,
       publisher: this.#publisher,
       subscriber: new Subscriber(this.#subscriptions, interest, this.#retained),
+      tooLarge: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
       madeUpClientId: () => this.#madeUpClientId(),
       gone: (connection) => this.#gone(connection),
     }

@@ -5,6 +5,7 @@ import type { ConnectPacket, Version } from '../wire/mqtt/packets.ts'
 import type { Terms } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { Incoming } from './incoming.ts'
+import { type Pace, paceFor } from './pace.ts'
 import type { Sender } from './sender.ts'
 import type { Session, SessionConnection } from './session.ts'
 
@@ -20,6 +21,8 @@ export class Connected implements SessionConnection {
   readonly expirySec: number
   /** Made with the first PUBLISH: many clients only listen. */
   incoming: Incoming | null = null
+  /** Null: it may send as fast as it likes. */
+  readonly pace: Pace | null
   readonly #connection: Connection
 
   constructor(connection: Connection, packet: ConnectPacket, terms: Terms, session: Session, sender: Sender) {
@@ -30,6 +33,7 @@ export class Connected implements SessionConnection {
     this.bridge = packet.bridge
     this.silenceMs = terms.silenceMs
     this.expirySec = packet.sessionExpirySec
+    this.pace = paceFor(connection.home.settings.limits)
   }
 
   close(reason: ReasonCode, why: string): void {

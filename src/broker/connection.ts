@@ -11,7 +11,7 @@ import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { AckView, PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
 import { encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
-import { Framer, type PacketSink } from '../wire/mqtt/framing.ts'
+import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts'
 import type { ConnackValues, ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { bounds } from './bounds.ts'
@@ -20,7 +20,9 @@ import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
 import { Incoming } from './incoming.ts'
+import type { Pace } from './pace.ts'
 import type { AuthenticationResult } from './ports.ts'
+import { Hold, Reading } from './reading.ts'
 import { Sender } from './sender.ts'
 
 const PUBLISH = 3
@@ -50,8 +52,7 @@ export class Connection implements StreamHandler, PacketSink {
   readonly #deadline: Deadline
   #state: State = AWAITING
   #heardAt: number
-  /** Reading is stopped: by authentication, or because the client does not take what it is answered. */
-  #paused = false
+  readonly #reading: Reading
 
   constructor(home: ConnectionHome, stream: ByteStream, listener: string) {
     this.home = home
@@ -59,6 +60,7 @@ export class Connection implements StreamHandler, PacketSink {
     this.#stream = stream
     this.#outbox = new Outbox(home.turn, stream)
     this.#framer = new Framer(this, Math.min(bounds.connectPacketBytes, home.settings.limits.maxPacketSize))
+    this.#reading = new Reading(this.#framer, stream, () => this.#goOn())
     this.#heardAt = home.clock.now()
     this.#deadline = new Deadline(() => this.#overdue())
     home.deadlines.set(this.#deadline, this.#heardAt + home.settings.limits.connectTimeoutMs)
@@ -82,7 +84,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   drained(): void {
     if (this.#state.at !== 'connected') return
-    if (this.#paused) this.#read()
+    this.#reading.letGo(Hold.output)
     if (this.#state.at === 'connected') this.#state.session.pump()
   }
 
@@ -90,6 +92,7 @@ export class Connection implements StreamHandler, PacketSink {
     const state = this.#state
     if (state.at === 'closed') return
     this.#state = CLOSED
+    this.#reading.close()
     this.home.deadlines.clear(this.#deadline)
     this.#framer.close()
     this.#outbox.close()
@@ -103,6 +106,7 @@ export class Connection implements StreamHandler, PacketSink {
     const state = this.#state
     if (state.at !== 'connected') return this.#beforeConnected(state, buffer, packetStart, bodyStart, end)
     const type = buffer[packetStart]! >> 4
+    if (state.pace !== null) this.#keepPace(state.pace, type === PUBLISH ? 1 : 0, end - packetStart)
     if (type === PUBLISH) {
       const error = (state.incoming ??= this.#incoming(state)).publish(buffer, packetStart, bodyStart, end)
       return error === null ? undefined : this.#fail(error)
@@ -198,6 +202,7 @@ export class Connection implements StreamHandler, PacketSink {
     const objected = objection(packet, this.home.settings)
     if (objected !== null) return this.#refuse(objected.refused, objected.why, packet.version)
     this.#state = { at: 'authenticating', packet }
+    // Nothing is read until the answer is there. [MQTT-3.1.4-6]
     this.#framer.pause()
     this.home.authenticator.authenticate(
       {
@@ -210,15 +215,15 @@ export class Connection implements StreamHandler, PacketSink {
       },
       (result) => this.#authenticated(packet, result),
     )
-    // Nothing is read until the answer is there. [MQTT-3.1.4-6]
-    if ((this.#state as State).at === 'authenticating') this.#pause()
+    if ((this.#state as State).at === 'authenticating') this.#reading.hold(Hold.answer)
   }
 
   #authenticated(packet: ConnectPacket, result: AuthenticationResult): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (result !== 'allowed') return this.#refuse(Reason[result], result, packet.version)
     this.#open(packet)
-    this.#read()
+    if (!this.#reading.held) this.#afterRead(this.#framer.resume())
+    else this.#reading.letGo(Hold.answer)
   }
 
   #open(packet: ConnectPacket): void {
@@ -277,7 +282,19 @@ export class Connection implements StreamHandler, PacketSink {
   }
 
   #fail(error: ProtocolError): void {
+    if (error instanceof PacketTooLarge) this.#tooLarge(error)
     this.close(error.reason, error.message)
+  }
+
+  #tooLarge({ announced, topic }: PacketTooLarge): void {
+    const { tally, tooLarge, log } = this.home
+    tally.count('mqtt.refused.packet-too-large')
+    const unsaid = tooLarge.now()
+    if (unsaid === null) return
+    log.warn(
+      { client: this.clientId, address: this.#stream.remote.address, bytes: announced, topic, unsaid },
+      'packet too large',
+    )
   }
 
   #end(state: Connected, said: boolean, why: string): void {
@@ -304,7 +321,9 @@ export class Connection implements StreamHandler, PacketSink {
     const state = this.#state
     switch (state.at) {
       case 'connected': {
-        const dueAt = this.#heardAt + state.silenceMs
+        // While we keep it waiting we cannot hear it.
+        const heardAt = this.#reading.paced ? this.home.clock.now() : this.#heardAt
+        const dueAt = heardAt + state.silenceMs
         if (dueAt > this.home.clock.now()) return this.home.deadlines.set(this.#deadline, dueAt)
         return this.close(Reason.keepAliveTimeout, 'nothing heard for one and a half times the keep alive')
       }
@@ -335,23 +354,19 @@ export class Connection implements StreamHandler, PacketSink {
     if (this.#state.at === 'connected') this.#state.incoming?.endRun()
     if (error !== null) return this.#fail(error)
     // A client that does not take its answers is not asked for more.
-    if (!this.#paused && this.#state.at === 'connected' && this.#outbox.pendingBytes > bounds.outputPauseBytes) {
+    if (!this.#reading.held && this.#state.at === 'connected' && this.#outbox.pendingBytes > bounds.outputPauseBytes) {
       this.home.tally.count('mqtt.paused')
-      this.#framer.pause()
-      this.#pause()
+      this.#reading.hold(Hold.output)
     }
   }
 
-  #pause(): void {
-    this.#paused = true
-    this.#stream.pause()
+  #keepPace(pace: Pace, messages: number, bytes: number): void {
+    if (this.#reading.keepPace(pace, this.home.clock, messages, bytes)) this.home.tally.count('mqtt.paused.rate')
   }
 
-  /** Goes on reading after a pause, with what was kept first. */
-  #read(): void {
-    const paused = this.#paused
-    this.#paused = false
+  #goOn(): boolean {
+    this.#heardAt = this.home.clock.now()
     this.#afterRead(this.#framer.resume())
-    if (paused && !this.#paused && this.#state.at === 'connected') this.#stream.resume()
+    return this.#state.at === 'connected'
   }
 }

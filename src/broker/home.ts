@@ -3,6 +3,7 @@
 import type { Turn } from '../base/outbox.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
+import type { Seldom } from '../base/seldom.ts'
 import type { Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Authenticator } from './ports.ts'
@@ -26,6 +27,8 @@ export interface ConnectionHome {
   readonly receivers: ReceiversCache
   readonly publisher: Publisher
   readonly subscriber: Subscriber
+  /** For a client's packets that are too large: it may send many. */
+  readonly tooLarge: Seldom
   /** A client id that no session has. */
   readonly madeUpClientId: () => string
   /** The connection's stream is closed. */

@@ -28,6 +28,10 @@ export interface BrokerSettings {
     readonly maxKeepAliveSec: number
     /** Milliseconds from accept to CONNECT. */
     readonly connectTimeoutMs: number
+    /** PUBLISH packets read of one client in a second; null: as many as come. */
+    readonly messagesPerSecond: number | null
+    /** Bytes read of one client in a second; null: as many as come. */
+    readonly bytesPerSecond: number | null
   }
 }
 
@@ -46,5 +50,7 @@ export const defaultBrokerSettings: BrokerSettings = {
     maxTopicAlias: 64,
     maxKeepAliveSec: 65_535,
     connectTimeoutMs: 10_000,
+    messagesPerSecond: null,
+    bytesPerSecond: null,
   },
 }

@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import type { NodeId } from '../../src/base/ids.ts'
 import { Meter } from '../../src/base/meter.ts'
 import type { Clock, Timer } from '../../src/base/ports/clock.ts'
-import { silentLog } from '../../src/base/ports/log.ts'
+import type { Log, LogFields } from '../../src/base/ports/log.ts'
 import type { Random } from '../../src/base/ports/random.ts'
 import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
@@ -348,13 +348,14 @@ export class Lab {
   readonly meter = new Meter()
   readonly settings: BrokerSettings
   readonly broker: Broker
+  readonly #lines: { readonly fields: LogFields; readonly message: string }[] = []
 
   constructor(options: LabOptions = {}) {
     this.settings = labSettings(options)
     this.broker = new Broker(this.settings, {
       clock: this.clock,
       random: plainRandom(),
-      log: silentLog,
+      log: this.#log(),
       meter: this.meter,
       peers: options.peers ?? new NoPeers(),
       authenticator: options.authenticator ?? { authenticate: (_request, done) => done('allowed') },
@@ -385,6 +386,17 @@ export class Lab {
 
   advance(ms: number): void {
     this.clock.advance(ms)
+  }
+
+  /** The fields of each line of the log with this message. */
+  lines(message: string): LogFields[] {
+    return this.#lines.filter((line) => line.message === message).map(({ fields }) => fields)
+  }
+
+  #log(): Log {
+    const keep = (fields: LogFields, message: string) => void this.#lines.push({ fields, message })
+    const log: Log = { debug: () => {}, info: keep, warn: keep, error: keep, child: () => log }
+    return log
   }
 }
 

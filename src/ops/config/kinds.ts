@@ -106,6 +106,16 @@ export const advertised = () =>
     found === null ? null : typeof found === 'string' ? (parseEndpoint(found, 0) ?? undefined) : undefined,
   )
 
+/** What `schema` takes, or null, which is the default: none. */
+export function orNone<T>(schema: z.ZodType<T>): z.ZodType<T | null> {
+  const { right, verbatim } = kinds.get(schema)!
+  return leaf<T | null>(null, `${right}, or null`, verbatim, (found) => {
+    if (found === null || (verbatim && found === 'null')) return null
+    const result = schema.safeParse(found)
+    return result.success ? result.data : undefined
+  })
+}
+
 /** A list whose items are texts; one text with commas is such a list too, for the environment's sake. */
 function list<T>(right: string, item: (text: string) => T | undefined): z.ZodType<readonly T[]> {
   return leaf([], right, false, (found) => {

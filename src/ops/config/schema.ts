@@ -13,6 +13,7 @@ import {
   flag,
   interfaceNames,
   name,
+  orNone,
   port,
   size,
   whole,
@@ -84,6 +85,8 @@ export const schema = section({
     max_topic_alias: whole(64, 0, 65_535),
     max_keepalive: whole(65_535, 1, 65_535, ' (seconds)'),
     connect_timeout: duration('10s', '1s', '10m'),
+    messages_per_second: orNone(whole(1, 1, 10_000_000)),
+    bytes_per_second: orNone(size('1KiB', '64B', '4GiB')),
   }),
   log: section({
     level: choice('info', 'debug', 'info', 'warn', 'error'),

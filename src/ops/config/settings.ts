@@ -34,6 +34,8 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
         maxTopicAlias: limits.max_topic_alias,
         maxKeepAliveSec: limits.max_keepalive,
         connectTimeoutMs: limits.connect_timeout,
+        messagesPerSecond: limits.messages_per_second,
+        bytesPerSecond: limits.bytes_per_second,
       },
     },
     cluster: {

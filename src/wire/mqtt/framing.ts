@@ -11,9 +11,12 @@ import { Reason } from '../../base/reasons.ts'
 export class PacketTooLarge extends ProtocolError {
   /** Bytes of the whole packet as announced. */
   readonly announced: number
-  constructor(announced: number, limit: number) {
+  /** The topic of a PUBLISH as far as it had come, for people; null: another packet, or nothing of it was there. */
+  readonly topic: string | null
+  constructor(announced: number, limit: number, topic: string | null) {
     super(Reason.packetTooLarge, `a packet of ${announced} bytes, more than ${limit}`)
     this.announced = announced
+    this.topic = topic
   }
 }
 
@@ -109,7 +112,11 @@ export class Framer {
       if (bodyStart === BAD_LENGTH) return this.#refuse(badLength())
       if (bodyStart === UNKNOWN) break
       const packetEnd = bodyStart + remainingLength(buffer, at + 1, bodyStart)
-      if (packetEnd - at > this.limit) return this.#refuse(new PacketTooLarge(packetEnd - at, this.limit))
+      if (packetEnd - at > this.limit) {
+        return this.#refuse(
+          new PacketTooLarge(packetEnd - at, this.limit, topicOf(buffer[at]!, buffer, bodyStart, end)),
+        )
+      }
       if (packetEnd > end) break
       const packetStart = at
       at = packetEnd
@@ -134,7 +141,9 @@ export class Framer {
     if (bodyStart === UNKNOWN) return at
     const held = this.#held!
     const length = bodyStart + remainingLength(held, 1, bodyStart)
-    if (length > this.limit) return this.#refuse(new PacketTooLarge(length, this.limit))
+    // Seen when its header was whole, so of the body there is only what this read has brought.
+    if (length > this.limit)
+      return this.#refuse(new PacketTooLarge(length, this.limit, topicOf(held[0]!, buffer, at, end)))
     const next = Math.min(end, at + length - this.#heldLength)
     this.#hold(buffer, at, next, length)
     if (this.#heldLength < length) return next
@@ -168,6 +177,16 @@ export class Framer {
     this.close()
     return error
   }
+}
+
+/** Bytes of a refused topic that people are shown. */
+const TOPIC_SHOWN = 200
+
+/** What there is in [bodyStart, end) of the topic of a packet that begins with `first`. */
+function topicOf(first: number, buffer: Buffer, bodyStart: number, end: number): string | null {
+  if (first >> 4 !== 3 || end - bodyStart < 2) return null
+  const length = (buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!
+  return buffer.toString('utf8', bodyStart + 2, Math.min(end, bodyStart + 2 + length, bodyStart + 2 + TOPIC_SHOWN))
 }
 
 const UNKNOWN = -1
