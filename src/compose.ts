@@ -8,6 +8,7 @@ import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
 import type { StateFiles } from './base/ports/files.ts'
 import type { Log } from './base/ports/log.ts'
+import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Listening, Streams } from './base/ports/streams.ts'
@@ -33,6 +34,8 @@ export interface Ports {
   readonly files: StateFiles
   readonly log: Log
   readonly authenticator: Authenticator
+  /** Without it there is always enough. */
+  readonly memory?: Memory
 }
 
 export interface ListenerSettings {
@@ -191,7 +194,7 @@ class ComposedNode implements Node, Insight {
       routes: this.#cluster.routes(),
       rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
       dropped: dropped + this.#meter.get('forward.dropped'),
-      problems: this.#cluster.problems(),
+      problems: [...this.#cluster.problems(), ...this.#broker.problems()],
       counters: this.#meter.all(),
     }
   }

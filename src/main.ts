@@ -15,6 +15,7 @@ const world: World = {
       { MdnsNames },
       { HostTrust },
       { HostFiles },
+      { HostMemory },
     ] = await Promise.all([
       import('./host/clock.ts'),
       import('./host/random.ts'),
@@ -23,6 +24,7 @@ const world: World = {
       import('./host/mdns.ts'),
       import('./host/trust.ts'),
       import('./host/files.ts'),
+      import('./host/memory.ts'),
     ])
     return {
       clock: new HostClock(),
@@ -32,6 +34,7 @@ const world: World = {
       names: new MdnsNames(),
       trust: new HostTrust(),
       files: new HostFiles(stateDir),
+      memory: new HostMemory(),
     }
   },
   async trust() {

@@ -6,6 +6,8 @@ import { KiB, MiB } from '../base/limits.ts'
 export const bounds = {
   /** Output of one connection over which nothing more is delivered to it: QoS 0 is dropped, QoS 1 and 2 stay queued. */
   outputBytes: 4 * MiB,
+  /** The same while memory is short. */
+  tightOutputBytes: 256 * KiB,
   /** Output over which the connection is not read either: only its own acknowledgements can have grown so far. */
   outputPauseBytes: 12 * MiB,
   /** The longest packet that goes as part of a run of packets copied as one piece. */

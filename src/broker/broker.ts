@@ -5,6 +5,7 @@ import type { Meter } from '../base/meter.ts'
 import { Turn } from '../base/outbox.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
+import { ampleMemory, type Memory } from '../base/ports/memory.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { ByteStream } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
@@ -15,6 +16,7 @@ import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
+import { MemoryGuard } from './memory-guard.ts'
 import type { Authenticator, LocalDelivery, Peers } from './ports.ts'
 import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
@@ -32,6 +34,8 @@ export interface BrokerWorld {
   readonly meter: Meter
   readonly peers: Peers
   readonly authenticator: Authenticator
+  /** Without it there is always enough. */
+  readonly memory?: Memory
   /** Where this run of the node counts the messages it accepts. */
   readonly origin: Origin
 }
@@ -54,6 +58,7 @@ export class Broker implements LocalDelivery {
   readonly #random: Random
   readonly #deadlines: Deadlines
   readonly #tally: Tally
+  readonly #memory: MemoryGuard
   readonly #sessions: Sessions
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
@@ -69,6 +74,7 @@ export class Broker implements LocalDelivery {
     this.#random = world.random
     this.#deadlines = new Deadlines(clock)
     this.#tally = new Tally(world.meter)
+    this.#memory = new MemoryGuard(clock, world.memory ?? ampleMemory, log, this.#tally)
     const receivers = new ReceiversCache(peers)
     const interest = new Interest(peers)
     this.#subscriptions = new Subscriptions(interest, receivers)
@@ -80,6 +86,7 @@ export class Broker implements LocalDelivery {
       {
         clock,
         tally: this.#tally,
+        memory: this.#memory,
         get queueSettings() {
           return settingsNow().sessions.queue
         },
@@ -98,6 +105,7 @@ export class Broker implements LocalDelivery {
       deadlines: this.#deadlines,
       tally: this.#tally,
       authenticator: world.authenticator,
+      memory: this.#memory,
       sessions: this.#sessions,
       receivers,
       publisher: this.#publisher,
@@ -142,6 +150,12 @@ export class Broker implements LocalDelivery {
     }
   }
 
+  /** What an operator should know of. */
+  problems(): readonly string[] {
+    const memory = this.#memory.problem()
+    return memory === null ? [] : [memory]
+  }
+
   /** Connections keep the terms they were told at their CONNECT; everything else follows at once. */
   configure(settings: BrokerSettings): void {
     this.#settings = settings
@@ -150,6 +164,7 @@ export class Broker implements LocalDelivery {
   /** MQTT 5 clients are told, streams end, wills are not published. */
   stop(): void {
     this.#stopped = true
+    this.#memory.stop()
     this.#sessions.dropWills()
     for (const connection of [...this.#connections]) connection.close(Reason.serverShuttingDown, 'the broker stops')
     this.#sessions.freeze()

@@ -5,6 +5,7 @@
 // Reads what comes, decides what state follows, and leaves the rest to those whose name it bears.
 
 import { ProtocolError } from '../base/errors.ts'
+import type { ClientId } from '../base/ids.ts'
 import { Outbox } from '../base/outbox.ts'
 import type { ByteStream, StreamHandler } from '../base/ports/streams.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
@@ -201,6 +202,9 @@ export class Connection implements StreamHandler, PacketSink {
     }
     const objected = objection(packet, this.home.settings)
     if (objected !== null) return this.#refuse(objected.refused, objected.why, packet.version)
+    if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
+      return this.#refuse(Reason.serverBusy, 'memory is short', packet.version)
+    }
     this.#state = { at: 'authenticating', packet }
     // Nothing is read until the answer is there. [MQTT-3.1.4-6]
     this.#framer.pause()
@@ -238,7 +242,7 @@ export class Connection implements StreamHandler, PacketSink {
     }
     const { session, present } = home.sessions.open(terms.clientId, packet.cleanStart, terms.expirySec, packet.will)
     const aliasMax = Math.min(packet.topicAliasMaximum, limits.maxTopicAlias)
-    const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally)
+    const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally, home.memory)
     const connected = new Connected(this, packet, terms, session, sender)
     this.#state = connected
     this.#framer.limit = limits.maxPacketSize

@@ -125,6 +125,10 @@ export class Incoming {
     // [MQTT-3.2.2-9] A client that was told must not.
     if (view.qos > limits.maxQoS) return error(Reason.qosNotSupported, `QoS ${view.qos} is not supported`)
     if (view.retain && !limits.retain) return error(Reason.retainNotSupported, 'retained messages are not supported')
+    if (this.#home.memory.full && (view.qos > 0 || view.retain)) {
+      const wrong = this.#noRoom()
+      if (wrong !== 'take') return wrong
+    }
     if (view.qos === 2) return this.#begin(buffer, start, end, receivers)
     if (!this.#allowed) {
       this.#home.tally.drop('not-authorized')
@@ -137,6 +141,18 @@ export class Incoming {
     if (view.qos === 1) {
       this.#acknowledge('puback', view.packetId, reached === 0 ? Reason.noMatchingSubscribers : Reason.success)
     }
+    return null
+  }
+
+  /** Memory is full. 'take': an exchange begun before that goes on. */
+  #noRoom(): ProtocolError | null | 'take' {
+    const { qos, packetId } = this.#view
+    if (qos === 2 && this.#session.inbound.has(packetId)) return 'take'
+    this.#home.tally.drop('memory')
+    if (qos === 0) return null
+    // 3.x has no word for it, and its PUBACK would say that the message is ours: without one the client sends it again.
+    if (this.#version !== 5) return error(Reason.quotaExceeded, 'memory is full')
+    this.#acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, Reason.quotaExceeded)
     return null
   }
 

@@ -9,6 +9,7 @@ import { encodePublish, publishLength, writePublish } from '../wire/mqtt/publish
 import { OutgoingAliases } from './aliases.ts'
 import { bounds } from './bounds.ts'
 import { expiryLeftSec } from './delivery.ts'
+import type { MemoryGuard } from './memory-guard.ts'
 import { type Publication, type WireVersion, wireVersion } from './publication.ts'
 import type { Tally } from './tally.ts'
 
@@ -39,8 +40,16 @@ export class Sender {
   /** Whether packets of the same version can be copied to it in one piece, many at a time. */
   readonly plain: boolean
   readonly #tally: Tally
+  readonly #memory: MemoryGuard
 
-  constructor(outbox: Outbox, version: Version, maximumPacketSize: number | null, aliasMaximum: number, tally: Tally) {
+  constructor(
+    outbox: Outbox,
+    version: Version,
+    maximumPacketSize: number | null,
+    aliasMaximum: number,
+    tally: Tally,
+    memory: MemoryGuard,
+  ) {
     this.outbox = outbox
     this.version = version
     this.wire = wireVersion(version)
@@ -48,11 +57,12 @@ export class Sender {
     this.aliases = aliasMaximum > 0 ? new OutgoingAliases(aliasMaximum) : null
     this.plain = this.aliases === null && this.maximumPacketSize >= bounds.runPacketBytes
     this.#tally = tally
+    this.#memory = memory
   }
 
   /** Over the bound of what may wait for this client: deliver no more until `drained`. */
   get congested(): boolean {
-    return this.outbox.pendingBytes > bounds.outputBytes
+    return this.outbox.pendingBytes > this.#memory.outputBytes
   }
 
   /** `count` whole QoS 0 packets of this connection's version, one behind the other. For `plain` senders only. */

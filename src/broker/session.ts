@@ -13,6 +13,7 @@ import type { Deadline } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
 import { Inflight, type Outgoing } from './inflight.ts'
+import type { MemoryGuard } from './memory-guard.ts'
 import type { Publication } from './publication.ts'
 import { type QueueSettings, SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
@@ -34,6 +35,7 @@ export interface SessionConnection {
 export interface SessionHome {
   readonly clock: Clock
   readonly tally: Tally
+  readonly memory: MemoryGuard
   readonly queueSettings: QueueSettings
 }
 
@@ -102,10 +104,10 @@ export class Session {
     const { connection } = this
     if (qos === 0) {
       if (connection === null) {
-        if (this.#home.queueSettings.qos0) this.#enqueue(publication.delivery(qos, retain, ids))
+        if (this.#home.queueSettings.qos0) this.#enqueueQoS0(publication.delivery(qos, retain, ids))
         else this.#home.tally.drop('away')
       } else if (this.queue.holdsQoS0) {
-        this.#enqueue(publication.delivery(qos, retain, ids))
+        this.#enqueueQoS0(publication.delivery(qos, retain, ids))
       } else if (connection.sender.congested) {
         this.#home.tally.drop('slow-reader')
       } else {
@@ -198,6 +200,11 @@ export class Session {
     const next = this.#resend?.[this.#resent]
     if (next !== undefined && outgoing.order >= next.order) this.#unsent--
     if (this.#resend !== null || this.queue.length > 0 || this.#feeds !== null) this.pump()
+  }
+
+  #enqueueQoS0(delivery: Delivery): void {
+    if (this.#home.memory.tight) this.#home.tally.drop('memory')
+    else this.#enqueue(delivery)
   }
 
   #enqueue(delivery: Delivery): void {

@@ -10,6 +10,7 @@ export type DropReason =
   | 'too-large'
   | 'session-ended'
   | 'not-authorized'
+  | 'memory'
 
 export class Tally {
   readonly #meter: Meter

@@ -7,6 +7,7 @@ import type { NodeId } from '../../src/base/ids.ts'
 import { Meter } from '../../src/base/meter.ts'
 import type { Clock, Timer } from '../../src/base/ports/clock.ts'
 import type { Log, LogFields } from '../../src/base/ports/log.ts'
+import { ampleMemory, type Memory } from '../../src/base/ports/memory.ts'
 import type { Random } from '../../src/base/ports/random.ts'
 import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
@@ -341,6 +342,8 @@ export interface LabOptions {
   readonly limits?: Partial<BrokerSettings['limits']>
   readonly peers?: Peers
   readonly authenticator?: Authenticator
+  /** How much of the memory is used. */
+  readonly memory?: Memory
 }
 
 export class Lab {
@@ -359,6 +362,7 @@ export class Lab {
       meter: this.meter,
       peers: options.peers ?? new NoPeers(),
       authenticator: options.authenticator ?? { authenticate: (_request, done) => done('allowed') },
+      memory: options.memory ?? ampleMemory,
       origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
     })
   }

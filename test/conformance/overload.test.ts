@@ -123,3 +123,101 @@ describe('limits.max_packet_size', () => {
     expect(lab.meter.get('mqtt.refused.packet-too-large')).toBe(1001)
   })
 })
+
+describe('memory becomes short', () => {
+  const scarce = (options: object = {}) => {
+    const memory = { share: 0, used: () => memory.share }
+    const lab = new Lab({ ...options, memory })
+    const become = (share: number) => {
+      memory.share = share
+      lab.advance(250)
+    }
+    return { lab, become }
+  }
+
+  test('new clients are refused as a busy server does, 0x89 and 3; those with a session come back', () => {
+    const { lab, become } = scarce()
+    const away = lab.connected({ id: 'away', clean: false, properties: { sessionExpiryInterval: 100 } })
+    away.drop()
+    const here = lab.subscribed('t')
+    become(0.85)
+    expect(lab.client(5).connect().one('connack').reasonCode).toBe(0x89)
+    expect(lab.client(4).connect().one('connack').returnCode).toBe(3)
+    expect(lab.meter.get('mqtt.refused.89')).toBe(2)
+    const back = lab.connected({ id: 'away', clean: false })
+    expect(back.connack.sessionPresent).toBe(true)
+    back.publish('t', 'still', { qos: 1 })
+    expect(here.got()).toEqual(['t=still'])
+    become(0.75)
+    expect(lab.client(5).connect().one('connack').reasonCode).toBe(0x89)
+    become(0.69)
+    lab.connected()
+  })
+
+  test('QoS 0 waits for no slow reader any more, those who read get it; QoS 1 stays queued', () => {
+    const { lab, become } = scarce()
+    const slow = lab.subscribed('#', { qos: 1 })
+    const quick = lab.subscribed('#')
+    const publisher = lab.connected()
+    slow.freeze()
+    slow.stream.heldElsewhere = 300 * 1024
+    become(0.85)
+    publisher.publish('t', 'zero').publish('t', 'one', { qos: 1 })
+    expect(quick.got()).toEqual(['t=zero', 't=one'])
+    expect(lab.meter.get('mqtt.dropped.slow-reader')).toBe(1)
+    slow.stream.heldElsewhere = 0
+    slow.thaw()
+    expect(slow.got()).toEqual(['t=one'])
+  })
+
+  test('sessions.queue.qos0: nothing is queued of QoS 0', () => {
+    const { lab, become } = scarce({ sessions: { queue: { qos0: true } } })
+    const away = lab.subscribed('t', { id: 'away', clean: false, properties: { sessionExpiryInterval: 100 } })
+    const publisher = lab.connected()
+    away.drop()
+    publisher.publish('t', 'kept')
+    become(0.85)
+    publisher.publish('t', 'not kept')
+    expect(lab.meter.get('mqtt.dropped.memory')).toBe(1)
+    expect(lab.client().connect({ id: 'away', clean: false }).got()).toEqual(['t=kept'])
+  })
+
+  test('full: QoS 1 and 2 of MQTT 5 are refused with 0x97, what was begun is ended, and all is well again later', () => {
+    const { lab, become } = scarce()
+    const watcher = lab.subscribed('#', { qos: 2 })
+    const publisher = lab.connected()
+    publisher.publish('t', 'begun', { qos: 2, messageId: 7 })
+    expect(publisher.one('pubrec').reasonCode ?? 0).toBe(0)
+    become(0.95)
+    publisher.publish('t', 'begun', { qos: 2, messageId: 7, dup: true })
+    expect(publisher.one('pubrec').reasonCode ?? 0).toBe(0)
+    publisher.pubrel(7)
+    expect(publisher.one('pubcomp').reasonCode ?? 0).toBe(0)
+    expect(watcher.got()).toEqual(['t=begun'])
+    publisher.publish('t', 'one', { qos: 1, messageId: 8 })
+    expect(publisher.one('puback').reasonCode).toBe(0x97)
+    publisher.publish('t', 'two', { qos: 2, messageId: 9 })
+    expect(publisher.one('pubrec').reasonCode).toBe(0x97)
+    publisher.publish('t', 'kept', { retain: true })
+    publisher.publish('t', 'zero')
+    expect(watcher.got()).toEqual(['t=zero'])
+    expect(lab.broker.counts().retained).toBe(0)
+    expect(lab.meter.get('mqtt.dropped.memory')).toBe(3)
+    expect(lab.broker.problems()[0]).toMatch(/^memory is short, 95 % of what there is: .*QoS 1 and 2.* are refused/)
+    become(0.81)
+    publisher.publish('t', 'one', { qos: 1, messageId: 8 })
+    expect(publisher.one('puback').reasonCode ?? 0).toBe(0)
+    become(0.5)
+    expect(lab.broker.problems()).toEqual([])
+    expect(lab.lines('memory').map(({ now }) => now)).toEqual(['full', 'tight', 'ample'])
+  })
+
+  test('full: a 3.1.1 publisher gets no acknowledgement for what is not taken, and is closed', () => {
+    const { lab, become } = scarce()
+    const publisher = lab.connected({ version: 4 })
+    become(0.95)
+    publisher.publish('t', 'one', { qos: 1 })
+    expect(publisher.take()).toEqual([])
+    expect(publisher.closed).toBe(true)
+  })
+})

@@ -2,8 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../../src/base/errors.ts'
 import type { ClientId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
+import { silentLog } from '../../../src/base/ports/log.ts'
+import { ampleMemory } from '../../../src/base/ports/memory.ts'
 import { bounds } from '../../../src/broker/bounds.ts'
 import { Interest } from '../../../src/broker/interest.ts'
+import { MemoryGuard } from '../../../src/broker/memory-guard.ts'
 import { NoPeers } from '../../../src/broker/ports.ts'
 import { ReceiversCache } from '../../../src/broker/receivers.ts'
 import { Session } from '../../../src/broker/session.ts'
@@ -15,9 +18,12 @@ import { parseTopicFilter, type TopicFilter } from '../../../src/topic/filter.ts
 import { matches } from '../../../src/topic/match.ts'
 import { plainRandom, VirtualClock } from '../../conformance/lab.ts'
 
+const clock = new VirtualClock()
+const tally = new Tally(new Meter())
 const home = {
-  clock: new VirtualClock(),
-  tally: new Tally(new Meter()),
+  clock,
+  tally,
+  memory: new MemoryGuard(clock, ampleMemory, silentLog, tally),
   queueSettings: defaultBrokerSettings.sessions.queue,
 }
 const session = (id: string) => new Session(id as ClientId, home)

@@ -1,0 +1,9 @@
+// How much memory is left, as the core sees it.
+
+export interface Memory {
+  /** How much of what this process may have it uses: 0: nothing, 1: it is about to be ended for it. */
+  used(): number
+}
+
+/** As much as anybody wants. */
+export const ampleMemory: Memory = { used: () => 0 }
