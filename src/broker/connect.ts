@@ -4,7 +4,8 @@ import { ProtocolError } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { parseTopicName } from '../topic/name.ts'
-import type { ConnackValues, ConnectPacket } from '../wire/mqtt/packets.ts'
+import { encodeConnack } from '../wire/mqtt/encode.ts'
+import type { ConnackValues, ConnectPacket, Version } from '../wire/mqtt/packets.ts'
 import { mayPublish } from './authorize.ts'
 import type { BrokerSettings } from './settings.ts'
 
@@ -72,6 +73,24 @@ export function termsFor(packet: ConnectPacket, settings: BrokerSettings, madeUp
     window: Math.min(packet.receiveMaximum, limits.maxInflight),
     told,
   }
+}
+
+/**
+ * The CONNACK of a refusal: without its reason string where the client takes no packet of that size; null: with no word
+ * at all. [MQTT-3.2.2-19]
+ */
+export function refusalConnack({ refused, why }: Refusal, version: Version, sizeMax: number): Buffer | null {
+  const values: ConnackValues = { sessionPresent: false, reason: refused, reasonString: why }
+  const whole = encodeConnack(values, version)
+  if (whole === null || whole.length <= sizeMax) return whole
+  const short = encodeConnack({ sessionPresent: false, reason: refused }, version)!
+  return short.length <= sizeMax ? short : null
+}
+
+/** [MQTT-3.1.2-24] Whether the client takes its own CONNACK; everything smaller that we must say fits then as well. */
+export function takesConnack({ told }: Terms, { version, maximumPacketSize }: ConnectPacket): boolean {
+  if (maximumPacketSize === null) return true
+  return encodeConnack({ ...told, sessionPresent: false, reason: Reason.success }, version)!.length <= maximumPacketSize
 }
 
 export const cappedExpirySec = (wantedSec: number, settings: BrokerSettings): number =>

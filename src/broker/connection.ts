@@ -13,10 +13,10 @@ import { AckView, PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
 import { encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
 import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts'
-import type { ConnackValues, ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
+import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { bounds } from './bounds.ts'
-import { cappedExpirySec, objection, termsFor } from './connect.ts'
+import { cappedExpirySec, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
@@ -195,15 +195,16 @@ export class Connection implements StreamHandler, PacketSink {
   #beforeConnected(state: State, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
     if (state.at !== 'awaiting') return
     const packet = decodeControl(buffer, packetStart, bodyStart, end, null)
-    if (packet instanceof ConnectError) return this.#refuse(packet.reason, packet.message, packet.answerAs)
+    if (packet instanceof ConnectError)
+      return this.#refuse({ refused: packet.reason, why: packet.message }, { version: packet.answerAs })
     if (packet instanceof ProtocolError) return this.#fail(packet)
     if (packet.kind !== 'connect') {
       return this.#fail(new ProtocolError(Reason.protocolError, `${packet.kind} before CONNECT`))
     }
     const objected = objection(packet, this.home.settings)
-    if (objected !== null) return this.#refuse(objected.refused, objected.why, packet.version)
+    if (objected !== null) return this.#refuse(objected, packet)
     if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
-      return this.#refuse(Reason.serverBusy, 'memory is short', packet.version)
+      return this.#refuse({ refused: Reason.serverBusy, why: 'memory is short' }, packet)
     }
     this.#state = { at: 'authenticating', packet }
     // Nothing is read until the answer is there. [MQTT-3.1.4-6]
@@ -224,7 +225,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   #authenticated(packet: ConnectPacket, result: AuthenticationResult): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
-    if (result !== 'allowed') return this.#refuse(Reason[result], result, packet.version)
+    if (result !== 'allowed') return this.#refuse({ refused: Reason[result], why: result }, packet)
     this.#open(packet)
     if (!this.#reading.held) this.#afterRead(this.#framer.resume())
     else this.#reading.letGo(Hold.answer)
@@ -234,6 +235,9 @@ export class Connection implements StreamHandler, PacketSink {
     const { home } = this
     const { limits } = home.settings
     const terms = termsFor(packet, home.settings, home.madeUpClientId)
+    if (!takesConnack(terms, packet)) {
+      return this.#refuse({ refused: Reason.packetTooLarge, why: 'its maximum packet size is too small' }, packet)
+    }
     // [MQTT-3.1.4-3] The older connection is told and closed, and its session as it then stands is what we resume.
     const older = home.sessions.get(terms.clientId)?.connection
     if (older !== null && older !== undefined) {
@@ -254,13 +258,16 @@ export class Connection implements StreamHandler, PacketSink {
     if (this.#state === connected) session.attach(connected, terms.window)
   }
 
-  /** Says no and closes. `answerAs` null: closes without a word. [MQTT-3.2.2-7] */
-  #refuse(reason: ReasonCode, why: string, answerAs: Version | null): void {
+  /** Says no and closes. Version null: closes without a word. [MQTT-3.2.2-7] */
+  #refuse(
+    refusal: Refusal,
+    to: { readonly version: Version | null; readonly maximumPacketSize?: number | null },
+  ): void {
     const { tally, log } = this.home
-    tally.count(`mqtt.refused.${reason.toString(16)}`)
-    log.info({ address: this.#stream.remote.address, listener: this.listener, why }, 'client refused')
-    const values: ConnackValues = { sessionPresent: false, reason, reasonString: why }
-    const connack = answerAs === null ? null : encodeConnack(values, answerAs)
+    tally.count(`mqtt.refused.${refusal.refused.toString(16)}`)
+    log.info({ address: this.#stream.remote.address, listener: this.listener, why: refusal.why }, 'client refused')
+    const sizeMax = to.maximumPacketSize ?? Number.POSITIVE_INFINITY
+    const connack = to.version === null ? null : refusalConnack(refusal, to.version, sizeMax)
     if (connack !== null) this.#outbox.append(connack)
     this.#hangUp()
   }

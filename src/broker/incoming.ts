@@ -3,6 +3,7 @@
 
 import { ProtocolError } from '../base/errors.ts'
 import { Reason } from '../base/reasons.ts'
+import type { Message } from '../wire/message.ts'
 import type { Version } from '../wire/mqtt/packets.ts'
 import { PublishView } from '../wire/mqtt/publish.ts'
 import { IncomingAliases } from './aliases.ts'
@@ -88,9 +89,15 @@ export class Incoming {
   /** PUBREL: the message goes to its receivers. */
   release(packetId: number): void {
     const message = this.#session.inbound.release(packetId)
-    if (message !== null) this.#home.publisher.message(message)
+    // [MQTT-4.3.3-13] The exchange goes on though the message has expired meanwhile; nobody gets it. [MQTT-3.3.2-5]
+    if (message !== null && this.#hasExpired(message)) this.#home.tally.drop('expired')
+    else if (message !== null) this.#home.publisher.message(message)
     // [MQTT-4.3.3-11]
     this.#acknowledge('pubcomp', packetId, message === null ? Reason.packetIdentifierNotFound : Reason.success)
+  }
+
+  #hasExpired({ expiresAt }: Message): boolean {
+    return expiresAt !== Number.POSITIVE_INFINITY && expiresAt <= this.#home.clock.now()
   }
 
   /** The receivers of the packet's topic, whether it came as text or as alias. */

@@ -79,7 +79,7 @@ describe('PUBLISH from a client', () => {
   test.each([
     ['[MQTT-3.3.1-4] QoS 3', '36 06 0001 78 0001 00', 0x81],
     ['[MQTT-3.3.1-2] DUP with QoS 0', '38 04 0001 78 00', 0x81],
-    ['[MQTT-2.2.1-3] packet id 0', '32 06 0001 78 0000 00', 0x82],
+    ['packet id 0', '32 06 0001 78 0000 00', 0x82],
     ['[MQTT-3.3.2-2] a wildcard in the topic', '30 04 0001 2b 00', 0x90],
     ['[MQTT-1.5.4-1] bad UTF-8 in the topic', '30 04 0001 ff 00', 0x81],
     ['[MQTT-3.3.2-8] topic alias 0', '30 07 0001 78 03 230000', 0x94],
@@ -110,7 +110,7 @@ describe('PUBLISH from a client', () => {
     expect(client.raw('30ff01').one('disconnect').reasonCode).toBe(0x95)
   })
 
-  test('[MQTT-3.3.5-2] clients cannot write $SYS: 0x87 in MQTT 5, acknowledged in 3.1.1', () => {
+  test('[MQTT3-3.3.5-2] clients cannot write $SYS: 0x87 in MQTT 5, acknowledged in 3.1.1', () => {
     const lab = new Lab()
     const subscriber = lab.subscribed('$SYS/#')
     const modern = lab.connected()
