@@ -1,3 +1,26 @@
-// Statements that no test names yet, each with its reason. This list only shrinks.
+// Statements that no test names yet, each with its reason. Who writes the test takes the line away: the list only
+// shrinks.
 
-export const untested: Readonly<Record<string, string>> = {}
+const WEBSOCKET = 'there is no WebSocket listener yet'
+const AUTH = 'there is no enhanced authentication yet'
+const SHARED = 'a member of a shared subscription that leaves is still to be settled'
+
+export const untested: Readonly<Record<string, string>> = {
+  'MQTT3-6.0.0-1': WEBSOCKET,
+  'MQTT3-6.0.0-2': WEBSOCKET,
+  'MQTT3-6.0.0-4': WEBSOCKET,
+  'MQTT-6.0.0-1': WEBSOCKET,
+  'MQTT-6.0.0-2': WEBSOCKET,
+  'MQTT-6.0.0-4': WEBSOCKET,
+  'MQTT-3.15.2-2': AUTH,
+  'MQTT-3.15.2-3': AUTH,
+  'MQTT-4.12.0-2': AUTH,
+  'MQTT-4.12.0-3': AUTH,
+  'MQTT-4.12.0-5': AUTH,
+  'MQTT-4.12.1-2': AUTH,
+  'MQTT-4.8.2-4': SHARED,
+  'MQTT-4.8.2-5': SHARED,
+  'MQTT-4.8.2-6': SHARED,
+  'MQTT-3.1.3-8': 'no client id is refused in MQTT 5: every one is allowed',
+  'MQTT3-7.0.0-1': 'there are no bridges yet',
+}
