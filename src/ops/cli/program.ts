@@ -20,6 +20,7 @@ interface DaemonOptions {
   readonly set: readonly string[]
   readonly newCluster?: true
   readonly check?: true
+  readonly ports?: true
 }
 
 /** Runs one command line; resolves with the exit status. */
@@ -55,11 +56,12 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
   daemonOptions(program.command('start'))
     .description('run the broker in the foreground')
     .addOption(new Option('--check', 'only say whether configuration and certificates are good'))
+    .addOption(new Option('--ports', 'with --check: and whether the ports are free').implies({ check: true }))
     .addHelpText('after', example('edge-mqtt start --data-dir ./data --set listeners.mqtt.port=1884'))
     .action(async (options: DaemonOptions) => {
       if (options.check === true) {
         const { check } = await import('./check.ts')
-        return check(startOptions(options), world)
+        return check(startOptions(options), world, options.ports === true)
       }
       const { runDaemon } = await import('../daemon.ts')
       ended(await runDaemon(startOptions(options), world))
