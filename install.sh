@@ -204,7 +204,7 @@ if [ -z "$release" ] && { [ -d "$HERE/src" ] || [ ! -e "$HERE/dist/main.js" ]; }
   command -v npm >/dev/null || fail 'npm is needed to build from a clone, and is not installed' 'type: apt install npm'
   echo 'building...'
   cd "$HERE"
-  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  if [ ! -e node_modules/.package-lock.json ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
     as_caller npm ci --no-audit --no-fund --loglevel=error || fail 'the packages could not be fetched: see above' 'nothing was changed'
   fi
   as_caller npm run --silent build || fail 'the build failed: see above' 'nothing was changed'
