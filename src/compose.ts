@@ -59,7 +59,8 @@ export interface Node {
   start(done: (error: HostError | null) => void): void
   /** Clean stop: MQTT 5 clients get 0x8B, announcements are withdrawn first; `done` is called within 2 s. */
   stop(done: () => void): void
-  status(): NodeStatus
+  /** `named`: who reads it may see client ids. */
+  status(named?: boolean): NodeStatus
   /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt, in words. */
   join(to: Endpoint, done: (outcome: string) => void): void
   /** Applies settings that can change live; returns the keys (`cluster.port`) that need a restart. */
@@ -167,7 +168,7 @@ class ComposedNode implements Node, Insight {
     })
   }
 
-  status(): NodeStatus {
+  status(named = true): NodeStatus {
     const { clock } = this.#ports
     const { nodeName, version } = this.#settings.cluster
     const { clients, sessions, subscriptions, retained, dropped, messagesIn, messagesOut } = this.#broker.counts()
@@ -194,7 +195,7 @@ class ComposedNode implements Node, Insight {
       routes: this.#cluster.routes(),
       rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
       dropped: dropped + this.#meter.get('forward.dropped'),
-      problems: [...this.#cluster.problems(), ...this.#broker.problems()],
+      problems: [...this.#cluster.problems(), ...this.#broker.problems(named)],
       counters: this.#meter.all(),
     }
   }

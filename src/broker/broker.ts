@@ -14,6 +14,7 @@ import type { Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
+import { Fights } from './fights.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
 import { MemoryGuard } from './memory-guard.ts'
@@ -59,6 +60,7 @@ export class Broker implements LocalDelivery {
   readonly #deadlines: Deadlines
   readonly #tally: Tally
   readonly #memory: MemoryGuard
+  readonly #fights: Fights
   readonly #sessions: Sessions
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
@@ -75,6 +77,7 @@ export class Broker implements LocalDelivery {
     this.#deadlines = new Deadlines(clock)
     this.#tally = new Tally(world.meter)
     this.#memory = new MemoryGuard(clock, world.memory ?? ampleMemory, log, this.#tally)
+    this.#fights = new Fights(clock, log, this.#tally)
     const receivers = new ReceiversCache(peers)
     const interest = new Interest(peers)
     this.#subscriptions = new Subscriptions(interest, receivers)
@@ -106,6 +109,7 @@ export class Broker implements LocalDelivery {
       tally: this.#tally,
       authenticator: world.authenticator,
       memory: this.#memory,
+      fights: this.#fights,
       sessions: this.#sessions,
       receivers,
       publisher: this.#publisher,
@@ -150,10 +154,10 @@ export class Broker implements LocalDelivery {
     }
   }
 
-  /** What an operator should know of. */
-  problems(): readonly string[] {
+  /** What an operator should know of; `named`: who reads it may see client ids. */
+  problems(named: boolean): readonly string[] {
     const memory = this.#memory.problem()
-    return memory === null ? [] : [memory]
+    return [...(memory === null ? [] : [memory]), ...this.#fights.problems(named)]
   }
 
   /** Connections keep the terms they were told at their CONNECT; everything else follows at once. */

@@ -1,10 +1,11 @@
 // A connected client: what its connection keeps of it, and what its session sees of the connection.
 
+import type { Endpoint } from '../base/ports/streams.ts'
 import type { ReasonCode } from '../base/reasons.ts'
 import type { ConnectPacket, Version } from '../wire/mqtt/packets.ts'
 import type { Terms } from './connect.ts'
 import type { Connection } from './connection.ts'
-import type { Incoming } from './incoming.ts'
+import { Incoming } from './incoming.ts'
 import { type Pace, paceFor } from './pace.ts'
 import type { Sender } from './sender.ts'
 import type { Session, SessionConnection } from './session.ts'
@@ -34,6 +35,14 @@ export class Connected implements SessionConnection {
     this.silenceMs = terms.silenceMs
     this.expirySec = packet.sessionExpirySec
     this.pace = paceFor(connection.home.settings.limits)
+  }
+
+  publishing(): Incoming {
+    return (this.incoming ??= new Incoming(this.#connection.home, this.session, this.sender))
+  }
+
+  get remote(): Endpoint {
+    return this.#connection.remote
   }
 
   close(reason: ReasonCode, why: string): void {

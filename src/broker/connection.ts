@@ -7,20 +7,20 @@
 import { ProtocolError } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import { Outbox } from '../base/outbox.ts'
-import type { ByteStream, StreamHandler } from '../base/ports/streams.ts'
+import type { ByteStream, Endpoint, StreamHandler } from '../base/ports/streams.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
-import { AckView, PINGRESP } from '../wire/mqtt/acks.ts'
+import { PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
 import { encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
 import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts'
 import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
+import { acknowledged } from './acknowledged.ts'
 import { bounds } from './bounds.ts'
 import { cappedExpirySec, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import type { ConnectionHome } from './home.ts'
-import { Incoming } from './incoming.ts'
 import type { Pace } from './pace.ts'
 import type { AuthenticationResult } from './ports.ts'
 import { Hold, Reading } from './reading.ts'
@@ -40,9 +40,6 @@ type State =
 const AWAITING: State = { at: 'awaiting' }
 const CLOSING: State = { at: 'closing' }
 const CLOSED: State = { at: 'closed' }
-
-/** The acknowledgement in hand; one for all, because handling one is never interrupted. */
-const ack = new AckView()
 
 export class Connection implements StreamHandler, PacketSink {
   readonly home: ConnectionHome
@@ -70,6 +67,10 @@ export class Connection implements StreamHandler, PacketSink {
   /** Begins to read; whoever made it knows it by now, so it may be gone again at once. */
   begin(): void {
     this.#stream.open(this)
+  }
+
+  get remote(): Endpoint {
+    return this.#stream.remote
   }
 
   get clientId(): string | null {
@@ -109,36 +110,13 @@ export class Connection implements StreamHandler, PacketSink {
     const type = buffer[packetStart]! >> 4
     if (state.pace !== null) this.#keepPace(state.pace, type === PUBLISH ? 1 : 0, end - packetStart)
     if (type === PUBLISH) {
-      const error = (state.incoming ??= this.#incoming(state)).publish(buffer, packetStart, bodyStart, end)
+      const error = (state.incoming ?? state.publishing()).publish(buffer, packetStart, bodyStart, end)
       return error === null ? undefined : this.#fail(error)
     }
     state.incoming?.endRun()
-    if (type >= PUBACK && type <= PUBCOMP) this.#acknowledged(state, buffer, packetStart, bodyStart, end)
-    else this.#control(state, buffer, packetStart, bodyStart, end)
-  }
-
-  #acknowledged(state: Connected, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
-    const error = ack.read(buffer, packetStart, bodyStart, end, state.version)
-    if (error !== null) return this.#fail(error)
-    const { session, sender } = state
-    const { kind, packetId, reason } = ack
-    if (kind === 'pubrel') {
-      return (state.incoming ??= this.#incoming(state)).release(packetId)
-    }
-    const became =
-      kind === 'puback'
-        ? session.puback(packetId)
-        : kind === 'pubrec'
-          ? session.pubrec(packetId, reason)
-          : session.pubcomp(packetId)
-    if (became === 'out-of-turn') {
-      return this.#fail(new ProtocolError(Reason.protocolError, `a ${kind} that is not what its message waits for`))
-    }
-    if (became === 'unknown') this.home.tally.count(`mqtt.unknown.${kind}`)
-    if (kind === 'pubrec' && reason < Reason.unspecifiedError) {
-      // [MQTT-4.3.3-4]
-      sender.ack('pubrel', packetId, became === 'unknown' ? Reason.packetIdentifierNotFound : Reason.success)
-    }
+    if (type < PUBACK || type > PUBCOMP) return this.#control(state, buffer, packetStart, bodyStart, end)
+    const error = acknowledged(state, this.home.tally, buffer, packetStart, bodyStart, end)
+    if (error !== null) this.#fail(error)
   }
 
   #control(state: Connected, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
@@ -226,13 +204,25 @@ export class Connection implements StreamHandler, PacketSink {
   #authenticated(packet: ConnectPacket, result: AuthenticationResult): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (result !== 'allowed') return this.#refuse({ refused: Reason[result], why: result }, packet)
+    const waitMs = this.#waitMs(packet)
+    if (waitMs > 0) return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet))
     this.#open(packet)
     if (!this.#reading.held) this.#afterRead(this.#framer.resume())
     else this.#reading.letGo(Hold.answer)
   }
 
+  /** How long the answer is put off, because its client id is fought over; it is not overdue for that. */
+  #waitMs({ clientId }: ConnectPacket): number {
+    const { fights, sessions, clock, deadlines, settings } = this.home
+    if ((sessions.get(clientId as ClientId)?.connection ?? null) === null) return 0
+    const waitMs = fights.waitMs(clientId as ClientId)
+    if (waitMs > 0) deadlines.set(this.#deadline, clock.now() + waitMs + settings.limits.connectTimeoutMs)
+    return waitMs
+  }
+
   #open(packet: ConnectPacket): void {
     const { home } = this
+    if (this.#state.at !== 'authenticating') return
     const { limits } = home.settings
     const terms = termsFor(packet, home.settings, home.madeUpClientId)
     if (!takesConnack(terms, packet)) {
@@ -242,6 +232,7 @@ export class Connection implements StreamHandler, PacketSink {
     const older = home.sessions.get(terms.clientId)?.connection
     if (older !== null && older !== undefined) {
       home.tally.count('mqtt.takeover')
+      home.fights.takenOver(terms.clientId, older.remote, this.remote)
       older.close(Reason.sessionTakenOver, 'its client id connected again')
     }
     const { session, present } = home.sessions.open(terms.clientId, packet.cleanStart, terms.expirySec, packet.will)
@@ -355,10 +346,6 @@ export class Connection implements StreamHandler, PacketSink {
   #send(state: Connected, bytes: Buffer): void {
     if (bytes.length <= state.sender.maximumPacketSize) this.#outbox.append(bytes)
     else this.close(Reason.packetTooLarge, 'an answer is larger than the maximum packet size')
-  }
-
-  #incoming(state: Connected): Incoming {
-    return new Incoming(this.home, state.session, state.sender)
   }
 
   #afterRead(error: ProtocolError | null): void {

@@ -6,6 +6,7 @@ import type { Log } from '../base/ports/log.ts'
 import type { Seldom } from '../base/seldom.ts'
 import type { Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Fights } from './fights.ts'
 import type { MemoryGuard } from './memory-guard.ts'
 import type { Authenticator } from './ports.ts'
 import type { Publisher } from './publish.ts'
@@ -25,6 +26,7 @@ export interface ConnectionHome {
   readonly tally: Tally
   readonly authenticator: Authenticator
   readonly memory: MemoryGuard
+  readonly fights: Fights
   readonly sessions: Sessions
   readonly receivers: ReceiversCache
   readonly publisher: Publisher

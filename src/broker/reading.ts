@@ -5,7 +5,7 @@ import type { ByteStream } from '../base/ports/streams.ts'
 import type { Framer } from '../wire/mqtt/framing.ts'
 import type { Pace } from './pace.ts'
 
-/** Why a connection is not read: no answer to its CONNECT yet, it does not take its answers, it is too fast. */
+/** Why a connection is not read: its CONNECT is not answered yet, it does not take its answers, it is too fast. */
 export const Hold = { answer: 1, output: 2, pace: 4 } as const
 
 export class Reading {
@@ -47,12 +47,20 @@ export class Reading {
     if (this.#held === 0 && this.#goOn() && this.#held === 0) this.#stream.resume()
   }
 
+  /** Holds for a while; `then` is done before it goes on. */
+  holdFor(why: number, clock: Clock, ms: number, then: () => void): void {
+    this.hold(why)
+    this.#timer = clock.after(ms, 'mqtt.hold', () => {
+      then()
+      this.letGo(why)
+    })
+  }
+
   /** Takes a packet into account. True: that was as much as it may send for now. */
   keepPace(pace: Pace, clock: Clock, messages: number, bytes: number): boolean {
     const waitMs = pace.took(clock.now(), messages, bytes)
     if (waitMs === 0 || this.paced) return false
-    this.hold(Hold.pace)
-    this.#timer = clock.after(waitMs, 'mqtt.pace', () => this.letGo(Hold.pace))
+    this.holdFor(Hold.pace, clock, waitMs, () => {})
     return true
   }
 

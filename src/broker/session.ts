@@ -5,6 +5,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
+import type { Endpoint } from '../base/ports/streams.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import type { QoS } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
@@ -25,6 +26,8 @@ import type { Tally } from './tally.ts'
 /** What a session sees of its connection. */
 export interface SessionConnection {
   readonly sender: Sender
+  /** Where the client is. */
+  readonly remote: Endpoint
   /** Closes at once; not while a message goes round its receivers. */
   close(reason: ReasonCode, why: string): void
   /** Closes at the end of this turn: for use while a message goes round its receivers. */

@@ -213,7 +213,7 @@ class Daemon {
 
   #commands(): Commands {
     // The sockets are open before the node is: who asks that early waits for the moment until it is there.
-    const status = async () => (await this.#composed).status()
+    const status = async (_args: unknown, everybody: boolean) => (await this.#composed).status(!everybody)
     return {
       version: { everybody: true, run: () => ({ version }) },
       status: { everybody: true, run: status },

@@ -9,7 +9,7 @@ import type { Clock, Timer } from '../../src/base/ports/clock.ts'
 import type { Log, LogFields } from '../../src/base/ports/log.ts'
 import { ampleMemory, type Memory } from '../../src/base/ports/memory.ts'
 import type { Random } from '../../src/base/ports/random.ts'
-import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
+import type { ByteStream, Endpoint, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
 import { type Authenticator, NoPeers, type Peers } from '../../src/broker/ports.ts'
 import { type BrokerSettings, defaultBrokerSettings } from '../../src/broker/settings.ts'
@@ -88,7 +88,7 @@ export function plainRandom(): Random {
 /** The broker's end of a connection in memory. */
 export class MemoryStream implements ByteStream {
   readonly local = { address: '10.0.0.1', port: 1883 }
-  readonly remote = { address: '10.0.0.2', port: 40_000 }
+  readonly remote: Endpoint
   readonly #toClient: (bytes: Buffer) => void
   #handler: StreamHandler | null = null
   #held: Buffer[] = []
@@ -103,7 +103,8 @@ export class MemoryStream implements ByteStream {
   /** Bytes that the kernel is said to hold as well, for tests of large bounds. */
   heldElsewhere = 0
 
-  constructor(toClient: (bytes: Buffer) => void) {
+  constructor(toClient: (bytes: Buffer) => void, address = '10.0.0.2') {
+    this.remote = { address, port: 40_000 }
     this.#toClient = toClient
   }
 
@@ -203,7 +204,7 @@ export class Client {
   /** All bytes received. */
   bytes = Buffer.alloc(0)
 
-  constructor(lab: Lab, version: Version, listener: string) {
+  constructor(lab: Lab, version: Version, listener: string, address: string) {
     this.#lab = lab
     this.version = version
     this.#parser = mqttPacket.parser({ protocolVersion: version })
@@ -214,7 +215,7 @@ export class Client {
     this.stream = new MemoryStream((bytes) => {
       this.bytes = Buffer.concat([this.bytes, bytes])
       this.#parser.parse(bytes)
-    })
+    }, address)
     lab.broker.accept(this.stream, { name: listener })
   }
 
@@ -368,8 +369,8 @@ export class Lab {
   }
 
   /** A client that has not said anything yet. */
-  client(version: Version = 5, listener = 'mqtt'): Client {
-    return new Client(this, version, listener)
+  client(version: Version = 5, listener = 'mqtt', address = '10.0.0.2'): Client {
+    return new Client(this, version, listener, address)
   }
 
   /** A connected client, its CONNACK taken. */

@@ -203,12 +203,12 @@ describe('memory becomes short', () => {
     expect(watcher.got()).toEqual(['t=zero'])
     expect(lab.broker.counts().retained).toBe(0)
     expect(lab.meter.get('mqtt.dropped.memory')).toBe(3)
-    expect(lab.broker.problems()[0]).toMatch(/^memory is short, 95 % of what there is: .*QoS 1 and 2.* are refused/)
+    expect(lab.broker.problems(true)[0]).toMatch(/^memory is short, 95 % of what there is: .*QoS 1 and 2.* are refused/)
     become(0.81)
     publisher.publish('t', 'one', { qos: 1, messageId: 8 })
     expect(publisher.one('puback').reasonCode ?? 0).toBe(0)
     become(0.5)
-    expect(lab.broker.problems()).toEqual([])
+    expect(lab.broker.problems(true)).toEqual([])
     expect(lab.lines('memory').map(({ now }) => now)).toEqual(['full', 'tight', 'ample'])
   })
 
@@ -219,5 +219,72 @@ describe('memory becomes short', () => {
     publisher.publish('t', 'one', { qos: 1 })
     expect(publisher.take()).toEqual([])
     expect(publisher.closed).toBe(true)
+  })
+})
+
+describe('two devices with one client id', () => {
+  /** Each connects as soon as it is thrown out, for `ms`; returns how often the CONNACKs came. */
+  const fight = (lab: Lab, ms: number, addresses: readonly [string, string]) => {
+    let welcomed = 0
+    let at = 0
+    let newest = lab.client(5, 'mqtt', addresses[0]).connect({ id: 'twin' })
+    for (let now = 0; now < ms; now += 50) {
+      if (newest.take().some(({ cmd }) => cmd === 'connack')) {
+        welcomed++
+        at = 1 - at
+        newest = lab.client(5, 'mqtt', addresses[at]!).connect({ id: 'twin' })
+      }
+      lab.advance(50)
+    }
+    return welcomed
+  }
+
+  test('wait ever longer for their CONNACK, and are named with both addresses', () => {
+    const lab = new Lab()
+    const welcomed = fight(lab, 60_000, ['10.0.0.7', '10.0.0.8'])
+    // Undamped it would be 1200.
+    expect(welcomed).toBeGreaterThan(10)
+    expect(welcomed).toBeLessThan(30)
+    expect(lab.lines('client id fought over: two devices have the same one')).toEqual([
+      { client: 'twin', addresses: ['10.0.0.8:40000', '10.0.0.7:40000'], takeovers: 6 },
+    ])
+    const [problem] = lab.broker.problems(true)
+    expect(problem).toMatch(
+      /^two devices fight over the client id "twin", at 10\.0\.0\.[78] and 10\.0\.0\.[78]: \d+ takeovers/,
+    )
+    expect(lab.broker.problems(false)[0]).toMatch(/^two devices fight over one client id, at 10/)
+    expect(lab.broker.counts().clients).toBe(1)
+    lab.advance(60_000)
+    expect(lab.broker.problems(true)).toEqual([])
+  })
+
+  test('some takeovers in a minute are answered at once, and so is everybody else meanwhile', () => {
+    const lab = new Lab()
+    for (let index = 0; index < 7; index++) lab.connected({ id: 'twin' })
+    const waiting = lab.client().connect({ id: 'twin' })
+    expect(waiting.take()).toEqual([])
+    lab.connected({ id: 'other' })
+    lab.advance(250)
+    waiting.one('connack')
+    waiting.subscribe('t').one('suback')
+  })
+
+  test('one that gives up while it waits throws nobody out', () => {
+    const lab = new Lab()
+    let last = lab.connected({ id: 'twin' })
+    for (let index = 0; index < 6; index++) last = lab.connected({ id: 'twin' })
+    const waiting = lab.client().connect({ id: 'twin' })
+    waiting.drop()
+    lab.advance(1000)
+    expect(last.closed).toBe(false)
+    expect(lab.broker.counts().clients).toBe(1)
+  })
+
+  test('who comes after the other has gone is answered at once', () => {
+    const lab = new Lab()
+    let last = lab.connected({ id: 'twin' })
+    for (let index = 0; index < 6; index++) last = lab.connected({ id: 'twin' })
+    last.drop()
+    lab.connected({ id: 'twin' })
   })
 })

@@ -12,7 +12,8 @@ import { reachable } from './socketpath.ts'
 export interface Command {
   /** Answered on status.sock too: nothing secret in it, nothing changed by it. */
   readonly everybody: boolean
-  run(args: Readonly<Record<string, unknown>>): unknown
+  /** `everybody`: asked on status.sock. */
+  run(args: Readonly<Record<string, unknown>>, everybody: boolean): unknown
 }
 
 export type Commands = Readonly<Record<string, Command>>
@@ -121,7 +122,7 @@ export class ControlServer {
       return { ok: false, error: `"${request.command}" is not for everybody: use the control socket (sudo)` }
     }
     try {
-      return { ok: true, result: await command.run(request.args) }
+      return { ok: true, result: await command.run(request.args, everybody) }
     } catch (error) {
       if (!(error instanceof HostError)) throw error
       return { ok: false, error: error.message }
