@@ -15,6 +15,7 @@ import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
 import { Fights } from './fights.ts'
+import { Handover } from './handover.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
 import { MemoryGuard } from './memory-guard.ts'
@@ -97,6 +98,7 @@ export class Broker implements LocalDelivery {
       this.#deadlines,
       this.#subscriptions,
       (clientId, will) => this.#publisher.will(clientId, will),
+      new Handover(clock, this.#tally, this.#subscriptions, this.#publisher),
     )
     this.#home = {
       get settings() {

@@ -3,6 +3,8 @@
 import type { QoS } from '../wire/message.ts'
 import type { Publication, WireVersion } from './publication.ts'
 import type { Receivers } from './receivers.ts'
+import type { ShareGroup } from './shared.ts'
+import type { Subscription } from './subscriptions.ts'
 
 /** Hands the message to every session that is to get it; returns how many that were. */
 export function deliver(publication: Publication, receivers: Receivers): number {
@@ -21,12 +23,19 @@ export function deliver(publication: Publication, receivers: Receivers): number 
     reached++
   }
   for (let index = 0; index < groups.length; index++) {
-    const member = groups[index]!.pick()
+    const group = groups[index]!
+    const member = group.pick()
     if (member === null) continue
-    member.session.take(publication, lower(qos, member.qos), retain && member.retainAsPublished, member.ids)
+    deliverToMember(publication, group, member)
     reached++
   }
   return reached
+}
+
+/** Hands the message to the member that was picked. [MQTT-4.8.2-3] */
+export function deliverToMember(publication: Publication, group: ShareGroup, member: Subscription): void {
+  const retain = publication.retain && member.retainAsPublished
+  member.session.take(publication, lower(publication.qos, member.qos), retain, member.ids, group)
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import type { Message, QoS } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
+import type { ShareGroup } from './shared.ts'
 
 export const NO_IDS: readonly number[] = []
 
@@ -12,12 +13,21 @@ export class Delivery {
   readonly retain: boolean
   /** Subscription identifiers of the subscriptions that matched, none for clients that gave none. */
   readonly subscriptionIds: readonly number[]
+  /** The shared subscription that chose the session; null: it has subscribed itself. */
+  readonly share: ShareGroup | null
 
-  constructor(message: Message, qos: QoS, retain: boolean, subscriptionIds: readonly number[]) {
+  constructor(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[],
+    share: ShareGroup | null = null,
+  ) {
     this.message = message
     this.qos = qos
     this.retain = retain
     this.subscriptionIds = subscriptionIds
+    this.share = share
   }
 
   /** What it counts against the byte bound of a queue. */

@@ -12,6 +12,7 @@ import {
   passThroughProperties,
 } from '../wire/mqtt/publish.ts'
 import { Delivery, expiryLeftSec, NO_IDS } from './delivery.ts'
+import type { ShareGroup } from './shared.ts'
 
 /** 3.1 and 3.1.1 have the same PUBLISH. */
 export type WireVersion = 4 | 5
@@ -132,10 +133,12 @@ export class Publication {
   }
 
   /** The kept message in the form that subscriptions ask for; the same value for receivers with the same form. */
-  delivery(qos: QoS, retain: boolean, ids: readonly number[]): Delivery {
+  delivery(qos: QoS, retain: boolean, ids: readonly number[], share: ShareGroup | null): Delivery {
     const last = this.#delivery
-    if (last !== null && last.qos === qos && last.retain === retain && last.subscriptionIds === ids) return last
-    return (this.#delivery = new Delivery(this.keep(), qos, retain, ids))
+    if (last !== null && last.qos === qos && last.retain === retain) {
+      if (last.subscriptionIds === ids && last.share === share) return last
+    }
+    return (this.#delivery = new Delivery(this.keep(), qos, retain, ids, share))
   }
 
   /** The packet for receivers of this form, valid until `done`. */

@@ -6,11 +6,13 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Message, Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { PublishView } from '../wire/mqtt/publish.ts'
-import { deliver } from './deliver.ts'
+import { deliver, deliverToMember } from './deliver.ts'
 import type { Peers } from './ports.ts'
 import { Publication, type WireVersion } from './publication.ts'
 import type { Receivers, ReceiversCache } from './receivers.ts'
 import type { RetainedMessages } from './retained.ts'
+import type { ShareGroup } from './shared.ts'
+import type { Subscription } from './subscriptions.ts'
 
 export class Publisher {
   readonly #clock: Clock
@@ -90,6 +92,13 @@ export class Publisher {
   /** A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. */
   fromPeer(message: Message): number {
     return this.#message(message, false, false)
+  }
+
+  /** A message that another member of the group has left behind. */
+  toMember(message: Message, group: ShareGroup, member: Subscription): void {
+    this.#publication.fromMessage(message, true, this.#clock.now())
+    deliverToMember(this.#publication, group, member)
+    this.#publication.done()
   }
 
   #take(

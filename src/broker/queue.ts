@@ -49,9 +49,7 @@ export class SessionQueue {
       }
       outcome = 'dropped-oldest'
     }
-    waiting.push(delivery)
-    this.#bytes += bytes
-    if (delivery.qos === 0) this.#qos0++
+    this.#put(waiting, delivery)
     return outcome
   }
 
@@ -68,9 +66,23 @@ export class SessionQueue {
     return delivery
   }
 
+  /** Keeps, in order, those that `keep` is true of. */
+  filter(keep: (delivery: Delivery) => boolean): void {
+    for (let left = this.length; left > 0; left--) {
+      const delivery = this.shift()!
+      if (keep(delivery)) this.#put(this.#waiting!, delivery)
+    }
+  }
+
   clear(): void {
     this.#waiting = null
     this.#bytes = 0
     this.#qos0 = 0
+  }
+
+  #put(waiting: Deque<Delivery>, delivery: Delivery): void {
+    waiting.push(delivery)
+    this.#bytes += delivery.bytes
+    if (delivery.qos === 0) this.#qos0++
   }
 }

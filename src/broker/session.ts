@@ -20,6 +20,7 @@ import { type QueueSettings, SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { Sender } from './sender.ts'
+import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
 import type { Tally } from './tally.ts'
 
@@ -74,6 +75,8 @@ export class Session {
   #unsent = 0
   #feeds: RetainedFeed[] | null = null
   #pumping = false
+  /** It has been given messages of shared subscriptions. */
+  #heldShared = false
 
   constructor(clientId: ClientId, home: SessionHome) {
     this.clientId = clientId
@@ -102,15 +105,22 @@ export class Session {
     this.#resend = null
   }
 
-  /** Takes a message that matched, for now or for later. [MQTT-4.5.0-1] */
-  take(publication: Publication, qos: QoS, retain: boolean, ids: readonly number[]): void {
+  /** Takes a message that matched, for now or for later. `share`: for the others of that group too. [MQTT-4.5.0-1] */
+  take(
+    publication: Publication,
+    qos: QoS,
+    retain: boolean,
+    ids: readonly number[],
+    share: ShareGroup | null = null,
+  ): void {
     const { connection } = this
+    if (share !== null) this.#heldShared = true
     if (qos === 0) {
       if (connection === null) {
-        if (this.#home.queueSettings.qos0) this.#enqueueQoS0(publication.delivery(qos, retain, ids))
+        if (this.#home.queueSettings.qos0) this.#enqueueQoS0(publication.delivery(qos, retain, ids, share))
         else this.#home.tally.drop('away')
       } else if (this.queue.holdsQoS0) {
-        this.#enqueueQoS0(publication.delivery(qos, retain, ids))
+        this.#enqueueQoS0(publication.delivery(qos, retain, ids, share))
       } else if (connection.sender.congested) {
         this.#home.tally.drop('slow-reader')
       } else {
@@ -118,12 +128,25 @@ export class Session {
       }
       return
     }
-    const delivery = publication.delivery(qos, retain, ids)
+    const delivery = publication.delivery(qos, retain, ids, share)
     if (connection === null || !this.#mayBegin() || this.queue.length > 0) return this.#enqueue(delivery)
     const outgoing = this.inflight.admit(delivery)
     if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) {
       this.inflight.release(outgoing)
     }
+  }
+
+  /**
+   * Offers what it holds of shared subscriptions: unacknowledged QoS 1, and what was not begun. What is taken, it lets
+   * go of. [MQTT-4.8.2-4] QoS 2 once begun is not offered.
+   */
+  offerShared(taken: (delivery: Delivery) => boolean): void {
+    if (!this.#heldShared) return
+    for (const outgoing of this.inflight.inOrder()) {
+      const { delivery, awaiting } = outgoing
+      if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.inflight.release(outgoing)
+    }
+    this.queue.filter((delivery) => delivery.share === null || !taken(delivery))
   }
 
   /** QoS 0 messages that passed while the client was away, or too slow to get them. */

@@ -6,6 +6,7 @@ import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
+import type { Handover } from './handover.ts'
 import { Session, type SessionHome } from './session.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { willFate } from './will.ts'
@@ -18,20 +19,25 @@ export class Sessions {
   readonly #deadlines: Deadlines
   readonly #subscriptions: Subscriptions
   readonly #publishWill: (clientId: ClientId, will: WillPacket) => void
+  readonly #handover: Handover
   readonly #byClient = new Map<ClientId, Session>()
   #connected = 0
+  /** All clients are being sent away: nobody hands anything to the next one. */
+  #stopping = false
 
   constructor(
     home: SessionHome,
     deadlines: Deadlines,
     subscriptions: Subscriptions,
     publishWill: (clientId: ClientId, will: WillPacket) => void,
+    handover: Handover,
   ) {
     this.#clock = home.clock
     this.#home = home
     this.#deadlines = deadlines
     this.#subscriptions = subscriptions
     this.#publishWill = publishWill
+    this.#handover = handover
   }
 
   get count(): number {
@@ -93,6 +99,7 @@ export class Sessions {
     // [MQTT-4.1.0-2]
     if (endsAt <= nowMs) return this.end(session)
     session.endsAt = endsAt
+    if (!this.#stopping) this.#handover.away(session)
     if (session.will !== null && session.willAt === NEVER) this.#fireWill(session)
     session.deadline ??= new Deadline(() => this.#due(session))
     this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
@@ -103,12 +110,14 @@ export class Sessions {
     if (session.deadline !== null) this.#deadlines.clear(session.deadline)
     this.#byClient.delete(session.clientId)
     this.#subscriptions.removeAll(session)
+    this.#handover.ended(session)
     session.clear()
     this.#fireWill(session)
   }
 
   /** The broker stops: no will of its clients is published. */
   dropWills(): void {
+    this.#stopping = true
     for (const session of this.#byClient.values()) session.will = null
   }
 

@@ -103,6 +103,11 @@ export class Subscriptions {
     for (const text of [...session.subscriptions.keys()]) this.remove(session, text)
   }
 
+  /** The group as it is now: one that was emptied and filled again is another. */
+  shareGroup({ filter, share }: ShareGroup): ShareGroup | undefined {
+    return this.#shared.get(filter, share)
+  }
+
   match(topic: string, own: (subscription: Subscription) => void, shared: (group: ShareGroup) => void): void {
     this.#own.match(topic, own)
     this.#shared.match(topic, shared)

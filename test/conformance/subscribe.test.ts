@@ -285,7 +285,7 @@ describe('shared subscriptions', () => {
     away.drop()
     const publisher = lab.connected().publish('x', '1', { qos: 1 }).publish('x', '2', { qos: 1 })
     expect(here.got()).toEqual(['x=1', 'x=2'])
-    here.drop()
+    here.puback(1).puback(2).drop()
     publisher.publish('x', '3', { qos: 1 })
     const back = lab.client().connect({ id: 'away', clean: false })
     expect(back.got()).toEqual(['x=3'])

@@ -3,7 +3,6 @@
 
 const WEBSOCKET = 'there is no WebSocket listener yet'
 const AUTH = 'there is no enhanced authentication yet'
-const SHARED = 'a member of a shared subscription that leaves is still to be settled'
 
 export const untested: Readonly<Record<string, string>> = {
   'MQTT3-6.0.0-1': WEBSOCKET,
@@ -18,9 +17,6 @@ export const untested: Readonly<Record<string, string>> = {
   'MQTT-4.12.0-3': AUTH,
   'MQTT-4.12.0-5': AUTH,
   'MQTT-4.12.1-2': AUTH,
-  'MQTT-4.8.2-4': SHARED,
-  'MQTT-4.8.2-5': SHARED,
-  'MQTT-4.8.2-6': SHARED,
   'MQTT-3.1.3-8': 'no client id is refused in MQTT 5: every one is allowed',
   'MQTT3-7.0.0-1': 'there are no bridges yet',
 }
