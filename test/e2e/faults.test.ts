@@ -69,7 +69,17 @@ describe.skipIf(leftOut('faults', 'faketime', 'mosquitto_sub'))('faults', () => 
   })
 
   test('a stopped box says goodbye: the others do not wait for dead_after; it stops within 2 s with status 0', async () => {
-    const client = lan.spawn('sw', 'mosquitto_sub', ['-h', lan.address(3), '-t', 'any', '-V', 'mqttv5', '-d'])
+    const client = lan.spawn('sw', 'stdbuf', [
+      '-oL',
+      'mosquitto_sub',
+      '-h',
+      lan.address(3),
+      '-t',
+      'any',
+      '-V',
+      'mqttv5',
+      '-d',
+    ])
     let said = ''
     client.stdout!.on('data', (bytes: Buffer) => {
       said += bytes.toString()
