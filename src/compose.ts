@@ -2,7 +2,7 @@
 // own.
 
 import { HostError } from './base/errors.ts'
-import type { NodeId } from './base/ids.ts'
+import type { ClusterId, NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
@@ -12,7 +12,10 @@ import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Listening, Streams } from './base/ports/streams.ts'
-import type { Trust } from './base/ports/trust.ts'
+import type { CertificateAuthority, Trust } from './base/ports/trust.ts'
+import { StampClock } from './base/stamps.ts'
+import type { Account, GrantedRule } from './broker/accountfile.ts'
+import { Accounts } from './broker/accounts.ts'
 import { Broker } from './broker/broker.ts'
 import type { Authenticator } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
@@ -36,6 +39,8 @@ export interface Ports {
   readonly authenticator: Authenticator
   /** Without it there is always enough. */
   readonly memory?: Memory
+  /** The accounts that every box of a cluster makes alike, from the CA's key. */
+  readonly firstAccounts?: (ca: CertificateAuthority, cluster: ClusterId) => readonly Account[]
 }
 
 export interface ListenerSettings {
@@ -49,6 +54,8 @@ export interface NodeSettings {
   readonly broker: BrokerSettings
   readonly cluster: ClusterSettings
   readonly listeners: readonly ListenerSettings[]
+  /** The rules of the acl_file; null: there is none. */
+  readonly fileRules: readonly GrantedRule[] | null
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
 }
@@ -61,6 +68,8 @@ export interface Node {
   stop(done: () => void): void
   /** `named`: who reads it may see client ids. */
   status(named?: boolean): NodeStatus
+  /** Accounts and access rules, to look up and to change. */
+  readonly accounts: Accounts
   /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt, in words. */
   join(to: Endpoint, done: (outcome: string) => void): void
   /** Applies settings that can change live; returns the keys (`cluster.port`) that need a restart. */
@@ -123,6 +132,7 @@ class ComposedNode implements Node, Insight {
   readonly #startedMs: number
   readonly #cluster: Cluster
   readonly #broker: Broker
+  readonly accounts: Accounts
   readonly #listeners: OpenListener[] = []
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
@@ -138,9 +148,17 @@ class ComposedNode implements Node, Insight {
       bundle: settings.bundle,
       hardware: settings.hardware,
       devicePorts: () => this.#listeners.map(({ settings: { type }, listening }) => ({ type, port: listening.port })),
+      joined: (ca, cluster) => this.#makeFirstAccounts(ca, cluster),
     })
     const origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
-    this.#broker = new Broker(settings.broker, { ...world, peers: this.#cluster.peers, origin })
+    const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
+    this.accounts = new Accounts(ports.files, ports.log, stamps)
+    this.accounts.setFileRules(settings.fileRules)
+    this.#broker = new Broker(settings.broker, { ...world, peers: this.#cluster.peers, rules: this.accounts, origin })
+    this.accounts.watch({
+      rulesChanged: () => this.#broker.rulesChanged(),
+      accountChanged: (name) => this.#broker.disconnect(name, 'the account has changed'),
+    })
     this.#cluster.attach(this.#broker)
   }
 
@@ -217,6 +235,7 @@ class ComposedNode implements Node, Insight {
       cluster: { ...settings.cluster, nodeName: this.#settings.cluster.nodeName },
     }
     this.#broker.configure(settings.broker)
+    this.accounts.setFileRules(settings.fileRules)
     return [...restart, ...this.#cluster.configure(this.#settings.cluster)]
   }
 
@@ -237,6 +256,12 @@ class ComposedNode implements Node, Insight {
         this.#openListeners(rest, done)
       },
     )
+  }
+
+  /** A box without the CA's key makes none. */
+  #makeFirstAccounts(ca: CertificateAuthority | null, cluster: ClusterId): void {
+    if (ca === null) return
+    for (const account of this.#ports.firstAccounts?.(ca, cluster) ?? []) this.accounts.setFirst(account)
   }
 
   #sample(): void {

@@ -25,6 +25,8 @@ export const bounds = {
   /** Words in the log that clients can provoke: how many together, and the pause between them after that. */
   wordsAtOnce: 10,
   wordMs: 6000,
+  /** Topics for which a client that has access rules keeps the answer, for each direction. */
+  decisionsRemembered: 256,
 } as const
 
 assert(

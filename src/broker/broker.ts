@@ -19,7 +19,7 @@ import { Handover } from './handover.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
 import { MemoryGuard } from './memory-guard.ts'
-import type { Authenticator, LocalDelivery, Peers } from './ports.ts'
+import type { Authenticator, LocalDelivery, Peers, Rules } from './ports.ts'
 import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
 import { RetainedMessages } from './retained.ts'
@@ -38,6 +38,7 @@ export interface BrokerWorld {
   readonly authenticator: Authenticator
   /** Without it there is always enough. */
   readonly memory?: Memory
+  readonly rules: Rules
   /** Where this run of the node counts the messages it accepts. */
   readonly origin: Origin
 }
@@ -66,6 +67,7 @@ export class Broker implements LocalDelivery {
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
   readonly #publisher: Publisher
+  readonly #receivers: ReceiversCache
   readonly #home: ConnectionHome
   readonly #connections = new Set<Connection>()
   readonly #byListener = new Map<string, number>()
@@ -83,6 +85,7 @@ export class Broker implements LocalDelivery {
     const interest = new Interest(peers)
     this.#subscriptions = new Subscriptions(interest, receivers)
     receivers.attach(this.#subscriptions)
+    this.#receivers = receivers
     this.#retained = new RetainedMessages(clock, this.#deadlines)
     this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
     const settingsNow = () => this.#settings
@@ -97,7 +100,11 @@ export class Broker implements LocalDelivery {
       },
       this.#deadlines,
       this.#subscriptions,
-      (clientId, will) => this.#publisher.will(clientId, will),
+      (session, will) => {
+        // The rules may have changed since its CONNECT.
+        if (session.access.mayPublish(will.topic)) this.#publisher.will(session.clientId, will)
+        else this.#tally.drop('not-authorized')
+      },
       new Handover(clock, this.#tally, this.#subscriptions, this.#publisher),
     )
     this.#home = {
@@ -112,6 +119,7 @@ export class Broker implements LocalDelivery {
       authenticator: world.authenticator,
       memory: this.#memory,
       fights: this.#fights,
+      rules: world.rules,
       sessions: this.#sessions,
       receivers,
       publisher: this.#publisher,
@@ -165,6 +173,18 @@ export class Broker implements LocalDelivery {
   /** Connections keep the terms they were told at their CONNECT; everything else follows at once. */
   configure(settings: BrokerSettings): void {
     this.#settings = settings
+  }
+
+  /** The rules say something else than before: it counts from the next message on. */
+  rulesChanged(): void {
+    this.#receivers.rulesChanged()
+  }
+
+  /** Closes the connections of an account that is gone or has another password. */
+  disconnect(account: string, why: string): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.account === account) connection.close(Reason.notAuthorized, why)
+    }
   }
 
   /** MQTT 5 clients are told, streams end, wills are not published. */

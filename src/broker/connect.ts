@@ -6,7 +6,6 @@ import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { parseTopicName } from '../topic/name.ts'
 import { encodeConnack } from '../wire/mqtt/encode.ts'
 import type { ConnackValues, ConnectPacket, Version } from '../wire/mqtt/packets.ts'
-import { mayPublish } from './authorize.ts'
 import type { BrokerSettings } from './settings.ts'
 
 export interface Refusal {
@@ -37,7 +36,6 @@ export function objection(packet: ConnectPacket, settings: BrokerSettings): Refu
   if (will === null) return null
   const topic = parseTopicName(will.topic, limits.maxTopicLevels)
   if (topic instanceof ProtocolError) return refuse(Reason.topicNameInvalid, topic.message)
-  if (!mayPublish(topic)) return refuse(Reason.notAuthorized, 'will topic not allowed')
   // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
   if (will.qos > limits.maxQoS) return refuse(Reason.qosNotSupported, 'will QoS not supported')
   if (will.retain && !limits.retain) return refuse(Reason.retainNotSupported, 'retained will not supported')

@@ -16,6 +16,7 @@ import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts
 import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { acknowledged } from './acknowledged.ts'
+import { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import { cappedExpirySec, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
@@ -75,6 +76,11 @@ export class Connection implements StreamHandler, PacketSink {
 
   get clientId(): string | null {
     return this.#state.at === 'connected' ? this.#state.session.clientId : null
+  }
+
+  /** The account that the connected client has proven to be; null: none. */
+  get account(): string | null {
+    return this.#state.at === 'connected' ? this.#state.session.access.account : null
   }
 
   // The stream's side.
@@ -196,17 +202,19 @@ export class Connection implements StreamHandler, PacketSink {
         localAddress: this.#stream.local.address,
         listener: this.listener,
       },
-      (result) => this.#authenticated(packet, result),
+      (result, account = null) => this.#authenticated(packet, result, account),
     )
     if ((this.#state as State).at === 'authenticating') this.#reading.hold(Hold.answer)
   }
 
-  #authenticated(packet: ConnectPacket, result: AuthenticationResult): void {
+  #authenticated(packet: ConnectPacket, result: AuthenticationResult, account: string | null): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (result !== 'allowed') return this.#refuse({ refused: Reason[result], why: result }, packet)
     const waitMs = this.#waitMs(packet)
-    if (waitMs > 0) return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet))
-    this.#open(packet)
+    if (waitMs > 0) {
+      return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet, account))
+    }
+    this.#open(packet, account)
     if (!this.#reading.held) this.#afterRead(this.#framer.resume())
     else this.#reading.letGo(Hold.answer)
   }
@@ -220,13 +228,17 @@ export class Connection implements StreamHandler, PacketSink {
     return waitMs
   }
 
-  #open(packet: ConnectPacket): void {
+  #open(packet: ConnectPacket, account: string | null): void {
     const { home } = this
     if (this.#state.at !== 'authenticating') return
     const { limits } = home.settings
     const terms = termsFor(packet, home.settings, home.madeUpClientId)
     if (!takesConnack(terms, packet)) {
       return this.#refuse({ refused: Reason.packetTooLarge, why: 'its maximum packet size is too small' }, packet)
+    }
+    const access = new Access(account, terms.clientId, home.rules)
+    if (packet.will !== null && !access.mayPublish(packet.will.topic)) {
+      return this.#refuse({ refused: Reason.notAuthorized, why: 'will topic not allowed' }, packet)
     }
     // [MQTT-3.1.4-3] The older connection is told and closed, and its session as it then stands is what we resume.
     const older = home.sessions.get(terms.clientId)?.connection
@@ -235,7 +247,7 @@ export class Connection implements StreamHandler, PacketSink {
       home.fights.takenOver(terms.clientId, older.remote, this.remote)
       older.close(Reason.sessionTakenOver, 'its client id connected again')
     }
-    const { session, present } = home.sessions.open(terms.clientId, packet.cleanStart, terms.expirySec, packet.will)
+    const { session, present } = home.sessions.open(access, terms, packet)
     const aliasMax = Math.min(packet.topicAliasMaximum, limits.maxTopicAlias)
     const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally, home.memory)
     const connected = new Connected(this, packet, terms, session, sender)

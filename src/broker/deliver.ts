@@ -9,7 +9,7 @@ import type { Subscription } from './subscriptions.ts'
 /** Hands the message to every session that is to get it; returns how many that were. */
 export function deliver(publication: Publication, receivers: Receivers): number {
   const { entries, groups } = receivers
-  const { qos, retain, publisher } = publication
+  const { topic, qos, retain, publisher } = publication
   let reached = 0
   for (let index = 0; index < entries.length; index++) {
     let receiver = entries[index]!
@@ -24,7 +24,7 @@ export function deliver(publication: Publication, receivers: Receivers): number 
   }
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!
-    const member = group.pick()
+    const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
     reached++

@@ -33,7 +33,7 @@ export class Handover {
   #handOver(from: Session, toAnyone: boolean): void {
     from.offerShared(({ message, share }) => {
       const group = this.#subscriptions.shareGroup(share!)
-      const member = group?.pick() ?? null
+      const member = group?.pick(message.topic) ?? null
       if (member === null || (!toAnyone && member.session.connection === null)) return false
       // [MQTT-3.3.2-5]
       if (message.expiresAt <= this.#clock.now()) this.#tally.drop('expired')

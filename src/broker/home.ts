@@ -8,7 +8,7 @@ import type { Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Fights } from './fights.ts'
 import type { MemoryGuard } from './memory-guard.ts'
-import type { Authenticator } from './ports.ts'
+import type { Authenticator, Rules } from './ports.ts'
 import type { Publisher } from './publish.ts'
 import type { ReceiversCache } from './receivers.ts'
 import type { Sessions } from './sessions.ts'
@@ -27,6 +27,7 @@ export interface ConnectionHome {
   readonly authenticator: Authenticator
   readonly memory: MemoryGuard
   readonly fights: Fights
+  readonly rules: Rules
   readonly sessions: Sessions
   readonly receivers: ReceiversCache
   readonly publisher: Publisher

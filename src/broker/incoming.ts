@@ -7,7 +7,6 @@ import type { Message } from '../wire/message.ts'
 import type { Version } from '../wire/mqtt/packets.ts'
 import { PublishView } from '../wire/mqtt/publish.ts'
 import { IncomingAliases } from './aliases.ts'
-import { mayPublish } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import { deliverRun, takesRuns } from './deliver.ts'
 import type { ConnectionHome } from './home.ts'
@@ -121,7 +120,7 @@ export class Incoming {
       found = known
       this.#receivers = found
     }
-    this.#allowed = mayPublish(found.topic)
+    this.#allowed = this.#session.access.mayPublish(found.topic)
     if (alias > 0) this.#aliases.set(alias, found)
     return found
   }

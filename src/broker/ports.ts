@@ -52,11 +52,42 @@ export interface AuthenticationRequest {
   readonly remoteAddress: string
   readonly localAddress: string
   readonly listener: string
+  /** It came through a proxy, so that its address says nothing of where the client is. */
+  readonly proxied?: boolean
 }
 
-export type AuthenticationResult = 'allowed' | 'badUserNameOrPassword' | 'notAuthorized'
+export type AuthenticationResult = 'allowed' | 'badUserNameOrPassword' | 'notAuthorized' | 'serverBusy'
 
-/** Who may connect. `done` is called once, now or later. */
+/** Who may connect. `done` is called once, now or later; `account` is whom the client has proven to be, if anybody. */
 export interface Authenticator {
-  authenticate(request: AuthenticationRequest, done: (result: AuthenticationResult) => void): void
+  authenticate(
+    request: AuthenticationRequest,
+    done: (result: AuthenticationResult, account?: string | null) => void,
+  ): void
+}
+
+/** One thing that may or must not be done. */
+export interface Rule {
+  readonly effect: 'allow' | 'deny'
+  readonly action: 'publish' | 'subscribe' | 'both'
+  /** A topic filter in which `%c` stands for the client id and `%u` for the account. */
+  readonly filter: string
+  /** The filter is meant as it is: no `%c`, no `%u`. */
+  readonly plain?: boolean
+}
+
+/** Who may do what. */
+export interface Rules {
+  /** Changes whenever the answer of `of` may have changed. */
+  readonly generation: number
+  /** The rules for an account, or for a client without one; `strict`: what no rule allows is denied. */
+  of(account: string | null): { readonly rules: readonly Rule[]; readonly strict: boolean }
+}
+
+/** Everybody may do everything. */
+export class NoRules implements Rules {
+  readonly generation = 0
+  of(): { readonly rules: readonly Rule[]; readonly strict: boolean } {
+    return { rules: [], strict: false }
+  }
 }

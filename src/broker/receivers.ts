@@ -78,6 +78,7 @@ export class ReceiversCache implements SubscriptionWatcher {
   #entries: Receiver[] = NOBODY
   #groups: ShareGroup[] = NO_GROUPS
   #noLocal: Subscription[] | null = null
+  #topic = ''
 
   constructor(peers: Peers) {
     this.#peers = peers
@@ -95,6 +96,11 @@ export class ReceiversCache implements SubscriptionWatcher {
     }
     const receivers = this.#young.get(filter.filter) ?? this.#old.get(filter.filter)
     if (receivers !== undefined) receivers.generation = STALE
+  }
+
+  /** Who may receive what has changed, so that nothing known holds. */
+  rulesChanged(): void {
+    this.#generation++
   }
 
   /** Up to date and known to the cache: it may be used without asking. */
@@ -152,6 +158,7 @@ export class ReceiversCache implements SubscriptionWatcher {
     this.#entries = []
     this.#groups = []
     this.#noLocal = null
+    this.#topic = receivers.topic
     this.#subscriptions!.match(receivers.topic, this.#own, this.#shared)
     receivers.entries = this.#entries.length === 0 ? NOBODY : this.#entries
     receivers.groups = this.#groups.length === 0 ? NO_GROUPS : this.#groups
@@ -165,6 +172,7 @@ export class ReceiversCache implements SubscriptionWatcher {
 
   readonly #own = (subscription: Subscription): void => {
     const session = subscription.session
+    if (!session.access.mayReceive(this.#topic)) return
     let receiver = session.matching
     if (receiver === null) {
       receiver = new Receiver(session)

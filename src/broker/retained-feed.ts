@@ -28,6 +28,7 @@ export class RetainedFeed {
     while (this.#at < this.#retained.length) {
       const { message } = this.#retained[this.#at++]!
       if (message === null || message.expiresAt <= nowMs) continue
+      if (!this.#session.access.mayReceive(message.topic)) continue
       // [MQTT3-3.3.1-8] What comes from the store has RETAIN set.
       return new Delivery(message, Math.min(message.qos, qos) as QoS, true, ids)
     }

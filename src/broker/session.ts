@@ -9,12 +9,14 @@ import type { Endpoint } from '../base/ports/streams.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import type { QoS } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
+import { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import type { Deadline } from './deadlines.ts'
 import type { Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
 import { Inflight, type Outgoing } from './inflight.ts'
 import type { MemoryGuard } from './memory-guard.ts'
+import { NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
 import { type QueueSettings, SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
@@ -23,6 +25,9 @@ import type { Sender } from './sender.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
 import type { Tally } from './tally.ts'
+
+/** Until a client has opened it. */
+const NOBODY_ELSE = new NoRules()
 
 /** What a session sees of its connection. */
 export interface SessionConnection {
@@ -53,6 +58,8 @@ export class Session {
   readonly inflight = new Inflight()
   readonly inbound = new Inbound()
   readonly #home: SessionHome
+  /** The rights of the client that has or had it. */
+  access: Access
   /** Seconds that it lasts without a connection. */
   expirySec = 0
   /** Null while the client is away. */
@@ -80,6 +87,7 @@ export class Session {
 
   constructor(clientId: ClientId, home: SessionHome) {
     this.clientId = clientId
+    this.access = new Access(null, clientId, NOBODY_ELSE)
     this.#home = home
   }
 

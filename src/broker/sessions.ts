@@ -5,6 +5,7 @@ import { assert } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
+import type { Access } from './authorize.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
 import type { Handover } from './handover.ts'
 import { Session, type SessionHome } from './session.ts'
@@ -18,8 +19,8 @@ export class Sessions {
   readonly #home: SessionHome
   readonly #deadlines: Deadlines
   readonly #subscriptions: Subscriptions
-  readonly #publishWill: (clientId: ClientId, will: WillPacket) => void
   readonly #handover: Handover
+  readonly #publishWill: (session: Session, will: WillPacket) => void
   readonly #byClient = new Map<ClientId, Session>()
   #connected = 0
   /** All clients are being sent away: nobody hands anything to the next one. */
@@ -29,7 +30,7 @@ export class Sessions {
     home: SessionHome,
     deadlines: Deadlines,
     subscriptions: Subscriptions,
-    publishWill: (clientId: ClientId, will: WillPacket) => void,
+    publishWill: (session: Session, will: WillPacket) => void,
     handover: Handover,
   ) {
     this.#clock = home.clock
@@ -58,13 +59,13 @@ export class Sessions {
    * goes on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6]
    */
   open(
-    clientId: ClientId,
-    cleanStart: boolean,
-    expirySec: number,
-    will: WillPacket | null,
+    access: Access,
+    { clientId, expirySec }: { readonly clientId: ClientId; readonly expirySec: number },
+    { cleanStart, will }: { readonly cleanStart: boolean; readonly will: WillPacket | null },
   ): { readonly session: Session; readonly present: boolean } {
     let session = this.#byClient.get(clientId)
-    if (session !== undefined && cleanStart) {
+    // What waits for one account's client is not for another's that calls itself the same.
+    if (session !== undefined && (cleanStart || session.access.account !== access.account)) {
       this.end(session)
       session = undefined
     }
@@ -75,6 +76,7 @@ export class Sessions {
     }
     assert(session.connection === null, 'a session with two connections')
     // [MQTT-3.1.3-9] Back before the will delay has passed: the old will is not sent.
+    session.access = access
     session.will = will
     session.willAt = NEVER
     session.endsAt = NEVER
@@ -137,6 +139,6 @@ export class Sessions {
     const { will } = session
     session.will = null
     session.willAt = NEVER
-    if (will !== null) this.#publishWill(session.clientId, will)
+    if (will !== null) this.#publishWill(session, will)
   }
 }

@@ -31,8 +31,8 @@ export class ShareGroup {
     if (this.#next > at) this.#next--
   }
 
-  /** Whose turn it is: one that takes messages now, else one that is connected, else one that is away. */
-  pick(): Subscription | null {
+  /** Whose turn it is, of those that may have it: takes messages now, else is connected, else is away. */
+  pick(topic: string): Subscription | null {
     const members = this.#members
     const count = members.length
     let best: Subscription | null = null
@@ -42,7 +42,7 @@ export class ShareGroup {
       const at = (this.#next + step) % count
       const member = members[at]!
       const rank = member.session.readiness
-      if (rank <= bestRank) continue
+      if (rank <= bestRank || !member.session.access.mayReceive(topic)) continue
       best = member
       bestRank = rank
       bestAt = at

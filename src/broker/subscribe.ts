@@ -64,6 +64,10 @@ export class Subscriber {
         reasons.push(filter.reason)
         continue
       }
+      if (!session.access.maySubscribe(filter.filter)) {
+        reasons.push(Reason.notAuthorized)
+        continue
+      }
       // [MQTT-3.2.2-10] Any QoS is accepted, and granted as far as we have it.
       const qos = Math.min(entry.qos, settings.limits.maxQoS) as QoS
       const subscription = new Subscription(session, filter, {

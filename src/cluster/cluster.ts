@@ -7,6 +7,7 @@ import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import { type Endpoint, endpointText, type Listening } from '../base/ports/streams.ts'
+import type { CertificateAuthority } from '../base/ports/trust.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
 import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
 import { Adverts, type DeviceService } from './adverts.ts'
@@ -37,6 +38,8 @@ export interface ClusterBox {
   readonly hardware: HardwareTies
   /** The listeners that devices may be told of; asked when they are announced. */
   devicePorts(): readonly DeviceService[]
+  /** This node has become a member; the CA with its key, if this box has it. */
+  joined?(ca: CertificateAuthority | null, cluster: ClusterId): void
 }
 
 /** How long `problems` tells of a copied card that was met. */
@@ -291,6 +294,7 @@ export class Cluster implements Surroundings, Announced {
     this.#standing = { at: 'member', cluster: result.clusterId }
     this.#world.log.info({ cluster: result.clusterId, id: this.id() }, 'member of a cluster')
     this.#presence?.admit(result.credentials, result.clusterId)
+    this.#box.joined?.(result.ca, result.clusterId)
     this.#announce()
   }
 

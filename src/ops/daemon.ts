@@ -1,12 +1,17 @@
 // The life of the daemon: start, serve, reload, stop. One node, its log, its control sockets and the signals.
 
 import { Bug, HostError } from '../base/errors.ts'
+import type { ClusterId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
 import { endpointText } from '../base/ports/streams.ts'
+import type { CertificateAuthority } from '../base/ports/trust.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
 import type { Node, NodeSettings } from '../compose.ts'
-import { type AnonymousPolicy, anonymousAuthenticator } from './anonymous.ts'
+import { accountCommands, type ClusterSecret } from './auth/commands.ts'
+import { ThreadDeriver } from './auth/deriver.ts'
+import { devicesAccount } from './auth/devices.ts'
+import { Gate, type GateSettings } from './auth/gate.ts'
 import { parseEndpoint } from './config/kinds.ts'
 import type { Configuration } from './config/schema.ts'
 import { CLUSTER_PORT } from './config/schema.ts'
@@ -56,7 +61,8 @@ class Daemon {
   #plan: Plan
   #node: Node | null = null
   #hardware: HardwareTies | null = null
-  #anonymous: AnonymousPolicy
+  readonly #deriver = new ThreadDeriver()
+  #secret: ClusterSecret | null = null
   #stopping: { readonly sinceMs: number } | null = null
   #stopped: () => void = () => {}
   readonly #untilStopped = new Promise<void>((resolve) => {
@@ -79,7 +85,6 @@ class Daemon {
     this.#plan = plan
     this.#world = world
     this.#log = log
-    this.#anonymous = plan.configuration.auth.anonymous
     this.#control = new ControlServer(this.#commands(), log.log)
   }
 
@@ -98,8 +103,18 @@ class Daemon {
     ])
     this.#hardware = hardware
     if (this.#stopping !== null) return Exit.asAsked
-    const authenticator = anonymousAuthenticator(() => this.#anonymous)
-    const node = compose(this.#settings(this.#plan), { ...ports, log, authenticator })
+    const authenticator = new Gate({
+      clock: ports.clock,
+      log,
+      deriver: this.#deriver,
+      settings: () => this.#gateSettings(),
+    })
+    const firstAccounts = (ca: CertificateAuthority, cluster: ClusterId) => {
+      this.#secret = { ca, cluster }
+      return [devicesAccount(ca, cluster)]
+    }
+    const node = compose(this.#settings(this.#plan), { ...ports, log, authenticator, firstAccounts })
+    authenticator.attach(node.accounts)
     this.#node = node
     this.#made(node)
     const error = await Promise.race([
@@ -119,6 +134,7 @@ class Daemon {
     for (const [signal, handler] of this.#handlers) process.off(signal, handler)
     process.off('uncaughtException', this.#onUncaught)
     this.#control.close()
+    this.#deriver.close()
     this.#log.flush()
   }
 
@@ -139,7 +155,12 @@ class Daemon {
       newCluster: this.#options.newCluster,
       bundle: plan.bundle,
       hardware: this.#hardware,
+      fileRules: plan.authFiles.rules,
     })
+  }
+
+  #gateSettings(): GateSettings {
+    return { anonymous: this.#plan.configuration.auth.anonymous, passwords: this.#plan.authFiles.passwords }
   }
 
   #stop(signal: NodeJS.Signals): void {
@@ -196,7 +217,6 @@ class Daemon {
       ...node.configure(this.#settings(plan)),
       ...needsRestart(this.#plan.configuration, plan.configuration),
     ]
-    this.#anonymous = plan.configuration.auth.anonymous
     this.#log.setLevel(plan.configuration.log.level)
     this.#plan = plan
     log.info({ config: plan.file }, 'settings reloaded')
@@ -218,6 +238,11 @@ class Daemon {
       version: { everybody: true, run: () => ({ version }) },
       status: { everybody: true, run: status },
       'cluster status': { everybody: true, run: status },
+      ...accountCommands(
+        () => this.#composed,
+        this.#deriver,
+        () => this.#secret,
+      ),
       'cluster join': { everybody: false, run: async (args) => join(await this.#composed, args['address']) },
     }
   }

@@ -5,6 +5,7 @@ import { HostError } from '../base/errors.ts'
 import { Meter } from '../base/meter.ts'
 import { setUpAlone } from '../cluster/firstsetup.ts'
 import type { SetupResult } from '../cluster/setup.ts'
+import { devicesPassword, devicesUrl } from './auth/devices.ts'
 import { nodeSettings } from './config/settings.ts'
 import { askAt } from './control/client.ts'
 import { prepareState } from './directories.ts'
@@ -38,6 +39,7 @@ export async function setup(options: StartOptions, world: World): Promise<string
     newCluster: options.newCluster,
     bundle: plan.bundle,
     hardware,
+    fileRules: null,
   })
   const result = await new Promise<SetupResult | HostError>((resolve) => {
     const outside = { ...ports, log: log.log, meter: new Meter() }
@@ -45,7 +47,12 @@ export async function setup(options: StartOptions, world: World): Promise<string
   })
   log.flush()
   if (result instanceof HostError) throw new Ending(exitStatusOf(result), result.message)
-  return setupText(result, places.stateDir, places.certsDir)
+  const text = setupText(result, places.stateDir, places.certsDir)
+  if (result.state !== 'member' || result.ca === null) return text
+  const port = Object.values(configuration.listeners).find(({ type, enabled }) => enabled && type === 'mqtt')?.port
+  if (port === undefined || port === 0) return text
+  const url = devicesUrl(devicesPassword(result.ca.privateKey, result.clusterId), port)
+  return `${text}\n  for your devices: ${url}\n  (again: edge-mqtt user show devices)`
 }
 
 /** What first setup has come to, and what to do with it. */

@@ -2,6 +2,7 @@
 // wrong ends here, with all of it said at once.
 
 import type { Bundle } from '../cluster/settings.ts'
+import { type AuthFiles, readAuthFiles } from './auth/files.ts'
 import { readBundle } from './bundle.ts'
 import { FILE_BYTES_MAX } from './config/file.ts'
 import { problemText } from './config/layers.ts'
@@ -21,6 +22,7 @@ export interface Plan {
   readonly places: Places
   readonly configuration: Configuration
   readonly bundle: Bundle | null
+  readonly authFiles: AuthFiles
   readonly warnings: readonly string[]
   /** The file that was read, or null when there is none. */
   readonly file: string | null
@@ -42,6 +44,7 @@ export async function readPlan(options: StartOptions, world: Pick<World, 'trust'
     )
   }
   const { configuration, warnings } = loaded
+  const authFiles = readAuthFiles(configuration.auth)
   const bundle = configuration.cluster.enabled ? await readBundle(where.certsDir, world.trust) : null
-  return { places: where, configuration, bundle, warnings, file: text === null ? null : where.configFile }
+  return { places: where, configuration, bundle, authFiles, warnings, file: text === null ? null : where.configFile }
 }

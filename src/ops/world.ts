@@ -4,8 +4,8 @@ import type { Trust } from '../base/ports/trust.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
 import type { Node, NodeSettings, Ports } from '../compose.ts'
 
-/** The ports that the host serves; log and authenticator are made here. */
-export type HostPorts = Omit<Ports, 'log' | 'authenticator'>
+/** The ports that the host serves; the others are made here. */
+export type HostPorts = Omit<Ports, 'log' | 'authenticator' | 'firstAccounts'>
 
 export interface World {
   ports(stateDir: string): Promise<HostPorts>

@@ -11,7 +11,7 @@ import { ampleMemory, type Memory } from '../../src/base/ports/memory.ts'
 import type { Random } from '../../src/base/ports/random.ts'
 import type { ByteStream, Endpoint, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
-import { type Authenticator, NoPeers, type Peers } from '../../src/broker/ports.ts'
+import { type Authenticator, NoPeers, NoRules, type Peers, type Rules } from '../../src/broker/ports.ts'
 import { type BrokerSettings, defaultBrokerSettings } from '../../src/broker/settings.ts'
 
 export class VirtualClock implements Clock {
@@ -345,6 +345,7 @@ export interface LabOptions {
   readonly authenticator?: Authenticator
   /** How much of the memory is used. */
   readonly memory?: Memory
+  readonly rules?: Rules
 }
 
 export class Lab {
@@ -364,6 +365,7 @@ export class Lab {
       peers: options.peers ?? new NoPeers(),
       authenticator: options.authenticator ?? { authenticate: (_request, done) => done('allowed') },
       memory: options.memory ?? ampleMemory,
+      rules: options.rules ?? new NoRules(),
       origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
     })
   }

@@ -282,6 +282,7 @@ export class SimNode {
       listeners: [{ name: 'mqtt', type: 'mqtt', bind: '0.0.0.0', port: mqttPort }],
       bundle,
       hardware,
+      fileRules: null,
     }
   }
 }

@@ -6,6 +6,7 @@ import { Ending, Exit, type ExitStatus } from '../exit.ts'
 import type { StartOptions } from '../start.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
+import { addAccountCommands } from './accounts.ts'
 import { complain, print, printJson } from './output.ts'
 
 interface ReachOptions {
@@ -102,6 +103,8 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
       const { join } = await import('./queries.ts')
       await join(address, options, options.json === true)
     })
+
+  addAccountCommands(program, reachOptions, example)
 
   program
     .command('version')

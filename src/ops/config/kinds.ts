@@ -80,6 +80,12 @@ export const name = (fallback: string | (() => string)) =>
       : undefined,
   )
 
+/** A file, absolute: what is relative depends on who starts us. */
+export const path = () =>
+  leaf<string | null>(null, 'the absolute path of a file, or null', false, (found) =>
+    found === null ? null : typeof found === 'string' && /^\/[^\0]*[^\0/]$/.test(found) ? found : undefined,
+  )
+
 export const bind = (fallback: string) =>
   leaf(fallback, 'an IP address of this machine, or 0.0.0.0 or "::" for all of them', true, (found) =>
     typeof found === 'string' && isIP(found) !== 0 ? found : undefined,

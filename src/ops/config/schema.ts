@@ -14,6 +14,7 @@ import {
   interfaceNames,
   name,
   orNone,
+  path,
   port,
   size,
   whole,
@@ -65,7 +66,11 @@ export const schema = section({
       { error: 'a map of name to listener, such as { mqtt: { port: 1883 } }' },
     )
     .prefault({}),
-  auth: section({ anonymous: choice('loopback', 'never', 'loopback', 'always') }),
+  auth: section({
+    anonymous: choice('loopback', 'never', 'loopback', 'always'),
+    password_file: path(),
+    acl_file: path(),
+  }),
   sessions: section({
     max_expiry: duration('7d', '0s', '36500d'),
     queue: section({

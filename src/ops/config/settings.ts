@@ -1,5 +1,6 @@
 // From configuration keys to the settings a node is composed of.
 
+import type { GrantedRule } from '../../broker/accountfile.ts'
 import type { Bundle, HardwareTies } from '../../cluster/settings.ts'
 import type { NodeSettings } from '../../compose.ts'
 import type { Configuration } from './schema.ts'
@@ -9,6 +10,7 @@ export interface Circumstances {
   readonly newCluster: boolean
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
+  readonly fileRules: readonly GrantedRule[] | null
 }
 
 export function nodeSettings(configuration: Configuration, circumstances: Circumstances): NodeSettings {
@@ -68,5 +70,6 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       .map(([name, { type, bind, port }]) => ({ name, type, bind, port })),
     bundle: circumstances.bundle,
     hardware: circumstances.hardware,
+    fileRules: circumstances.fileRules,
   }
 }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { mayPublish } from '../../../src/broker/authorize.ts'
+import type { ClientId } from '../../../src/base/ids.ts'
+import { Access } from '../../../src/broker/authorize.ts'
 import { cappedExpirySec, objection, termsFor } from '../../../src/broker/connect.ts'
 import { expiryLeftSec } from '../../../src/broker/delivery.ts'
+import { NoRules } from '../../../src/broker/ports.ts'
 import { defaultBrokerSettings } from '../../../src/broker/settings.ts'
 import { willFate } from '../../../src/broker/will.ts'
 import { EMPTY } from '../../../src/wire/message.ts'
@@ -50,7 +52,6 @@ describe('what a CONNECT gets', () => {
     [{ will }, null],
     [{ will: { ...will, topic: 'a/#' } }, 0x90],
     [{ will: { ...will, topic: '' } }, 0x90],
-    [{ will: { ...will, topic: '$SYS/x' } }, 0x87],
     [{ will: { ...will, qos: 2 as const } }, 0x9b],
     [{ will: { ...will, retain: true } }, 0x9a],
   ])('%j is refused with %s', (changes, reason) => {
@@ -103,5 +104,7 @@ test.each([
 })
 
 test('clients do not write the topics of the broker', () => {
-  expect(['$SYS/x', '$SYS', 'SYS/x', '$other/x', 'a/$SYS/x'].map(mayPublish)).toEqual([false, true, true, true, true])
+  const access = new Access(null, 'c' as ClientId, new NoRules())
+  const topics = ['$SYS/x', '$edge/x', '$SYS', 'SYS/x', '$other/x', 'a/$SYS/x']
+  expect(topics.map((topic) => access.mayPublish(topic))).toEqual([false, false, true, true, true, true])
 })

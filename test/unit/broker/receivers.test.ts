@@ -129,7 +129,7 @@ describe('ShareGroup', () => {
     const group = new ShareGroup('g', 'x')
     const [a, b, c] = ['a', 'b', 'c'].map((id) => subscription(session(id), '$share/g/x'))
     for (const each of [a!, b!, c!]) group.put(each)
-    const turn = () => group.pick()?.session.clientId
+    const turn = () => group.pick('x')?.session.clientId
     expect([turn(), turn(), turn(), turn()]).toEqual(['a', 'b', 'c', 'a'])
     group.remove(a!)
     expect([turn(), turn(), turn()]).toEqual(['b', 'c', 'b'])

@@ -36,6 +36,7 @@ describe('defaults', () => {
     newCluster: false,
     bundle: null,
     hardware: { machineId: '', boardSerial: '', firstMac: '' },
+    fileRules: null,
   }
 
   test('no file, no variables, no flags: everything has a value, and it is the code its own default', () => {
@@ -105,6 +106,7 @@ describe('values', () => {
       newCluster: true,
       bundle: null,
       hardware: { machineId: '', boardSerial: '', firstMac: '' },
+      fileRules: null,
     })
 
   test('durations, sizes, lists and endpoints reach the settings in the units of the code', () => {

@@ -6,11 +6,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
 import type { Endpoint } from '../../../src/base/ports/streams.ts'
+import type { Accounts } from '../../../src/broker/accounts.ts'
 import type { Node, NodeSettings, NodeStatus, Ports } from '../../../src/compose.ts'
 import { ask } from '../../../src/ops/control/client.ts'
 import { runDaemon } from '../../../src/ops/daemon.ts'
 import { places } from '../../../src/ops/places.ts'
 import type { HostPorts, World } from '../../../src/ops/world.ts'
+import { accountsInMemory } from '../broker/make.ts'
 
 const status = {
   node: { id: '1', name: 'gw-1', version: '1', state: 'ready', uptimeMs: 1 },
@@ -24,9 +26,11 @@ class FakeNode implements Node {
   stops = 0
   readonly configured: NodeSettings[] = []
   joined: Endpoint | null = null
+  readonly accounts: Accounts
   constructor(settings: NodeSettings, ports: Ports) {
     this.settings = settings
     this.ports = ports
+    this.accounts = accountsInMemory()
   }
   start(done: (error: HostError | null) => void): void {
     setImmediate(done, refusal)

@@ -1,0 +1,40 @@
+// The account `devices`, which every box that has the CA's key makes alike, so that a LAN works at once without standing
+// open: its password is derived from the cluster's secret. Whatever is written of that name on purpose wins.
+
+import { createPrivateKey, hkdfSync } from 'node:crypto'
+import { hostname, networkInterfaces } from 'node:os'
+import type { ClusterId } from '../../base/ids.ts'
+import type { CertificateAuthority } from '../../base/ports/trust.ts'
+import type { Account } from '../../broker/accountfile.ts'
+import { lettersOf, randomVerifier } from './passwords.ts'
+
+export const DEVICES = 'devices'
+const LABEL = 'edge-mqtt account devices'
+
+/** The password that the CA's key and the cluster's id come to. */
+export function devicesPassword(caKey: string, cluster: ClusterId): string {
+  // The secret number alone: the same key may stand in different files.
+  const { d } = createPrivateKey(caKey).export({ format: 'jwk' })
+  const derived = hkdfSync('sha256', Buffer.from(d!, 'base64url'), Buffer.from(cluster, 'hex'), LABEL, 32)
+  return lettersOf(Buffer.from(derived))
+}
+
+export const devicesAccount = (ca: CertificateAuthority, cluster: ClusterId): Account => ({
+  is: 'account',
+  name: DEVICES,
+  verifier: randomVerifier(devicesPassword(ca.privateKey, cluster)),
+  scram: null,
+  groups: [],
+})
+
+/** What to paste into a device. */
+export const devicesUrl = (password: string, port: number): string =>
+  `mqtt://${DEVICES}:${password}@${ownAddress()}:${port}`
+
+/** Where devices on the LAN reach this box. */
+function ownAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address, family, internal } of addresses ?? []) if (!internal && family === 'IPv4') return address
+  }
+  return hostname()
+}

@@ -1,0 +1,115 @@
+// Who may connect: with the password of an account, or without one where `auth.anonymous` lets them.
+//
+// The slow hash runs once per account and process; after that a keyed hash in memory answers. Whoever is refused has
+// waited for a slow hash, whether there is such an account or not.
+
+import { randomBytes } from 'node:crypto'
+import { HostError } from '../../base/errors.ts'
+import type { Clock } from '../../base/ports/clock.ts'
+import type { Log } from '../../base/ports/log.ts'
+import type { Accounts } from '../../broker/accounts.ts'
+import type { AuthenticationRequest, AuthenticationResult, Authenticator } from '../../broker/ports.ts'
+import { type AnonymousPolicy, mayBeAnonymous } from './anonymous.ts'
+import type { Deriver } from './deriver.ts'
+import { Lanes } from './lanes.ts'
+import type { FileVerifier } from './mosquitto.ts'
+import { type AnyVerifier, hmac, isRandomOne, same, verify } from './passwords.ts'
+
+export interface GateSettings {
+  readonly anonymous: AnonymousPolicy
+  /** Those of the password_file. */
+  readonly passwords: ReadonlyMap<string, FileVerifier>
+}
+
+type Done = Parameters<Authenticator['authenticate']>[1]
+
+export interface GateWorld {
+  readonly clock: Clock
+  readonly log: Log
+  readonly deriver: Deriver
+  /** Asked at each connection, so that a reload counts from the next one on. */
+  readonly settings: () => GateSettings
+}
+
+export class Gate implements Authenticator {
+  readonly #world: GateWorld
+  readonly #lanes: Lanes
+  #accounts: Pick<Accounts, 'account'> | null = null
+  /** Of this process only: what it keys is worth nothing elsewhere. */
+  readonly #key = randomBytes(32)
+  /** What the right password of an account came to, keyed. */
+  readonly #proven = new Map<string, Buffer>()
+  /** Those who wait for the same check: address, account and password are the same. */
+  readonly #pending = new Map<string, Done[]>()
+
+  constructor(world: GateWorld) {
+    this.#world = world
+    this.#lanes = new Lanes(world.clock)
+  }
+
+  /** The node's accounts; before that there are none. */
+  attach(accounts: Pick<Accounts, 'account'>): void {
+    this.#accounts = accounts
+  }
+
+  authenticate(request: AuthenticationRequest, done: Done): void {
+    const { username, password } = request
+    const verifier = username === null ? null : this.#verifier(username)
+    if (verifier === null && mayBeAnonymous(this.#world.settings().anonymous, request)) return done('allowed', null)
+    if (username === null) return done('notAuthorized')
+    const given = password ?? Buffer.alloc(0)
+    const proof = this.#proof(username, verifier, given)
+    if (verifier !== null && this.#known(username, verifier, given, proof)) return done('allowed', username)
+    this.#check(request.remoteAddress, username, verifier, given, proof, done)
+  }
+
+  #verifier(username: string): AnyVerifier | null {
+    return this.#accounts?.account(username)?.verifier ?? this.#world.settings().passwords.get(username) ?? null
+  }
+
+  #proof(username: string, verifier: AnyVerifier | null, password: Buffer): Buffer {
+    return hmac(this.#key, Buffer.from(JSON.stringify([username, verifier])), password)
+  }
+
+  #known(username: string, verifier: AnyVerifier, password: Buffer, proof: Buffer): boolean {
+    const proven = this.#proven.get(username)
+    return (proven !== undefined && same(proven, proof)) || isRandomOne(verifier, password)
+  }
+
+  #check(
+    address: string,
+    username: string,
+    verifier: AnyVerifier | null,
+    password: Buffer,
+    proof: Buffer,
+    done: Done,
+  ): void {
+    const key = `${address} ${proof.toString('base64')}`
+    const others = this.#pending.get(key)
+    if (others !== undefined) return void others.push(done)
+    const all = [done]
+    const entered = this.#lanes.enter(address, (checked) => {
+      const finish = (result: AuthenticationResult) => {
+        this.#pending.delete(key)
+        checked(result === 'badUserNameOrPassword')
+        for (const each of all) each(result, result === 'allowed' ? username : null)
+      }
+      // It may have been proven meanwhile from another address, or the account may be another.
+      const now = this.#verifier(username)
+      if (now !== null && this.#known(username, now, password, this.#proof(username, now, password))) {
+        return finish('allowed')
+      }
+      verify(this.#world.deriver, verifier, password, (right) => {
+        if (right instanceof HostError) {
+          this.#world.log.error({ why: right.message }, 'a password cannot be checked')
+          return finish('serverBusy')
+        }
+        const still = right && same(proof, this.#proof(username, this.#verifier(username), password))
+        if (still) this.#proven.set(username, proof)
+        finish(still ? 'allowed' : 'badUserNameOrPassword')
+      })
+    })
+    if (entered) this.#pending.set(key, all)
+    else done('serverBusy')
+  }
+}

@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest'
+import { HostError } from '../../../../src/base/errors.ts'
+import { silentLog } from '../../../../src/base/ports/log.ts'
+import type { Account } from '../../../../src/broker/accountfile.ts'
+import type { AuthenticationResult } from '../../../../src/broker/ports.ts'
+import type { AnonymousPolicy } from '../../../../src/ops/auth/anonymous.ts'
+import type { Derivation, Deriver } from '../../../../src/ops/auth/deriver.ts'
+import { Gate } from '../../../../src/ops/auth/gate.ts'
+import type { FileVerifier } from '../../../../src/ops/auth/mosquitto.ts'
+import { makeVerifier, randomVerifier } from '../../../../src/ops/auth/passwords.ts'
+import { VirtualClock } from '../../../conformance/lab.ts'
+import { accountsInMemory } from '../../broker/make.ts'
+
+/** A "slow hash" that is a word, ended by hand. */
+class WordDeriver implements Deriver {
+  readonly asked: Derivation[] = []
+  readonly #done: ((bytes: Buffer | HostError) => void)[] = []
+  derive(derivation: Derivation, done: (bytes: Buffer | HostError) => void): void {
+    this.asked.push(derivation)
+    this.#done.push(done)
+  }
+  /** Ends what waits, and what that asks for in turn. */
+  end(): void {
+    for (let at = this.asked.length - this.#done.length; this.#done.length > 0; at++) {
+      const { kind, password, salt } = this.asked[at]!
+      this.#done.shift()!(Buffer.from(`${kind} ${password} ${salt.toString('base64')}`))
+    }
+  }
+  fail(): void {
+    for (const done of this.#done.splice(0)) done(new HostError('failed', 'no thread'))
+  }
+}
+
+function make(anonymous: AnonymousPolicy = 'never') {
+  const deriver = new WordDeriver()
+  const clock = new VirtualClock()
+  const passwords = new Map<string, FileVerifier>()
+  const accounts = accountsInMemory()
+  const gate = new Gate({ clock, log: silentLog, deriver, settings: () => ({ anonymous, passwords }) })
+  gate.attach(accounts)
+  const set = (name: string, password: string) =>
+    makeVerifier(deriver, Buffer.from(password), (verifier) => {
+      if (verifier instanceof HostError) throw verifier
+      const account: Account = { is: 'account', name, verifier, scram: null, groups: [] }
+      accounts.setAccount(account, () => {})
+    })
+  set('anna', 'right')
+  deriver.end()
+  deriver.asked.length = 0
+  const results: (readonly [AuthenticationResult, string | null | undefined])[] = []
+  const ask = (username: string | null, password: string | null, remoteAddress = '10.0.0.9') => {
+    const from = { clientId: 'c', remoteAddress, localAddress: '10.0.0.1', listener: 'mqtt' }
+    const request = { ...from, username, password: password === null ? null : Buffer.from(password) }
+    gate.authenticate(request, (result, account) => results.push([result, account]))
+  }
+  /** Lets pauses pass and hashes end. */
+  const settle = () => {
+    for (let round = 0; round < 20; round++) {
+      deriver.end()
+      clock.advance(2000)
+    }
+  }
+  return { deriver, clock, passwords, accounts, results, ask, set, settle }
+}
+
+describe('accounts', () => {
+  test('the slow hash runs once per account and process, and again after a new password', () => {
+    const { ask, settle, results, deriver, set } = make()
+    ask('anna', 'right')
+    settle()
+    for (let index = 0; index < 100; index++) ask('anna', 'right', `10.0.1.${index}`)
+    expect(results).toEqual(Array.from({ length: 101 }, () => ['allowed', 'anna']))
+    expect(deriver.asked.length).toBe(1)
+    set('anna', 'new')
+    deriver.end()
+    ask('anna', 'right')
+    ask('anna', 'new')
+    settle()
+    expect(results.slice(101)).toEqual([
+      ['badUserNameOrPassword', null],
+      ['allowed', 'anna'],
+    ])
+  })
+
+  test('five thousand that come at once with one account wait for one hash', () => {
+    const { ask, settle, results, deriver } = make()
+    for (let index = 0; index < 5000; index++) ask('anna', 'right')
+    settle()
+    expect(deriver.asked.length).toBe(1)
+    expect(results.filter(([result]) => result === 'allowed').length).toBe(5000)
+  })
+
+  test('a password that we made needs no slow hash', () => {
+    const { ask, results, deriver, accounts } = make()
+    const verifier = randomVerifier('abcdefghijkmnpqrstuvwxyz')
+    accounts.setAccount({ is: 'account', name: 'box', verifier, scram: null, groups: [] }, () => {})
+    ask('box', 'abcdefghijkmnpqrstuvwxyz')
+    expect([results, deriver.asked]).toEqual([[['allowed', 'box']], []])
+  })
+
+  test('every no has waited for one scrypt, whatever there was to compare with', () => {
+    const { ask, settle, results, deriver, accounts, passwords } = make()
+    const verifier = randomVerifier('x')
+    accounts.setAccount({ is: 'account', name: 'random', verifier, scram: null, groups: [] }, () => {})
+    const salt = Buffer.alloc(12).toString('base64')
+    const hash = Buffer.alloc(64).toString('base64')
+    passwords.set('old', { kind: 'sha512', salt, hash })
+    passwords.set('newer', { kind: 'pbkdf2', iterations: 101, salt, hash })
+    ask('anna', 'right')
+    settle()
+    deriver.asked.length = 0
+    for (const name of ['anna', 'nobody', 'random', 'old', 'newer', 'anna']) {
+      ask(name, 'wrong')
+      settle()
+    }
+    ask('anna', null)
+    settle()
+    expect(results.slice(1)).toEqual(Array.from({ length: 7 }, () => ['badUserNameOrPassword', null]))
+    const scrypts = deriver.asked.filter(({ kind }) => kind === 'scrypt')
+    expect(scrypts.length).toBe(7)
+    expect(new Set(scrypts.map((each) => each.kind === 'scrypt' && each.cost)).size).toBe(1)
+  })
+
+  test('an account that changes while its password is checked lets nobody in with the old one', () => {
+    const { ask, settle, results, accounts } = make()
+    ask('anna', 'right')
+    accounts.removeAccount('anna', () => {})
+    settle()
+    expect(results).toEqual([['badUserNameOrPassword', null]])
+  })
+
+  test('a check that cannot be made refuses for now, and the next one is made', () => {
+    const { ask, settle, results, deriver } = make()
+    ask('anna', 'right')
+    deriver.fail()
+    ask('anna', 'right')
+    settle()
+    expect(results).toEqual([
+      ['serverBusy', null],
+      ['allowed', 'anna'],
+    ])
+  })
+
+  test('when too many checks of one address wait, the rest is told to come again', () => {
+    const { ask, results } = make()
+    for (let index = 0; index < 100; index++) ask(`guess ${index}`, 'x')
+    expect(results.length).toBe(35)
+    expect(new Set(results.map(([result]) => result))).toEqual(new Set(['serverBusy']))
+  })
+})
+
+describe('without an account', () => {
+  for (const [policy, username, remote, result] of [
+    ['always', null, '10.0.0.9', 'allowed'],
+    ['always', 'unknown', '10.0.0.9', 'allowed'],
+    ['loopback', null, '10.0.0.9', 'notAuthorized'],
+    ['never', null, '127.0.0.1', 'notAuthorized'],
+    ['loopback', 'unknown', '10.0.0.9', 'badUserNameOrPassword'],
+    ['always', 'anna', '10.0.0.9', 'badUserNameOrPassword'],
+  ] as const) {
+    test(`${policy}: ${username ?? 'nobody'} from ${remote}: ${result}, and is nobody`, () => {
+      const { ask, settle, results } = make(policy)
+      ask(username, username === null ? null : 'wrong', remote)
+      settle()
+      expect(results.map(([result, account]) => [result, account ?? null])).toEqual([[result, null]])
+    })
+  }
+})
