@@ -26,6 +26,7 @@ export class NoVoice implements Voice {
 
 /** A line is a datagram, a tab in it a line's end. The socket is addressed each time: systemd may start afresh. */
 const HELPER = `use Socket;
+$0 = 'edge-mqtt notify';
 socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die "edge-mqtt notify: socket: $!\\n";
 (my $path = $ENV{NOTIFY_SOCKET}) =~ s/^@/\\0/;
 my $to = pack_sockaddr_un($path);

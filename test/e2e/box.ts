@@ -101,7 +101,7 @@ export class Box {
     this.name = `gw-${place}`
     this.#base = baseSystem(suite)
     this.#folder = mkdtempSync(join(tmpdir(), 'edge-mqtt-box-'))
-    for (const part of ['upper', 'work', 'root']) mkdirSync(join(this.#folder, part))
+    for (const part of ['upper', 'root']) mkdirSync(join(this.#folder, part))
     this.#mount()
     this.#rename()
   }
@@ -205,8 +205,11 @@ export class Box {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
+  /** `volatile`: nobody waits for this machine's disk when a box goes. */
   #mount(): void {
-    const parts = `lowerdir=${this.#base},upperdir=${this.#folder}/upper,workdir=${this.#folder}/work`
+    rmSync(join(this.#folder, 'work'), { recursive: true, force: true })
+    mkdirSync(join(this.#folder, 'work'))
+    const parts = `lowerdir=${this.#base},upperdir=${this.#folder}/upper,workdir=${this.#folder}/work,volatile`
     run('mount', '-t', 'overlay', 'edge-mqtt-box', '-o', parts, this.root)
   }
 

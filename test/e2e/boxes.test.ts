@@ -1,0 +1,94 @@
+// Several installed gateways on one LAN, each a Debian with a real systemd: the folder is copied on and the boxes are one
+// broker; a box from elsewhere waits; a copied disk becomes a box of its own.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { NodeStatus } from '../../src/compose.ts'
+import { Box, boxesLeftOut } from './box.ts'
+import { Lan, until } from './lan.ts'
+import { release } from './release.ts'
+
+const statusOf = (box: Box): NodeStatus => JSON.parse(box.exec('edge-mqtt', 'status', '--json')) as NodeStatus
+const linksOf = (box: Box): number =>
+  statusOf(box).cluster.members.filter((member) => !member.self && member.state === 'alive' && member.linked).length
+
+describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
+  let folder: string
+  let lan: Lan
+  const boxes: Box[] = []
+  let tree: string
+  const add = (place: number): Box => {
+    const box = new Box(lan, place)
+    boxes.push(box)
+    return box
+  }
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'edge-mqtt-release-'))
+    tree = release(folder)
+    lan = new Lan({ gateways: 4 })
+  })
+
+  afterAll(async () => {
+    for (const box of boxes) await box.destroy()
+    lan?.down()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test('the folder of the first, copied on, is all that the second needs', async () => {
+    const first = await add(1).boot()
+    first.push(tree, '/root/edge-mqtt')
+    const said = first.exec('/root/edge-mqtt/install.sh')
+    expect(said).toContain('with certs/ in it')
+
+    const second = await add(2).boot()
+    second.push(join(first.root, 'root/edge-mqtt'), '/root/edge-mqtt')
+    const installed = performance.now()
+    second.exec('/root/edge-mqtt/install.sh')
+    await until('both are linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    const heard = lan.spawn(2, 'mosquitto_sub', ['-h', '127.0.0.1', '-t', 'greeting', '-C', '1', '-q', '1'])
+    let text = ''
+    heard.stdout!.on('data', (bytes: Buffer) => {
+      text += bytes.toString()
+    })
+    await until('the route is known', 5_000, () => statusOf(first).routes === 1)
+    lan.exec(1, 'mosquitto_pub', '-h', '127.0.0.1', '-t', 'greeting', '-m', 'across the boxes', '-q', '1')
+    await until('it has come', 5_000, () => text === 'across the boxes\n')
+    expect(performance.now() - installed).toBeLessThan(20_000)
+    await until('systemctl status knows both', 5_000, () => /2 of 2 members linked/.test(first.property('StatusText')))
+  })
+
+  test('a box with a folder from elsewhere waits and says what to type, and then does as it is told', async () => {
+    const third = await add(3).boot()
+    third.push(tree, '/root/edge-mqtt')
+    const said = third.exec('/root/edge-mqtt/install.sh')
+    expect(said).toContain('This box has heard a cluster and waits to be let in')
+    expect(said).toContain('copy certs/ (ca.crt and ca.key) of a box that is a member')
+    expect(said).toContain('sudo ./install.sh --new-cluster')
+    await until('systemctl status says it', 15_000, () => /waiting to be let in/.test(third.property('StatusText')))
+    const [first] = boxes as [Box]
+    for (const file of ['ca.crt', 'ca.key']) {
+      third.push(join(first.root, 'root/edge-mqtt/certs', file), `/root/edge-mqtt/certs/${file}`)
+    }
+    third.exec('/root/edge-mqtt/install.sh')
+    await until('all three are linked', 20_000, () => linksOf(first) === 2 && linksOf(third) === 2)
+  })
+
+  test('a copy of a whole disk, started beside its original, makes itself a new identity and links', async () => {
+    const [first, second] = boxes as [Box, Box]
+    const original = statusOf(second)
+    await second.crash()
+    const copy = add(4)
+    copy.copyDiskOf(second)
+    await second.boot()
+    await copy.boot()
+    await until('the copy is another', 30_000, () => {
+      const { node, cluster } = statusOf(copy)
+      return node.id !== original.node.id && cluster.id === original.cluster.id
+    })
+    expect(statusOf(second).node.id).toBe(original.node.id)
+    await until('all four are linked', 30_000, () => linksOf(first) === 3 && linksOf(copy) === 3)
+  })
+})
