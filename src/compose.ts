@@ -20,7 +20,9 @@ import { Broker } from './broker/broker.ts'
 import type { Authenticator } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
 import type { BrokerSettings } from './broker/settings.ts'
+import type { Fact } from './broker/sys.ts'
 import { Cluster } from './cluster/cluster.ts'
+import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
 
@@ -137,6 +139,8 @@ class ComposedNode implements Node, Insight {
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
+  readonly #members = new MemberTopics()
+  #membersLooked = false
 
   constructor(settings: NodeSettings, ports: Ports) {
     const { clock } = ports
@@ -147,6 +151,7 @@ class ComposedNode implements Node, Insight {
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
+      membersChanged: () => this.#membersChanged(),
       devicePorts: () => this.#listeners.map(({ settings: { type }, listening }) => ({ type, port: listening.port })),
       joined: (ca, cluster) => this.#makeFirstAccounts(ca, cluster),
     })
@@ -154,7 +159,13 @@ class ComposedNode implements Node, Insight {
     const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
     this.accounts = new Accounts(ports.files, ports.log, stamps)
     this.accounts.setFileRules(settings.fileRules)
-    this.#broker = new Broker(settings.broker, { ...world, peers: this.#cluster.peers, rules: this.accounts, origin })
+    this.#broker = new Broker(settings.broker, {
+      ...world,
+      peers: this.#cluster.peers,
+      rules: this.accounts,
+      origin,
+      facts: () => this.#facts(),
+    })
     this.accounts.watch({
       rulesChanged: () => this.#broker.rulesChanged(),
       accountChanged: (name) => this.#broker.disconnect(name, 'the account has changed'),
@@ -262,6 +273,26 @@ class ComposedNode implements Node, Insight {
   #makeFirstAccounts(ca: CertificateAuthority | null, cluster: ClusterId): void {
     if (ca === null) return
     for (const account of this.#ports.firstAccounts?.(ca, cluster) ?? []) this.accounts.setFirst(account)
+  }
+
+  *#facts(): IterableIterator<Fact> {
+    const { clock, memory } = this.#ports
+    yield ['$SYS/broker/version', `edge-mqtt version ${this.#settings.cluster.version}`]
+    yield ['$SYS/broker/uptime', `${Math.floor((clock.now() - this.#startedMs) / 1000)} seconds`]
+    if (memory !== undefined) yield ['$SYS/broker/heap/current', String(memory.bytes())]
+    if (this.#settings.cluster.enabled) yield* this.#members.facts(this.#cluster.status())
+  }
+
+  /** At the end of the turn: a member may change while a message is on its way to it. */
+  #membersChanged(): void {
+    if (this.#membersLooked) return
+    this.#membersLooked = true
+    this.#ports.clock.soon(() => {
+      this.#membersLooked = false
+      if (this.#state === 'draining') return
+      const status = this.#cluster.status()
+      for (const text of this.#members.events(status, this.#ports.clock.wall())) this.#broker.sys.tell(EVENTS, text)
+    })
   }
 
   #sample(): void {

@@ -34,6 +34,8 @@ export class Turn {
   #waiting: Outbox[] = []
   #spare: Outbox[] = []
   #armed = false
+  /** Bytes that all of them have handed to their streams. */
+  bytesOut = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -111,6 +113,7 @@ export class Outbox {
     this.at = 0
     if (this.#closed || length === 0) return pool.give(chunk)
     this.bytesOut += length
+    this.#turn.bytesOut += length
     if (this.#stream.write(chunk.subarray(0, length))) pool.give(chunk)
   }
 
@@ -156,6 +159,7 @@ export class Outbox {
     this.flush()
     this.#enlisted = again
     this.bytesOut += end - start
+    this.#turn.bytesOut += end - start
     this.#stream.write(Buffer.from(bytes.subarray(start, end)))
   }
 }

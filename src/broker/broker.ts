@@ -27,6 +27,9 @@ import { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
 import { Subscriber } from './subscribe.ts'
 import { Subscriptions } from './subscriptions.ts'
+import { type Fact, Sys } from './sys.ts'
+import { brokerFacts, type Holdings, loadCounts } from './sys-facts.ts'
+import { isSys } from './sys-topic.ts'
 import { Tally } from './tally.ts'
 
 export interface BrokerWorld {
@@ -41,6 +44,8 @@ export interface BrokerWorld {
   readonly rules: Rules
   /** Where this run of the node counts the messages it accepts. */
   readonly origin: Origin
+  /** What else is to stand under $SYS. */
+  facts?(): Iterable<Fact>
 }
 
 /** The broker's figures; messages and drops are cumulative. */
@@ -71,6 +76,8 @@ export class Broker implements LocalDelivery {
   readonly #home: ConnectionHome
   readonly #connections = new Set<Connection>()
   readonly #byListener = new Map<string, number>()
+  /** What stands under $SYS. */
+  readonly sys: Sys
   #stopped = false
 
   constructor(settings: BrokerSettings, world: BrokerWorld) {
@@ -78,7 +85,8 @@ export class Broker implements LocalDelivery {
     this.#settings = settings
     this.#random = world.random
     this.#deadlines = new Deadlines(clock)
-    this.#tally = new Tally(world.meter)
+    const turn = new Turn(clock)
+    this.#tally = new Tally(world.meter, turn)
     this.#memory = new MemoryGuard(clock, world.memory ?? ampleMemory, log, this.#tally)
     this.#fights = new Fights(clock, log, this.#tally)
     const receivers = new ReceiversCache(peers)
@@ -88,6 +96,11 @@ export class Broker implements LocalDelivery {
     this.#receivers = receivers
     this.#retained = new RetainedMessages(clock, this.#deadlines)
     this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
+    this.sys = new Sys({
+      ...{ clock, origin: world.origin, publisher: this.#publisher, receivers },
+      facts: () => [...brokerFacts(this.#tally, this.#holdings()), ...(world.facts?.() ?? [])],
+      loads: () => loadCounts(this.#tally),
+    })
     const settingsNow = () => this.#settings
     this.#sessions = new Sessions(
       {
@@ -113,7 +126,7 @@ export class Broker implements LocalDelivery {
       },
       clock,
       log,
-      turn: new Turn(clock),
+      turn,
       deadlines: this.#deadlines,
       tally: this.#tally,
       authenticator: world.authenticator,
@@ -123,7 +136,7 @@ export class Broker implements LocalDelivery {
       sessions: this.#sessions,
       receivers,
       publisher: this.#publisher,
-      subscriber: new Subscriber(this.#subscriptions, interest, this.#retained),
+      subscriber: new Subscriber(this.#subscriptions, interest, this.#retained, this.sys),
       tooLarge: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
       madeUpClientId: () => this.#madeUpClientId(),
       gone: (connection) => this.#gone(connection),
@@ -132,6 +145,7 @@ export class Broker implements LocalDelivery {
 
   /** Takes over an accepted stream. */
   accept(stream: ByteStream, listener: { readonly name: string }): void {
+    this.#tally.sockets++
     if (this.#stopped || this.#connections.size >= this.#settings.limits.maxConnections) {
       this.#tally.count('mqtt.refused.max-connections')
       stream.destroy()
@@ -145,6 +159,7 @@ export class Broker implements LocalDelivery {
   }
 
   deliverFromPeer(message: Message): number {
+    if (isSys(message.topic)) return 0
     return this.#publisher.fromPeer(message)
   }
 
@@ -191,10 +206,18 @@ export class Broker implements LocalDelivery {
   stop(): void {
     this.#stopped = true
     this.#memory.stop()
+    this.sys.stop()
     this.#sessions.dropWills()
     for (const connection of [...this.#connections]) connection.close(Reason.serverShuttingDown, 'the broker stops')
     this.#sessions.freeze()
     if (this.#connections.size === 0) this.#deadlines.stop()
+  }
+
+  #holdings(): Holdings {
+    const { clients, sessions, subscriptions, retained } = this.counts()
+    const { messages, bytes } = this.#sessions.waiting()
+    const sharedSubscriptions = this.#subscriptions.sharedCount
+    return { clients, sessions, subscriptions, sharedSubscriptions, retained, waiting: messages, waitingBytes: bytes }
   }
 
   #gone(connection: Connection): void {

@@ -87,6 +87,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   received(buffer: Buffer, start: number, end: number): void {
     this.#heardAt = this.home.clock.now()
+    this.home.tally.bytesIn += end - start
     this.#afterRead(this.#framer.push(buffer, start, end))
   }
 
@@ -112,6 +113,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   packet(buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
     const state = this.#state
+    this.home.tally.packetsIn++
     if (state.at !== 'connected') return this.#beforeConnected(state, buffer, packetStart, bodyStart, end)
     const type = buffer[packetStart]! >> 4
     if (state.pace !== null) this.#keepPace(state.pace, type === PUBLISH ? 1 : 0, end - packetStart)
@@ -130,7 +132,7 @@ export class Connection implements StreamHandler, PacketSink {
     if (packet instanceof ProtocolError) return this.#fail(packet)
     switch (packet.kind) {
       case 'pingreq':
-        return this.#outbox.append(PINGRESP)
+        return this.#send(state, PINGRESP)
       case 'subscribe':
         return this.#subscribe(state, packet)
       case 'unsubscribe': {
@@ -356,6 +358,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   /** A control packet that cannot be left out. [MQTT-3.1.2-24] */
   #send(state: Connected, bytes: Buffer): void {
+    this.home.tally.answersOut++
     if (bytes.length <= state.sender.maximumPacketSize) this.#outbox.append(bytes)
     else this.close(Reason.packetTooLarge, 'an answer is larger than the maximum packet size')
   }

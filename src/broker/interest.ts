@@ -2,6 +2,7 @@
 // filter and of the end of the last, and every SUBACK waits until the others have taken the route.
 
 import type { Peers } from './ports.ts'
+import { isSys } from './sys-topic.ts'
 
 interface Wanted {
   count: number
@@ -24,8 +25,10 @@ export class Interest {
       known.count++
       return
     }
-    const wanted: Wanted = { count: 1, waiting: [] }
+    const wanted: Wanted = { count: 1, waiting: isSys(filter) ? null : [] }
     this.#wanted.set(filter, wanted)
+    // Each node says it of itself.
+    if (isSys(filter)) return
     this.#peers.wanted(filter, () => {
       const waiting = wanted.waiting
       wanted.waiting = null
@@ -37,7 +40,7 @@ export class Interest {
     const known = this.#wanted.get(filter)
     if (known === undefined || --known.count > 0) return
     this.#wanted.delete(filter)
-    this.#peers.unwanted(filter)
+    if (!isSys(filter)) this.#peers.unwanted(filter)
   }
 
   /** Calls `taken` when the others have the route: at once when they do, or when nobody here wants the filter. */

@@ -101,6 +101,11 @@ export class Publisher {
     this.#publication.done()
   }
 
+  /** The broker's own word: to this node's subscribers only. Its bytes may be kept. */
+  sys(message: Message): void {
+    this.#message(message, true, false)
+  }
+
   #take(
     view: PublishView,
     buffer: Buffer,

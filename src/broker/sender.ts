@@ -134,6 +134,7 @@ export class Sender {
   }
 
   ack(kind: AckKind, packetId: number, reason: number): void {
+    this.#tally.answersOut++
     const chunk = this.outbox.room(ACK_BYTES_MAX)
     this.outbox.at = writeAck(chunk, this.outbox.at, kind, packetId, reason, this.version)
   }

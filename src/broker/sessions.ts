@@ -50,6 +50,17 @@ export class Sessions {
     return this.#connected
   }
 
+  /** What waits for clients or their acknowledgements. */
+  waiting(): { readonly messages: number; readonly bytes: number } {
+    let messages = 0
+    let bytes = 0
+    for (const { queue, inflight } of this.#byClient.values()) {
+      messages += queue.length + inflight.size
+      bytes += queue.bytes
+    }
+    return { messages, bytes }
+  }
+
   get(clientId: ClientId): Session | undefined {
     return this.#byClient.get(clientId)
   }
@@ -83,6 +94,9 @@ export class Sessions {
     if (session.deadline !== null) this.#deadlines.clear(session.deadline)
     session.expirySec = expirySec
     this.#connected++
+    const { tally } = this.#home
+    tally.connects++
+    tally.clientsMaximum = Math.max(tally.clientsMaximum, this.#connected)
     return { session, present }
   }
 
@@ -130,7 +144,10 @@ export class Sessions {
 
   #due(session: Session): void {
     const nowMs = this.#clock.now()
-    if (session.endsAt <= nowMs) return this.end(session)
+    if (session.endsAt <= nowMs) {
+      this.#home.tally.expired++
+      return this.end(session)
+    }
     if (session.willAt <= nowMs) this.#fireWill(session)
     this.#deadlines.set(session.deadline!, Math.min(session.willAt, session.endsAt))
   }

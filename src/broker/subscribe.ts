@@ -12,6 +12,7 @@ import { RetainedFeed } from './retained-feed.ts'
 import type { Session } from './session.ts'
 import type { BrokerSettings } from './settings.ts'
 import { Subscription, type Subscriptions } from './subscriptions.ts'
+import type { Sys } from './sys.ts'
 
 /** What became of a SUBSCRIBE, once its SUBACK may go out. */
 export interface Subscribed {
@@ -25,11 +26,13 @@ export class Subscriber {
   readonly #subscriptions: Subscriptions
   readonly #interest: Interest
   readonly #retained: RetainedMessages
+  readonly #sys: Sys
 
-  constructor(subscriptions: Subscriptions, interest: Interest, retained: RetainedMessages) {
+  constructor(subscriptions: Subscriptions, interest: Interest, retained: RetainedMessages, sys: Sys) {
     this.#subscriptions = subscriptions
     this.#interest = interest
     this.#retained = retained
+    this.#sys = sys
   }
 
   /**
@@ -96,7 +99,8 @@ export class Subscriber {
   /** The retained messages of the subscriptions, each as often as it matches. */
   sendRetained(wanted: readonly Subscription[]): void {
     for (const subscription of wanted) {
-      const retained = this.#retained.match(subscription.filter.filter)
+      const { filter } = subscription.filter
+      const retained = this.#sys.match(filter) ?? this.#retained.match(filter)
       if (retained.length > 0) subscription.session.feed(new RetainedFeed(subscription, retained))
     }
   }

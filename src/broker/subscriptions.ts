@@ -47,6 +47,7 @@ export class Subscriptions {
   readonly #interest: Interest
   readonly #watcher: SubscriptionWatcher
   #count = 0
+  #sharedCount = 0
 
   constructor(interest: Interest, watcher: SubscriptionWatcher) {
     this.#interest = interest
@@ -55,6 +56,11 @@ export class Subscriptions {
 
   get count(): number {
     return this.#count
+  }
+
+  /** How many of them are shared ones. */
+  get sharedCount(): number {
+    return this.#sharedCount
   }
 
   /** [MQTT-3.8.4-3] A subscription to the same filter is replaced. Returns whether this one is new. */
@@ -75,6 +81,7 @@ export class Subscriptions {
     this.#watcher.subscriptionsChanged(filter)
     if (replaced !== undefined) return false
     this.#count++
+    if (filter.share !== null) this.#sharedCount++
     this.#interest.add(filter.filter)
     return true
   }
@@ -95,6 +102,7 @@ export class Subscriptions {
     }
     this.#watcher.subscriptionsChanged(filter)
     this.#count--
+    if (filter.share !== null) this.#sharedCount--
     this.#interest.remove(filter.filter)
     return true
   }

@@ -1,6 +1,7 @@
 // The broker's own figures: cumulative, so that whoever shows rates takes differences.
 
 import type { Meter } from '../base/meter.ts'
+import type { Turn } from '../base/outbox.ts'
 
 export type DropReason =
   | 'queue-full'
@@ -17,9 +18,25 @@ export class Tally {
   messagesIn = 0
   messagesOut = 0
   dropped = 0
+  /** All packets received, PUBLISH too; and all sent but PUBLISH. */
+  packetsIn = 0
+  answersOut = 0
+  bytesIn = 0
+  /** Connections accepted, those that became clients, and the most clients at once. */
+  sockets = 0
+  connects = 0
+  clientsMaximum = 0
+  /** Sessions that ended because their time was over. */
+  expired = 0
+  readonly #turn: Turn
 
-  constructor(meter: Meter) {
+  constructor(meter: Meter, turn: Turn) {
     this.#meter = meter
+    this.#turn = turn
+  }
+
+  bytesOut(): number {
+    return this.#turn.bytesOut
   }
 
   drop(reason: DropReason, by = 1): void {

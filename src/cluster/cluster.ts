@@ -40,6 +40,8 @@ export interface ClusterBox {
   devicePorts(): readonly DeviceService[]
   /** This node has become a member; the CA with its key, if this box has it. */
   joined?(ca: CertificateAuthority | null, cluster: ClusterId): void
+  /** A member's state or link has changed; called from within what changed it. */
+  membersChanged?(): void
 }
 
 /** How long `problems` tells of a copied card that was met. */
@@ -91,9 +93,7 @@ export class Cluster implements Surroundings, Announced {
     this.memory = new Memory(world)
     this.#fallbackId = nodeId(random)
     this.#identity = loadIdentity(world, box)
-    if (settings.enabled && !(this.#identity instanceof HostError)) {
-      this.#presence = new Presence(this.#identity.id, world, this)
-    }
+    if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)
     this.#peers = this.#presence === null ? new NoPeers() : new CurrentPeers(this.#presence.peers)
     const { interfaces, nodeName } = settings
     const heard = (sighting: Sighting) => this.#heard(sighting)
@@ -264,7 +264,7 @@ export class Cluster implements Surroundings, Announced {
       return
     }
     const before = this.#presence!
-    const presence = new Presence(identity.id, this.#world, this)
+    const presence = this.#present(identity.id)
     this.#identity = identity
     this.#presence = presence
     if (this.#peers instanceof CurrentPeers) this.#peers.become(presence.peers, before.routes.own())
@@ -296,6 +296,12 @@ export class Cluster implements Surroundings, Announced {
     this.#presence?.admit(result.credentials, result.clusterId)
     this.#box.joined?.(result.ca, result.clusterId)
     this.#announce()
+  }
+
+  #present(id: NodeId): Presence {
+    const presence = new Presence(id, this.#world, this)
+    presence.members.onChange(() => this.#box.membersChanged?.())
+    return presence
   }
 
   #announce(): void {

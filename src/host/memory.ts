@@ -33,6 +33,10 @@ export class HostMemory implements Memory {
     return this.#now()
   }
 
+  bytes(): number {
+    return process.memoryUsage.rss()
+  }
+
   #now(): number {
     return share(process.memoryUsage(), this.#heapBytes, this.#limitBytes, availableBytes(read('/proc/meminfo')))
   }

@@ -126,7 +126,7 @@ describe('limits.max_packet_size', () => {
 
 describe('memory becomes short', () => {
   const scarce = (options: object = {}) => {
-    const memory = { share: 0, used: () => memory.share }
+    const memory = { share: 0, used: () => memory.share, bytes: () => 0 }
     const lab = new Lab({ ...options, memory })
     const become = (share: number) => {
       memory.share = share

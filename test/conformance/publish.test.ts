@@ -112,7 +112,7 @@ describe('PUBLISH from a client', () => {
 
   test('[MQTT3-3.3.5-2] clients cannot write $SYS: 0x87 in MQTT 5, acknowledged in 3.1.1', () => {
     const lab = new Lab()
-    const subscriber = lab.subscribed('$SYS/#')
+    const subscriber = lab.subscribed('$SYS/a')
     const modern = lab.connected()
     expect(modern.publish('$SYS/a', 'x', { qos: 1 }).one('puback').reasonCode).toBe(0x87)
     expect(modern.publish('$SYS/a', 'x', { qos: 2 }).one('pubrec').reasonCode).toBe(0x87)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../../src/base/errors.ts'
 import type { ClientId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
+import { Turn } from '../../../src/base/outbox.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import { ampleMemory } from '../../../src/base/ports/memory.ts'
 import { bounds } from '../../../src/broker/bounds.ts'
@@ -19,7 +20,7 @@ import { matches } from '../../../src/topic/match.ts'
 import { plainRandom, VirtualClock } from '../../conformance/lab.ts'
 
 const clock = new VirtualClock()
-const tally = new Tally(new Meter())
+const tally = new Tally(new Meter(), new Turn(clock))
 const home = {
   clock,
   tally,
