@@ -57,6 +57,8 @@ export function isNeededAtRunTime(path: string, arch: Arch): boolean {
   if (name.startsWith('.') || parts.includes('.bin') || parts[0] === '@types') return false
   if (/^(licen[cs]e|copying|notice)/i.test(name)) return true
   if (/\.([cm]?ts|map|md|markdown|ya?ml|tsbuildinfo)$/.test(name)) return false
+  const inPackage = parts[parts[0]!.startsWith('@') ? 2 : 1]!
+  if (parts.length > 2 && /^(tests?|fixtures?|examples?|bench(marks?)?|coverage)$/.test(inPackage)) return false
   const prebuilds = parts.indexOf('prebuilds')
   return prebuilds < 0 || parts[prebuilds + 1] === `linux-${arch}`
 }
