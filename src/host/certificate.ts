@@ -33,6 +33,7 @@ const OID = {
 const KEY_USAGE = { digitalSignature: '\x07\x80', certificateAndCrlSign: '\x01\x06' } as const
 const TAG_DNS = 2
 const TAG_URI = 6
+const TAG_ADDRESS = 7
 
 /** How a signing key marks its signatures. */
 export interface SignatureAlgorithm {
@@ -52,6 +53,17 @@ export interface AuthorityStructure {
 export interface NodeStructure extends AuthorityStructure {
   readonly nodeId: NodeId
   /** The certificate of the CA, whose name and key identifier are repeated byte for byte. */
+  readonly authority: Buffer
+}
+
+/** A certificate of our CA for somebody who is not a node: a listener's own, or a device's. */
+export interface ServiceStructure extends AuthorityStructure {
+  readonly commonName: string
+  /** What a server is reached by; a client has none. */
+  readonly names: readonly string[]
+  readonly addresses: readonly Buffer[]
+  /** UTCTime or GeneralizedTime texts; null: from 1970 to 9999. */
+  readonly validity: { readonly from: string; readonly to: string } | null
   readonly authority: Buffer
 }
 
@@ -93,6 +105,29 @@ export function nodeTbs(asn1: Asn1Module, of: NodeStructure): Buffer {
     extensions.push(der.extension(OID.authorityKeyIdentifier, false, der.sequence(der.tagged(0, identifier))))
   }
   return der.bytes(der.tbs(of, subject, der.sequence(der.nameText(OID.commonName, of.nodeId)), extensions))
+}
+
+/** TBSCertificate of a listener (with names or addresses) or of a device (without), to be signed by `of.authority`. */
+export function serviceTbs(asn1: Asn1Module, of: ServiceStructure): Buffer {
+  const der = writer(asn1)
+  const { subject, identifier } = readAuthority(asn1, of.authority)
+  const server = of.names.length + of.addresses.length > 0
+  const alternatives = [
+    ...of.names.map((name) => der.tagged(TAG_DNS, name)),
+    ...of.addresses.map((address) => der.tagged(TAG_ADDRESS, address.toString('latin1'))),
+  ]
+  const extensions = [
+    der.extension(OID.basicConstraints, true, der.sequence()),
+    der.extension(OID.keyUsage, true, der.bits(KEY_USAGE.digitalSignature)),
+    der.extension(OID.extendedKeyUsage, false, der.sequence(der.oid(server ? OID.serverAuth : OID.clientAuth))),
+    ...(server ? [der.extension(OID.subjectAltName, false, der.sequence(...alternatives))] : []),
+    der.extension(OID.subjectKeyIdentifier, false, der.octets(keyIdentifier(of.publicKey))),
+  ]
+  if (identifier !== null) {
+    extensions.push(der.extension(OID.authorityKeyIdentifier, false, der.sequence(der.tagged(0, identifier))))
+  }
+  const name = der.sequence(der.nameText(OID.commonName, Buffer.from(of.commonName, 'utf8').toString('latin1')))
+  return der.bytes(der.tbs(of, subject, name, extensions, of.validity))
 }
 
 /** The certificate as PEM, once the bytes of its TBSCertificate are signed. */
@@ -153,6 +188,8 @@ function writer(asn1: Asn1Module) {
   const octets = (content: string): Asn1 => plain(Type.OCTETSTRING, content)
   const boolean = (value: boolean): Asn1 => plain(Type.BOOLEAN, value ? '\xff' : '\x00')
   const explicit = (tag: number, part: Asn1): Asn1 => asn1.create(Class.CONTEXT_SPECIFIC, tag, true, [part])
+  // RFC 5280 4.1.2.5: two digits of the year until 2049, four from then on.
+  const time = (text: string): Asn1 => plain(text.length === 13 ? Type.UTCTIME : Type.GENERALIZEDTIME, text)
   const raw = (der: Buffer): Asn1 => parse(asn1, der.toString('latin1'))
   const algorithm = (of: SignatureAlgorithm): Asn1 =>
     of.nullParameters ? sequence(oid(of.oid), plain(Type.NULL, '')) : sequence(oid(of.oid))
@@ -173,13 +210,21 @@ function writer(asn1: Asn1Module) {
       const content = octets(bytes(value).toString('latin1'))
       return critical ? sequence(oid(id), boolean(true), content) : sequence(oid(id), content)
     },
-    tbs: (of: AuthorityStructure, issuer: Asn1, subject: Asn1, extensions: Asn1[]): Asn1 =>
+    tbs: (
+      of: AuthorityStructure,
+      issuer: Asn1,
+      subject: Asn1,
+      extensions: Asn1[],
+      validity: ServiceStructure['validity'] = null,
+    ): Asn1 =>
       sequence(
         explicit(0, plain(Type.INTEGER, '\x02')),
         plain(Type.INTEGER, of.serial.toString('latin1')),
         algorithm(of.algorithm),
         issuer,
-        sequence(plain(Type.UTCTIME, NOT_BEFORE), plain(Type.GENERALIZEDTIME, NOT_AFTER)),
+        validity === null
+          ? sequence(plain(Type.UTCTIME, NOT_BEFORE), plain(Type.GENERALIZEDTIME, NOT_AFTER))
+          : sequence(time(validity.from), time(validity.to)),
         subject,
         raw(of.publicKey),
         explicit(3, sequence(...extensions)),

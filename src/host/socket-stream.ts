@@ -27,6 +27,8 @@ export interface SocketTraits {
   readonly copies: boolean
   /** What it means when the other side ends in good order without having said anything; null: nothing special. */
   readonly unheard: string | null
+  /** Who is where, when it is not what the socket says: behind a proxy, or on a unix socket. */
+  readonly ends?: { readonly local: Endpoint; readonly remote: Endpoint }
 }
 
 export class SocketStream implements ByteStream {
@@ -51,6 +53,8 @@ export class SocketStream implements ByteStream {
     this.#byEvents = !traits.staticBuffer
     this.#copies = traits.copies
     this.#unheard = traits.unheard
+    this.#local = traits.ends?.local ?? null
+    this.#remote = traits.ends?.remote ?? null
     this.#socket.on('error', this.#failed)
     this.#socket.on('end', this.#ended)
     this.#socket.on('close', this.#closed)
@@ -87,6 +91,20 @@ export class SocketStream implements ByteStream {
     const socket = this.#socket
     const idle = this.#copies && socket.writableLength === 0
     socket.write(bytes, this.#written)
+    if (socket.writableLength === 0) return true
+    this.#draining = true
+    return idle
+  }
+
+  /** Both as one write to the kernel; the answer is that of `write`. */
+  writeFramed(header: Buffer, bytes: Buffer): boolean {
+    if (this.#state !== 'reading') return true
+    const socket = this.#socket
+    const idle = this.#copies && socket.writableLength === 0
+    socket.cork()
+    socket.write(header)
+    socket.write(bytes, this.#written)
+    socket.uncork()
     if (socket.writableLength === 0) return true
     this.#draining = true
     return idle
@@ -180,7 +198,7 @@ export class SocketStream implements ByteStream {
 }
 
 /** An IPv4 peer of a listener on `::` is shown as IPv4, or the same box would have two names. */
-function endpoint(address: string | undefined, port: number | undefined): Endpoint {
+export function endpoint(address: string | undefined, port: number | undefined): Endpoint {
   const plain = address ?? ''
   return { address: plain.startsWith('::ffff:') ? plain.slice(7) : plain, port: port ?? 0 }
 }

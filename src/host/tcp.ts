@@ -11,12 +11,19 @@ import {
   type SocketConstructorOpts,
 } from 'node:net'
 import { HostError } from '../base/errors.ts'
-import { type ByteStream, type Endpoint, endpointText, type Listening, type Streams } from '../base/ports/streams.ts'
-import { errorCode, hostError } from './host-errors.ts'
-import { portHolder } from './port-holder.ts'
+import {
+  type ByteStream,
+  type Endpoint,
+  endpointText,
+  type ListenHow,
+  type Listening,
+  type Streams,
+  type Visitor,
+} from '../base/ports/streams.ts'
+import { hostError } from './host-errors.ts'
+import { BACKLOG, isPlain, listenError, listenThrough } from './listening.ts'
 import { type OnRead, SocketStream } from './socket-stream.ts'
 
-const BACKLOG = 1024
 /** A client may ask for no MQTT keep alive at all; TCP's own then finds those that are gone. */
 const KEEP_ALIVE_MS = 60_000
 
@@ -32,7 +39,14 @@ export class TcpStreams implements Streams {
     this.#staticBuffers = options.staticBuffers ?? true
   }
 
-  listen(at: Endpoint, accepted: (stream: ByteStream) => void, done: (result: Listening | HostError) => void): void {
+  listen(
+    at: Endpoint,
+    accepted: (stream: ByteStream, visitor?: Visitor) => void,
+    done: (result: Listening | HostError) => void,
+    how?: ListenHow,
+    refused: (from: string, why: string) => void = () => {},
+  ): void {
+    if (how !== undefined && !isPlain(how)) return listenThrough(at, how, accepted, refused, done)
     const server = createServer({ pauseOnConnect: true }, (socket) => accepted(acceptedStream(() => socket)))
     let told = false
     server.on('error', (error) => {
@@ -156,11 +170,4 @@ function handlesTakeStaticBuffers(): boolean {
   }
   answer = given === buffer
   return answer
-}
-
-function listenError(at: Endpoint, error: Error): HostError {
-  const what = `port ${at.port} on ${at.address}`
-  if (errorCode(error) !== 'EADDRINUSE') return hostError(what, error)
-  const holder = portHolder(at.port)
-  return new HostError('unavailable', `${what} is taken${holder === null ? '' : ` by ${holder}`}`)
 }

@@ -10,13 +10,15 @@ import type {
   KeyPair,
   SecuredPeer,
   SecureFailure,
+  ServiceIssuer,
+  ServiceSubject,
   Trust,
 } from '../base/ports/trust.ts'
 import { hostError } from './host-errors.ts'
 import { secure } from './tls.ts'
-import { factsOf, isSignedBy, issue, makeAuthority, makeKeys, parseCertificate, parsePrivateKey } from './x509.ts'
+import { factsOf, isSignedBy, issue, issueService, makeAuthority, makeKeys, parseCertificate, parsePrivateKey } from './x509.ts'
 
-export class HostTrust implements Trust {
+export class HostTrust implements Trust, ServiceIssuer {
   makeKeys(done: (keys: KeyPair | HostError) => void): void {
     answer('making a key pair', makeKeys(), done)
   }
@@ -32,6 +34,15 @@ export class HostTrust implements Trust {
     done: (certificate: string | HostError) => void,
   ): void {
     answer('issuing a certificate', issue(ca, nodeId, publicKey), done)
+  }
+
+  issueService(
+    ca: CertificateAuthority,
+    subject: ServiceSubject,
+    publicKey: string,
+    done: (certificate: string | HostError) => void,
+  ): void {
+    answer('issuing a certificate', issueService(ca, subject, publicKey), done)
   }
 
   read(certificate: string): CertificateFacts | HostError {

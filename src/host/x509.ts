@@ -15,8 +15,16 @@ import {
 } from 'node:crypto'
 import { HostError } from '../base/errors.ts'
 import { type ClusterId, ID_BYTES, isId, type NodeId } from '../base/ids.ts'
-import type { CertificateAuthority, CertificateFacts, KeyPair } from '../base/ports/trust.ts'
-import { type Asn1Module, authorityTbs, certificatePem, nodeTbs, type SignatureAlgorithm } from './certificate.ts'
+import type { CertificateAuthority, CertificateFacts, KeyPair, ServiceSubject } from '../base/ports/trust.ts'
+import {
+  type Asn1Module,
+  authorityTbs,
+  certificatePem,
+  nodeTbs,
+  type SignatureAlgorithm,
+  serviceTbs,
+} from './certificate.ts'
+import { addressBytes } from './interfaces.ts'
 
 /** RFC 5280 4.1.2.2: positive, at most 20 octets. */
 const SERIAL_BYTES = 16
@@ -62,6 +70,37 @@ export async function makeAuthority(clusterId: ClusterId): Promise<CertificateAu
 }
 
 export async function issue(ca: CertificateAuthority, nodeId: NodeId, publicKeyPem: string): Promise<string> {
+  return issued(ca, publicKeyPem, (asn1, common, authority) =>
+    nodeTbs(asn1, { ...common, nodeId, clusterId: clusterIdOf(authority) }),
+  )
+}
+
+/** A certificate for a listener, or, without names and addresses, for a device. */
+export async function issueService(
+  ca: CertificateAuthority,
+  subject: ServiceSubject,
+  publicKeyPem: string,
+): Promise<string> {
+  const { commonName, names, fromMs, toMs } = subject
+  const addresses = subject.addresses.flatMap((address) => addressBytes(address) ?? [])
+  const validity = fromMs === null || toMs === null ? null : { from: timeText(fromMs), to: timeText(toMs) }
+  return issued(ca, publicKeyPem, (asn1, common, authority) =>
+    serviceTbs(asn1, { ...common, clusterId: clusterIdOf(authority), commonName, names, addresses, validity }),
+  )
+}
+
+interface CommonStructure {
+  readonly algorithm: SignatureAlgorithm
+  readonly serial: Buffer
+  readonly publicKey: Buffer
+  readonly authority: Buffer
+}
+
+async function issued(
+  ca: CertificateAuthority,
+  publicKeyPem: string,
+  tbsOf: (asn1: Asn1Module, common: CommonStructure, authority: X509Certificate) => Buffer,
+): Promise<string> {
   const authority = parseCertificate(ca.certificate)
   if (!authority.ca) throw new HostError('invalid', 'the certificate is not that of a CA')
   const key = parsePrivateKey(ca.privateKey)
@@ -69,15 +108,15 @@ export async function issue(ca: CertificateAuthority, nodeId: NodeId, publicKeyP
     throw new HostError('invalid', 'the private key is not that of the CA certificate')
   const asn1 = await loadAsn1()
   const algorithm = signerOf(key)
-  const tbs = nodeTbs(asn1, {
-    clusterId: clusterIdOf(authority),
-    nodeId,
-    serial: serialNumber(),
-    publicKey: spki(createPublicKey(publicKeyPem)),
-    algorithm,
-    authority: authority.raw,
-  })
+  const publicKey = spki(createPublicKey(publicKeyPem))
+  const tbs = tbsOf(asn1, { serial: serialNumber(), publicKey, algorithm, authority: authority.raw }, authority)
   return certificatePem(asn1, tbs, algorithm, await signed(tbs, key, algorithm))
+}
+
+/** `260131235959Z`; with four digits of the year from 2050 on. */
+function timeText(ms: number): string {
+  const text = `${new Date(ms).toISOString().slice(0, 19).replace(/[-:T]/g, '')}Z`
+  return Number(text.slice(0, 4)) < 2050 ? text.slice(2) : text
 }
 
 /** What a certificate says of itself; throws HostError when it is neither a CA's nor a node's. */

@@ -14,6 +14,17 @@ export interface CertificateAuthority {
   readonly privateKey: string
 }
 
+/** Whom a certificate is for that is not a node's. */
+export interface ServiceSubject {
+  readonly commonName: string
+  /** Host names and addresses of a listener; a device has none of either. */
+  readonly names: readonly string[]
+  readonly addresses: readonly string[]
+  /** Milliseconds since 1970; null: it never ends. */
+  readonly fromMs: number | null
+  readonly toMs: number | null
+}
+
 /** What a certificate says of itself once it has been read. */
 export type CertificateFacts =
   | { readonly kind: 'ca'; readonly clusterId: ClusterId; readonly fingerprint: string }
@@ -73,5 +84,16 @@ export interface Trust {
     credentials: Credentials,
     timeoutMs: number,
     done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
+  ): void
+}
+
+/** Certificates of our CA that are not nodes'. */
+export interface ServiceIssuer {
+  /** Issues a certificate for a listener, or for a device that shows it to one. */
+  issueService(
+    ca: CertificateAuthority,
+    subject: ServiceSubject,
+    publicKey: string,
+    done: (certificate: string | HostError) => void,
   ): void
 }
