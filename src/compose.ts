@@ -1,7 +1,7 @@
 // Builds one node from settings and ports, without I/O of its own: main.ts gives it the real world, the simulator its
 // own.
 
-import { HostError } from './base/errors.ts'
+import type { HostError } from './base/errors.ts'
 import type { ClusterId, NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'
@@ -11,16 +11,18 @@ import type { Log } from './base/ports/log.ts'
 import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
-import type { Endpoint, Listening, Streams } from './base/ports/streams.ts'
+import type { Endpoint, Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, Trust } from './base/ports/trust.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
 import { Broker } from './broker/broker.ts'
+import { type ListenerSettings, Listeners } from './broker/listeners.ts'
 import type { Authenticator } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
+import type { DeviceService } from './cluster/adverts.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
@@ -43,13 +45,6 @@ export interface Ports {
   readonly memory?: Memory
   /** The accounts that every box of a cluster makes alike, from the CA's key. */
   readonly firstAccounts?: (ca: CertificateAuthority, cluster: ClusterId) => readonly Account[]
-}
-
-export interface ListenerSettings {
-  readonly name: string
-  readonly type: 'mqtt'
-  readonly bind: string
-  readonly port: number
 }
 
 export interface NodeSettings {
@@ -109,6 +104,9 @@ export interface NodeStatus {
   readonly counters: Readonly<Record<string, number>>
 }
 
+/** Listeners that devices look for by mDNS. */
+const DEVICE_SERVICES: Readonly<Record<string, string>> = { mqtt: 'mqtt', mqtts: 'secure-mqtt' }
+
 /** How often the counts behind `rates` are taken. */
 const RATES_MS = 2000
 
@@ -122,11 +120,6 @@ export function compose(settings: NodeSettings, ports: Ports): Node & Insight {
   return new ComposedNode(settings, ports)
 }
 
-interface OpenListener {
-  readonly settings: ListenerSettings
-  readonly listening: Listening
-}
-
 class ComposedNode implements Node, Insight {
   readonly #ports: Ports
   readonly #meter = new Meter()
@@ -135,7 +128,7 @@ class ComposedNode implements Node, Insight {
   readonly #cluster: Cluster
   readonly #broker: Broker
   readonly accounts: Accounts
-  readonly #listeners: OpenListener[] = []
+  readonly #listeners: Listeners
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
@@ -152,7 +145,7 @@ class ComposedNode implements Node, Insight {
       bundle: settings.bundle,
       hardware: settings.hardware,
       membersChanged: () => this.#membersChanged(),
-      devicePorts: () => this.#listeners.map(({ settings: { type }, listening }) => ({ type, port: listening.port })),
+      devicePorts: () => this.#devicePorts(),
       joined: (ca, cluster) => this.#makeFirstAccounts(ca, cluster),
     })
     const origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
@@ -171,10 +164,15 @@ class ComposedNode implements Node, Insight {
       accountChanged: (name) => this.#broker.disconnect(name, 'the account has changed'),
     })
     this.#cluster.attach(this.#broker)
+    this.#listeners = new Listeners({ ...world }, settings.broker.limits, {
+      accept: (stream, terms, visitor) => this.#broker.accept(stream, terms, visitor),
+      closeAll: (listener) => this.#broker.closeAll(listener),
+      changed: () => this.#cluster.devicesChanged(),
+    })
   }
 
   start(done: (error: HostError | null) => void): void {
-    this.#openListeners(this.#settings.listeners, (failed) => {
+    this.#listeners.start(this.#settings.listeners, (failed) => {
       if (failed !== null) return done(failed)
       this.#cluster.start((error) => {
         if (error !== null) return done(error)
@@ -191,7 +189,7 @@ class ComposedNode implements Node, Insight {
     this.#sampling?.cancel()
     // Devices must not be sent to a listener that is about to close; the cluster goes last, with what clients still said.
     this.#cluster.withdrawDevices(() => {
-      for (const { listening } of this.#listeners) listening.close()
+      this.#listeners.stop()
       this.#broker.stop()
       this.#cluster.stop(done)
     })
@@ -209,11 +207,11 @@ class ComposedNode implements Node, Insight {
         state: this.#state,
         uptimeMs: Math.round(clock.now() - this.#startedMs),
       },
-      listeners: this.#listeners.map(({ settings: { name, type, bind }, listening }) => ({
+      listeners: this.#listeners.rows().map(({ settings: { name, type, bind, path }, port }) => ({
         name,
         type,
-        bind,
-        port: listening.port,
+        bind: type === 'unix' ? (path ?? '') : bind,
+        port,
         connections: this.#broker.connections(name),
       })),
       cluster: this.#cluster.status(),
@@ -224,7 +222,7 @@ class ComposedNode implements Node, Insight {
       routes: this.#cluster.routes(),
       rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
       dropped: dropped + this.#meter.get('forward.dropped'),
-      problems: [...this.#cluster.problems(), ...this.#broker.problems(named)],
+      problems: [...this.#cluster.problems(), ...this.#listeners.problems(), ...this.#broker.problems(named)],
       counters: this.#meter.all(),
     }
   }
@@ -238,35 +236,23 @@ class ComposedNode implements Node, Insight {
   }
 
   configure(settings: NodeSettings): readonly string[] {
-    const restart = listenersThatDiffer(this.#settings.listeners, settings.listeners)
+    const restart: string[] = []
     if (settings.cluster.nodeName !== this.#settings.cluster.nodeName) restart.push('node.name')
     this.#settings = {
       ...settings,
-      listeners: this.#settings.listeners,
       cluster: { ...settings.cluster, nodeName: this.#settings.cluster.nodeName },
     }
     this.#broker.configure(settings.broker)
     this.accounts.setFileRules(settings.fileRules)
+    this.#listeners.configure(settings.listeners, settings.broker.limits)
     return [...restart, ...this.#cluster.configure(this.#settings.cluster)]
   }
 
-  /** One after the other, so that the first that fails is the one that is told. */
-  #openListeners(left: readonly ListenerSettings[], done: (failed: HostError | null) => void): void {
-    const [settings, ...rest] = left
-    if (settings === undefined || this.#state !== 'starting') return done(null)
-    const { name, bind, port } = settings
-    this.#ports.streams.listen(
-      { address: bind, port },
-      (stream) => this.#broker.accept(stream, { name }),
-      (result) => {
-        if (result instanceof HostError) {
-          return done(new HostError(result.kind, `listeners.${name}.port: ${result.message}`))
-        }
-        if (this.#state === 'draining') result.close()
-        else this.#listeners.push({ settings, listening: result })
-        this.#openListeners(rest, done)
-      },
-    )
+  #devicePorts(): readonly DeviceService[] {
+    return this.#listeners.rows().flatMap(({ settings: { type }, port }) => {
+      const service = DEVICE_SERVICES[type]
+      return service === undefined ? [] : [{ type: service, port }]
+    })
   }
 
   /** A box without the CA's key makes none. */
@@ -299,14 +285,4 @@ class ComposedNode implements Node, Insight {
     const { messagesIn, messagesOut } = this.#broker.counts()
     this.#rates.sample(this.#ports.clock.now(), messagesIn, messagesOut)
   }
-}
-
-/** The keys of listeners that were added, removed or changed: they take a restart. */
-function listenersThatDiffer(before: readonly ListenerSettings[], after: readonly ListenerSettings[]): string[] {
-  const text = (listener: ListenerSettings | undefined) => JSON.stringify(listener)
-  const names = new Set([...before, ...after].map(({ name }) => name))
-  const find = (list: readonly ListenerSettings[], name: string) => list.find((listener) => listener.name === name)
-  return [...names]
-    .filter((name) => text(find(before, name)) !== text(find(after, name)))
-    .map((name) => `listeners.${name}`)
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
 import { ampleMemory, type Memory } from '../base/ports/memory.ts'
 import type { Random } from '../base/ports/random.ts'
-import type { ByteStream } from '../base/ports/streams.ts'
+import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import type { Message, Origin } from '../wire/message.ts'
@@ -15,6 +15,7 @@ import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
 import { Fights } from './fights.ts'
+import { guestOf, type NamedTerms } from './guest.ts'
 import { Handover } from './handover.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
@@ -144,18 +145,27 @@ export class Broker implements LocalDelivery {
   }
 
   /** Takes over an accepted stream. */
-  accept(stream: ByteStream, listener: { readonly name: string }): void {
+  accept(stream: ByteStream, listener: NamedTerms, visitor: Visitor = PLAIN_VISITOR): void {
     this.#tally.sockets++
-    if (this.#stopped || this.#connections.size >= this.#settings.limits.maxConnections) {
+    const { name, maxConnections = null } = listener
+    const full = this.#connections.size >= this.#settings.limits.maxConnections
+    if (this.#stopped || full || (maxConnections !== null && this.connections(name) >= maxConnections)) {
       this.#tally.count('mqtt.refused.max-connections')
       stream.destroy()
       return
     }
-    const { name } = listener
     this.#byListener.set(name, this.connections(name) + 1)
-    const connection = new Connection(this.#home, stream, name)
+    const connection = new Connection(this.#home, stream, guestOf(listener, visitor))
     this.#connections.add(connection)
     connection.begin()
+  }
+
+  /** Ends the connections of a listener that is no more. */
+  closeAll(listener: string): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.guest.terms.name !== listener) continue
+      connection.close(Reason.administrativeAction, 'its listener was removed')
+    }
   }
 
   deliverFromPeer(message: Message): number {
@@ -222,7 +232,8 @@ export class Broker implements LocalDelivery {
 
   #gone(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
-    this.#byListener.set(connection.listener, this.connections(connection.listener) - 1)
+    const { name } = connection.guest.terms
+    this.#byListener.set(name, this.connections(name) - 1)
     if (this.#stopped && this.#connections.size === 0) this.#deadlines.stop()
   }
 

@@ -21,6 +21,7 @@ import { bounds } from './bounds.ts'
 import { cappedExpirySec, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
+import { type Guest, turnedAway } from './guest.ts'
 import type { ConnectionHome } from './home.ts'
 import type { Pace } from './pace.ts'
 import type { AuthenticationResult } from './ports.ts'
@@ -44,7 +45,7 @@ const CLOSED: State = { at: 'closed' }
 
 export class Connection implements StreamHandler, PacketSink {
   readonly home: ConnectionHome
-  readonly listener: string
+  readonly guest: Guest
   readonly #stream: ByteStream
   readonly #outbox: Outbox
   readonly #framer: Framer
@@ -53,9 +54,9 @@ export class Connection implements StreamHandler, PacketSink {
   #heardAt: number
   readonly #reading: Reading
 
-  constructor(home: ConnectionHome, stream: ByteStream, listener: string) {
+  constructor(home: ConnectionHome, stream: ByteStream, guest: Guest) {
     this.home = home
-    this.listener = listener
+    this.guest = guest
     this.#stream = stream
     this.#outbox = new Outbox(home.turn, stream)
     this.#framer = new Framer(this, Math.min(bounds.connectPacketBytes, home.settings.limits.maxPacketSize))
@@ -187,7 +188,8 @@ export class Connection implements StreamHandler, PacketSink {
     if (packet.kind !== 'connect') {
       return this.#fail(new ProtocolError(Reason.protocolError, `${packet.kind} before CONNECT`))
     }
-    const objected = objection(packet, this.home.settings)
+    const { guest } = this
+    const objected = turnedAway(packet, guest.terms) ?? objection(packet, this.home.settings)
     if (objected !== null) return this.#refuse(objected, packet)
     if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
       return this.#refuse({ refused: Reason.serverBusy, why: 'memory is short' }, packet)
@@ -198,11 +200,13 @@ export class Connection implements StreamHandler, PacketSink {
     this.home.authenticator.authenticate(
       {
         clientId: packet.clientId,
-        username: packet.username,
+        username: guest.certified ?? packet.username,
         password: packet.password,
         remoteAddress: this.#stream.remote.address,
         localAddress: this.#stream.local.address,
-        listener: this.listener,
+        listener: guest.terms.name,
+        proxied: guest.proxied,
+        certified: guest.certified,
       },
       (result, account = null) => this.#authenticated(packet, result, account),
     )
@@ -270,7 +274,10 @@ export class Connection implements StreamHandler, PacketSink {
   ): void {
     const { tally, log } = this.home
     tally.count(`mqtt.refused.${refusal.refused.toString(16)}`)
-    log.info({ address: this.#stream.remote.address, listener: this.listener, why: refusal.why }, 'client refused')
+    log.info(
+      { address: this.#stream.remote.address, listener: this.guest.terms.name, why: refusal.why },
+      'client refused',
+    )
     const sizeMax = to.maximumPacketSize ?? Number.POSITIVE_INFINITY
     const connack = to.version === null ? null : refusalConnack(refusal, to.version, sizeMax)
     if (connack !== null) this.#outbox.append(connack)

@@ -54,6 +54,8 @@ export interface AuthenticationRequest {
   readonly listener: string
   /** It came through a proxy, so that its address says nothing of where the client is. */
   readonly proxied?: boolean
+  /** The user name that a verified certificate gives it, where its listener takes names from certificates. */
+  readonly certified?: string | null
 }
 
 export type AuthenticationResult = 'allowed' | 'badUserNameOrPassword' | 'notAuthorized' | 'serverBusy'

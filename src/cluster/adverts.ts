@@ -17,7 +17,7 @@ const ADDRESSES_MAX = 8
 const LABEL_BYTES_MAX = 63
 
 export interface DeviceService {
-  /** `mqtt`; later `secure-mqtt`. */
+  /** `mqtt` or `secure-mqtt`. */
   readonly type: string
   readonly port: number
 }
@@ -44,7 +44,7 @@ export class Adverts {
   #state: 'stopped' | 'running' = 'stopped'
   #browsing: (() => void) | null = null
   #peers: { readonly what: Published; readonly announcement: Announcement } | null = null
-  #devices: Announcement[] = []
+  readonly #devices = new Map<string, Announcement>()
 
   constructor(
     world: AdvertsWorld,
@@ -64,12 +64,26 @@ export class Adverts {
     this.#state = 'running'
     this.#browsing = this.#world.names.browse(PEER_TYPE, this.#wants, (service) => this.#found(service))
     this.update()
+    this.updateDevices(devices)
+  }
+
+  /** Announces exactly these services for devices. */
+  updateDevices(devices: readonly DeviceService[]): void {
+    if (this.#state !== 'running') return
+    const wanted = new Map(devices.map((device) => [`${device.type} ${device.port}`, device]))
+    for (const [key, announcement] of this.#devices) {
+      if (wanted.has(key)) continue
+      this.#devices.delete(key)
+      announcement.withdraw(() => {})
+    }
     const id = this.#self.id()
-    this.#devices = devices.map(({ type, port }) => {
+    for (const [key, { type, port }] of wanted) {
+      if (this.#devices.has(key)) continue
       // A name taken on the network is refused without a word, so it carries what no other service has.
       const instance = label(this.#settings.nodeName, ` ${id.slice(0, 8)}-${port}`)
-      return this.#world.names.announce({ name: type, port, instance, text: { txtvers: '1', n: id } }, this.#wants)
-    })
+      const service = { name: type, port, instance, text: { txtvers: '1', n: id } }
+      this.#devices.set(key, this.#world.names.announce(service, this.#wants))
+    }
   }
 
   /** Says what has changed: the cluster, the node id, the port. */
@@ -96,8 +110,8 @@ export class Adverts {
 
   /** Takes the devices' services off the network, before their listeners stop. */
   withdrawDevices(done: () => void): void {
-    const devices = this.#devices
-    this.#devices = []
+    const devices = [...this.#devices.values()]
+    this.#devices.clear()
     withdrawAll(devices, done)
   }
 
@@ -105,9 +119,10 @@ export class Adverts {
     this.#state = 'stopped'
     this.#browsing?.()
     this.#browsing = null
-    const all = this.#peers === null ? this.#devices : [...this.#devices, this.#peers.announcement]
+    const devices = [...this.#devices.values()]
+    const all = this.#peers === null ? devices : [...devices, this.#peers.announcement]
     this.#peers = null
-    this.#devices = []
+    this.#devices.clear()
     withdrawAll(all, done)
   }
 

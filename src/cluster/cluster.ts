@@ -78,6 +78,7 @@ export class Cluster implements Surroundings, Announced {
   /** When a living copy of this card was last met. */
   #twinMs = Number.NEGATIVE_INFINITY
   readonly #fallbackId: NodeId
+  #withdrawn = false
 
   /** Reads the identity; opens and sends nothing. */
   constructor(settings: ClusterSettings, world: ClusterWorld, box: ClusterBox) {
@@ -143,8 +144,14 @@ export class Cluster implements Surroundings, Announced {
     })
   }
 
+  /** Other listeners are open than before. */
+  devicesChanged(): void {
+    if (!this.#withdrawn) this.#adverts?.updateDevices(this.#box.devicePorts())
+  }
+
   /** Takes the devices' services off the network; to be called before their listeners stop. */
   withdrawDevices(done: () => void): void {
+    this.#withdrawn = true
     if (this.#adverts === null) done()
     else this.#adverts.withdrawDevices(done)
   }

@@ -75,7 +75,12 @@ function judge({ method, headers }: IncomingMessage): { accept: string; subproto
   // [MQTT-6.0.0-4]
   const subprotocol = SUBPROTOCOLS.find((name) => offered.includes(name))
   if (subprotocol === undefined) return BAD_REQUEST
-  return { accept: createHash('sha1').update(key + GUID).digest('base64'), subprotocol }
+  return {
+    accept: createHash('sha1')
+      .update(key + GUID)
+      .digest('base64'),
+    subprotocol,
+  }
 }
 
 const answerText = ({ status, words, headers }: Answer): string =>

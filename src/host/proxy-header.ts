@@ -20,7 +20,8 @@ const V1_START = Buffer.from('PROXY ')
 /** The header at the start of `bytes`; null: more is needed; 'bad': there is none. */
 export function readProxyHeader(bytes: Buffer): ProxyHeader | null | 'bad' {
   const seen = Math.min(bytes.length, SIGNATURE.length)
-  if (bytes.subarray(0, seen).equals(SIGNATURE.subarray(0, seen))) return bytes.length < V2_FIXED_BYTES ? null : v2(bytes)
+  if (bytes.subarray(0, seen).equals(SIGNATURE.subarray(0, seen)))
+    return bytes.length < V2_FIXED_BYTES ? null : v2(bytes)
   const start = Math.min(bytes.length, V1_START.length)
   return bytes.subarray(0, start).equals(V1_START.subarray(0, start)) ? v1(bytes) : 'bad'
 }

@@ -4,9 +4,9 @@
 //
 // All of it within one deadline, and for a bounded number of connections at once: who dawdles costs little, for a while.
 
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { HostError } from '../base/errors.ts'
 import { type ByteStream, type Endpoint, type ListenHow, UNIX_ADDRESS, type Visitor } from '../base/ports/streams.ts'
 import { upgradeServer } from './http-upgrade.ts'
@@ -34,6 +34,8 @@ interface Arrival {
   certificateName: string | null
   /** It was told why it is refused; that answer still has to leave. */
   answered: boolean
+  /** TLS has it in hand. */
+  securing: boolean
   over: boolean
 }
 
@@ -48,7 +50,8 @@ export class Reception {
   readonly #accepted: (stream: ByteStream, visitor: Visitor) => void
   readonly #refused: (from: string, why: string) => void
   readonly #byAddress = new Map<string, number>()
-  /** By both ends of the connection: TLS tells its server of a socket, but not of which. */
+  /** TLS tells its server of a socket, but not publicly of the one below: found by that, or by both ends. */
+  readonly #below = new WeakMap<object, Arrival>()
   readonly #securing = new Map<string, Arrival>()
   readonly #upgrading = new WeakMap<object, Arrival>()
   #arriving = 0
@@ -100,9 +103,13 @@ export class Reception {
       proxied: how.proxy,
       certificateName: null,
       answered: false,
+      securing: false,
       over: false,
     }
-    plain.once('close', () => this.#turnAway(arrival, 'closed'))
+    plain.once('close', () => {
+      // TLS knows better why, and says it a little later.
+      if (!arrival.securing) this.#turnAway(arrival, 'closed')
+    })
     if (how.proxy) this.#readProxy(arrival)
     else this.#secure(arrival)
   }
@@ -137,6 +144,8 @@ export class Reception {
     const { tls } = arrival.steps
     if (tls === null) return this.#upgrade(arrival, arrival.plain)
     const key = keyOf(arrival.plain)
+    arrival.securing = true
+    this.#below.set(arrival.plain, arrival)
     this.#securing.set(key, arrival)
     arrival.plain.once('close', () => {
       if (this.#securing.get(key) === arrival) this.#securing.delete(key)
@@ -164,7 +173,7 @@ export class Reception {
     }
     server.on('secureConnection', (socket) => this.#secured(socket, how))
     server.on('tlsClientError', (error, socket) => {
-      const arrival = this.#securing.get(keyOf(socket))
+      const arrival = this.#arrivalOf(socket)
       if (arrival !== undefined) this.#turnAway(arrival, `TLS: ${secureFailure(verdictOf(socket) ?? error)}`)
     })
     return server
@@ -172,8 +181,9 @@ export class Reception {
 
   #secured(socket: TLSSocket, how: ListenHow): void {
     socket.on('error', () => {})
-    const arrival = this.#securing.get(keyOf(socket))
+    const arrival = this.#arrivalOf(socket)
     if (arrival === undefined || arrival.over) return void socket.destroy()
+    arrival.securing = false
     if (how.tls!.clientCertificates !== 'none') {
       const peer = socket.getPeerX509Certificate()
       // Where certificates are optional a bad one is still worse than none.
@@ -184,6 +194,12 @@ export class Reception {
     }
     socket.pause()
     this.#upgrade(arrival, socket)
+  }
+
+  #arrivalOf(socket: TLSSocket): Arrival | undefined {
+    const parent: unknown = '_parent' in socket ? socket._parent : null
+    const known = typeof parent === 'object' && parent !== null ? this.#below.get(parent) : undefined
+    return known ?? this.#securing.get(keyOf(socket))
   }
 
   #upgrade(arrival: Arrival, socket: Socket): void {
@@ -266,4 +282,3 @@ function saysProxied({ headers }: IncomingMessage): boolean {
   if (origin === undefined) return false
   return !(URL.canParse(origin) && new URL(origin).host === host)
 }
-

@@ -16,7 +16,16 @@ import type {
 } from '../base/ports/trust.ts'
 import { hostError } from './host-errors.ts'
 import { secure } from './tls.ts'
-import { factsOf, isSignedBy, issue, issueService, makeAuthority, makeKeys, parseCertificate, parsePrivateKey } from './x509.ts'
+import {
+  factsOf,
+  isSignedBy,
+  issue,
+  issueService,
+  makeAuthority,
+  makeKeys,
+  parseCertificate,
+  parsePrivateKey,
+} from './x509.ts'
 
 export class HostTrust implements Trust, ServiceIssuer {
   makeKeys(done: (keys: KeyPair | HostError) => void): void {

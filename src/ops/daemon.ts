@@ -154,13 +154,19 @@ class Daemon {
       version,
       newCluster: this.#options.newCluster,
       bundle: plan.bundle,
+      listenerFiles: plan.listenerFiles,
       hardware: this.#hardware,
       fileRules: plan.authFiles.rules,
     })
   }
 
   #gateSettings(): GateSettings {
-    return { anonymous: this.#plan.configuration.auth.anonymous, passwords: this.#plan.authFiles.passwords }
+    const { auth, listeners } = this.#plan.configuration
+    return {
+      anonymous: auth.anonymous,
+      anonymousAt: Object.fromEntries(Object.entries(listeners).map(([name, each]) => [name, each.auth.anonymous])),
+      passwords: this.#plan.authFiles.passwords,
+    }
   }
 
   #stop(signal: NodeJS.Signals): void {

@@ -10,6 +10,7 @@ import { loadConfiguration } from './config/load.ts'
 import type { Configuration } from './config/schema.ts'
 import { readText } from './directories.ts'
 import { Ending, Exit } from './exit.ts'
+import { type ListenerFiles, readListenerFiles } from './listenerfiles.ts'
 import { type PlaceOptions, type Places, places } from './places.ts'
 import type { World } from './world.ts'
 
@@ -23,6 +24,7 @@ export interface Plan {
   readonly configuration: Configuration
   readonly bundle: Bundle | null
   readonly authFiles: AuthFiles
+  readonly listenerFiles: ListenerFiles
   readonly warnings: readonly string[]
   /** The file that was read, or null when there is none. */
   readonly file: string | null
@@ -45,6 +47,8 @@ export async function readPlan(options: StartOptions, world: Pick<World, 'trust'
   }
   const { configuration, warnings } = loaded
   const authFiles = readAuthFiles(configuration.auth)
+  const listenerFiles = await readListenerFiles(configuration.listeners, world.trust)
   const bundle = configuration.cluster.enabled ? await readBundle(where.certsDir, world.trust) : null
-  return { places: where, configuration, bundle, authFiles, warnings, file: text === null ? null : where.configFile }
+  const file = text === null ? null : where.configFile
+  return { places: where, configuration, bundle, authFiles, listenerFiles, warnings, file }
 }

@@ -5,6 +5,7 @@ import type { HostError } from '../../src/base/errors.ts'
 import { type ClusterId, clusterId } from '../../src/base/ids.ts'
 import { type Log, silentLog } from '../../src/base/ports/log.ts'
 import type { Endpoint } from '../../src/base/ports/streams.ts'
+import { plainListener } from '../../src/broker/listeners.ts'
 import { defaultBrokerSettings } from '../../src/broker/settings.ts'
 import {
   type Bundle,
@@ -279,7 +280,7 @@ export class SimNode {
     return {
       broker: defaultBrokerSettings,
       cluster: { ...defaultClusterSettings, nodeName: this.label, version: '0.1.0', ...cluster },
-      listeners: [{ name: 'mqtt', type: 'mqtt', bind: '0.0.0.0', port: mqttPort }],
+      listeners: [plainListener('mqtt', '0.0.0.0', mqttPort)],
       bundle,
       hardware,
       fileRules: null,

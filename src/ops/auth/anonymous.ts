@@ -2,13 +2,14 @@
 // nobody can check makes a client neither better nor worse.
 
 import { unreachable } from '../../base/errors.ts'
+import { UNIX_ADDRESS } from '../../base/ports/streams.ts'
 import type { AuthenticationRequest } from '../../broker/ports.ts'
 
 export type AnonymousPolicy = 'never' | 'loopback' | 'always'
 
-/** 127.0.0.0/8, ::1, and the former as an IPv6 listener sees it. */
+/** 127.0.0.0/8, ::1, the former as an IPv6 listener sees it, and a unix socket: all of them this machine. */
 export const isLoopback = (address: string): boolean =>
-  address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address)
+  address === UNIX_ADDRESS || address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address)
 
 export function mayBeAnonymous(
   policy: AnonymousPolicy,

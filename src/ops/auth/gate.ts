@@ -17,6 +17,8 @@ import { type AnyVerifier, hmac, isRandomOne, same, verify } from './passwords.t
 
 export interface GateSettings {
   readonly anonymous: AnonymousPolicy
+  /** By listener, where one has a policy of its own. */
+  readonly anonymousAt?: Readonly<Record<string, AnonymousPolicy | null>>
   /** Those of the password_file. */
   readonly passwords: ReadonlyMap<string, FileVerifier>
 }
@@ -53,9 +55,12 @@ export class Gate implements Authenticator {
   }
 
   authenticate(request: AuthenticationRequest, done: Done): void {
-    const { username, password } = request
+    const { username, password, certified = null, listener } = request
+    // Its listener has proven its certificate already.
+    if (certified !== null) return done('allowed', certified)
+    const { anonymous, anonymousAt = {} } = this.#world.settings()
     const verifier = username === null ? null : this.#verifier(username)
-    if (verifier === null && mayBeAnonymous(this.#world.settings().anonymous, request)) return done('allowed', null)
+    if (verifier === null && mayBeAnonymous(anonymousAt[listener] ?? anonymous, request)) return done('allowed', null)
     if (username === null) return done('notAuthorized')
     const given = password ?? Buffer.alloc(0)
     const proof = this.#proof(username, verifier, given)

@@ -86,6 +86,26 @@ export const path = () =>
     found === null ? null : typeof found === 'string' && /^\/[^\0]*[^\0/]$/.test(found) ? found : undefined,
   )
 
+/** Of an HTTP request, or of a unix socket. */
+export const listenerPath = () =>
+  leaf<string | null>(null, 'a path that begins with /, at most 100 bytes, or null', false, (found) => {
+    if (found === null) return null
+    const good = typeof found === 'string' && /^\/[\x21-\x7e]*$/.test(found) && !/[?#]/.test(found)
+    return good && found.length <= 100 ? found : undefined
+  })
+
+export const wholeOrNull = (least: number, most: number, note: string) =>
+  leaf<number | null>(null, `a whole number from ${least} to ${most}, or null${note}`, false, (found) =>
+    found === null || (typeof found === 'number' && Number.isInteger(found) && found >= least && found <= most)
+      ? found
+      : undefined,
+  )
+
+export const choiceOrNull = <const T extends string>(...known: readonly T[]) =>
+  leaf<T | null>(null, `one of ${known.join(', ')}, or null`, false, (found) =>
+    found === null ? null : known.find((each) => each === found),
+  )
+
 export const bind = (fallback: string) =>
   leaf(fallback, 'an IP address of this machine, or 0.0.0.0 or "::" for all of them', true, (found) =>
     typeof found === 'string' && isIP(found) !== 0 ? found : undefined,

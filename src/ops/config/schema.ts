@@ -8,16 +8,19 @@ import {
   advertised,
   bind,
   choice,
+  choiceOrNull,
   duration,
   endpoints,
   flag,
   interfaceNames,
+  listenerPath,
   name,
   orNone,
   path,
   port,
   size,
   whole,
+  wholeOrNull,
 } from './kinds.ts'
 
 export const CLUSTER_PORT = 4883
@@ -31,10 +34,23 @@ const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
     .prefault(() => ({}) as never)
 
 const listener = section({
-  type: choice('mqtt', 'mqtt'),
+  type: choice('mqtt', 'mqtt', 'mqtts', 'ws', 'wss', 'unix'),
   enabled: flag(true),
   bind: bind('0.0.0.0'),
   port: port(1883),
+  path: listenerPath(),
+  max_connections: wholeOrNull(1, 1_000_000, ' (no bound of its own)'),
+  allow_empty_client_id: flag(true),
+  proxy_protocol: flag(false),
+  auth: section({ anonymous: choiceOrNull('never', 'loopback', 'always') }),
+  tls: section({
+    cert: path(),
+    key: path(),
+    ca: path(),
+    crl: path(),
+    client_certificates: choice('none', 'none', 'optional', 'required'),
+    username_from: choiceOrNull('common_name'),
+  }),
 })
 
 export const schema = section({
@@ -101,5 +117,12 @@ export const schema = section({
 
 export type Configuration = z.infer<typeof schema>
 
-/** The listener that is there when nobody names one; others come beside it, and `enabled: false` takes it away. */
-export const alwaysThere = { listeners: { mqtt: {} } }
+/** The listeners that are there when nobody names one; others come beside them, `enabled: false` takes one away. */
+export const alwaysThere = {
+  listeners: {
+    mqtt: {},
+    mqtts: { type: 'mqtts', port: 8883 },
+    ws: { type: 'ws', port: 8083 },
+    wss: { type: 'wss', port: 8084 },
+  },
+}

@@ -1,8 +1,10 @@
 // From configuration keys to the settings a node is composed of.
 
 import type { GrantedRule } from '../../broker/accountfile.ts'
+import { type ListenerSettings, type ListenerTls, NO_TLS } from '../../broker/listeners.ts'
 import type { Bundle, HardwareTies } from '../../cluster/settings.ts'
 import type { NodeSettings } from '../../compose.ts'
+import type { ListenerFiles } from '../listenerfiles.ts'
 import type { Configuration } from './schema.ts'
 
 export interface Circumstances {
@@ -11,6 +13,8 @@ export interface Circumstances {
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
   readonly fileRules: readonly GrantedRule[] | null
+  /** By the listener's name. */
+  readonly listenerFiles?: ListenerFiles
 }
 
 export function nodeSettings(configuration: Configuration, circumstances: Circumstances): NodeSettings {
@@ -67,9 +71,29 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
     },
     listeners: Object.entries(configuration.listeners)
       .filter(([, listener]) => listener.enabled)
-      .map(([name, { type, bind, port }]) => ({ name, type, bind, port })),
+      .map(([name, listener]) => listenerSettings(name, listener, circumstances.listenerFiles?.get(name))),
     bundle: circumstances.bundle,
     hardware: circumstances.hardware,
     fileRules: circumstances.fileRules,
+  }
+}
+
+function listenerSettings(
+  name: string,
+  listener: Configuration['listeners'][string],
+  files: ListenerTls = NO_TLS,
+): ListenerSettings {
+  const { type, bind, port, path, tls } = listener
+  return {
+    name,
+    type,
+    bind,
+    port,
+    path,
+    maxConnections: listener.max_connections,
+    allowEmptyClientId: listener.allow_empty_client_id,
+    certificateNames: tls.username_from === 'common_name',
+    proxyProtocol: listener.proxy_protocol,
+    tls: { ...files, clientCertificates: tls.client_certificates },
   }
 }

@@ -24,7 +24,7 @@ export function contradictions(configuration: Configuration): readonly Finding[]
         `right would be at least three heartbeats, ${durationText(3 * cluster.heartbeat)} or more`,
     })
   }
-  return [...findings, ...portClashes(configuration)]
+  return [...findings, ...listenerSlips(configuration), ...portClashes(configuration)]
 }
 
 /** What works, but not as its writer may think. */
@@ -42,13 +42,39 @@ export function doubts(configuration: Configuration): readonly Finding[] {
     }))
 }
 
+function listenerSlips({ listeners }: Configuration): readonly Finding[] {
+  return Object.entries(listeners).flatMap(([name, { enabled, type, path, tls }]) => {
+    if (!enabled) return []
+    const at = (key: string, what: string): Finding => ({ path: ['listeners', name, ...key.split('.')], what })
+    const found: Finding[] = []
+    if (type === 'unix' && path === null) found.push(at('path', 'a unix socket needs its path'))
+    if (type !== 'unix' && type !== 'ws' && type !== 'wss' && path !== null) {
+      found.push(at('path', `only ws, wss and unix have a path, and this one is of type ${type}`))
+    }
+    if ((tls.cert === null) !== (tls.key === null)) {
+      found.push(at(tls.cert === null ? 'tls.cert' : 'tls.key', 'a certificate and its key come together'))
+    }
+    const { cert, ca, crl, client_certificates, username_from } = tls
+    const some = cert !== null || ca !== null || crl !== null || client_certificates !== 'none'
+    if (some && type !== 'mqtts' && type !== 'wss') {
+      found.push(at('type', `found ${type} with tls settings; right would be mqtts or wss`))
+    }
+    if (client_certificates === 'none' && (ca !== null || crl !== null || username_from !== null)) {
+      found.push(
+        at('tls.client_certificates', 'found none; right would be optional or required, to judge or name them'),
+      )
+    }
+    return found
+  })
+}
+
 function portClashes(configuration: Configuration): readonly Finding[] {
   const taken = [
     ...(configuration.cluster.enabled
       ? [{ path: ['cluster', 'port'], bind: configuration.cluster.bind, port: configuration.cluster.port }]
       : []),
     ...Object.entries(configuration.listeners)
-      .filter(([, listener]) => listener.enabled)
+      .filter(([, { enabled, type }]) => enabled && type !== 'unix')
       .map(([name, { bind, port }]) => ({ path: ['listeners', name, 'port'], bind, port })),
   ]
   return taken.flatMap((mine, index) => {

@@ -1,6 +1,7 @@
 // The configuration as users write it: every error has its place, its key, what was found and what would be right.
 
 import { describe, expect, test } from 'vitest'
+import { plainListener } from '../../../src/broker/listeners.ts'
 import { defaultBrokerSettings } from '../../../src/broker/settings.ts'
 import { defaultClusterSettings } from '../../../src/cluster/settings.ts'
 import { problemText } from '../../../src/ops/config/layers.ts'
@@ -43,7 +44,11 @@ describe('defaults', () => {
     const settings = nodeSettings(good({ settings: ['node.name=edge-mqtt'] }), circumstances)
     expect(settings.broker).toEqual(defaultBrokerSettings)
     expect(settings.cluster).toEqual(defaultClusterSettings)
-    expect(settings.listeners).toEqual([{ name: 'mqtt', type: 'mqtt', bind: '0.0.0.0', port: 1883 }])
+    const others = { mqtts: 8883, ws: 8083, wss: 8084 } as const
+    expect(settings.listeners).toEqual([
+      plainListener('mqtt', '0.0.0.0', 1883),
+      ...Object.entries(others).map(([type, port]) => ({ ...plainListener(type, '0.0.0.0', port), type })),
+    ])
   })
 
   test('the node is named after the machine', () => {
@@ -82,10 +87,10 @@ describe('precedence', () => {
     ])
   })
 
-  test('listeners come beside the one that is always there, which can be taken away', () => {
+  test('listeners come beside those that are always there, which can be taken away', () => {
     const { listeners } = good({ file: 'listeners:\n  second: { port: 1884 }\n  mqtt: { enabled: false }' })
-    expect(Object.keys(listeners)).toEqual(['mqtt', 'second'])
-    expect(listeners['second']).toEqual({ type: 'mqtt', enabled: true, bind: '0.0.0.0', port: 1884 })
+    expect(Object.keys(listeners)).toEqual(['mqtt', 'mqtts', 'ws', 'wss', 'second'])
+    expect(listeners['second']).toMatchObject({ type: 'mqtt', enabled: true, bind: '0.0.0.0', port: 1884 })
     expect(listeners['mqtt']!.enabled).toBe(false)
   })
 
@@ -162,8 +167,8 @@ describe('values', () => {
     ['cluster', '3', '3', /^a section with the keys enabled, name, bind, port/],
     ['cluster.discovery', '[eth0]', '["eth0"]', /^a section with the keys beacon, mdns/],
     ['listeners', '1883', '1883', /^a map of name to listener/],
-    ['listeners.mqtt', '1883', '1883', /^a section with the keys type, enabled, bind, port$/],
-    ['listeners.mqtt.type', 'ws', '"ws"', /^one of mqtt$/],
+    ['listeners.mqtt', '1883', '1883', /^a section with the keys type, enabled, bind, port, path,/],
+    ['listeners.mqtt.type', 'tls', '"tls"', /^one of mqtt, mqtts, ws, wss, unix$/],
   ]
   for (const [key, value, found, right] of wrong) {
     test(`${key}: ${value}`, () => {
@@ -194,7 +199,7 @@ describe('keys', () => {
     ['bridges: {}', 'gw.yaml:1: bridges: unknown key; '],
     ['__proto__: { a: 1 }', 'gw.yaml:1: __proto__: unknown key; '],
     ['listeners:\n  "a b": { port: 1 }', 'gw.yaml:2: listeners.a b: found the name "a b"; right would be a name of'],
-    ['listeners: { a: { path: /x } }', 'gw.yaml:1: listeners.a.path: unknown key; '],
+    ['listeners: { a: { way: /x } }', 'gw.yaml:1: listeners.a.way: unknown key; '],
   ]
   for (const [file, problem] of wrong) {
     test(file, () => {
@@ -260,7 +265,7 @@ describe('YAML', () => {
 
   test('anchors and aliases are YAML too', () => {
     const { listeners } = good({ file: 'listeners:\n  a: &all { bind: 127.0.0.1, port: 0 }\n  b: *all\n' })
-    expect(listeners['b']).toEqual({ type: 'mqtt', enabled: true, bind: '127.0.0.1', port: 0 })
+    expect(listeners['b']).toMatchObject({ type: 'mqtt', enabled: true, bind: '127.0.0.1', port: 0 })
   })
 })
 
@@ -282,6 +287,24 @@ describe('sums', () => {
       '--set listeners.mqtt.port=4883: listeners.mqtt.port: found 4883, which is cluster.port already; ' +
         'right would be a port of its own',
     ])
+  })
+
+  test('what a listener has fits its type', () => {
+    const tls = 'tls: { cert: /a.crt, key: /a.key'
+    const wrong: readonly (readonly [string, string])[] = [
+      ['type: unix', 'listeners.a.path: a unix socket needs its path'],
+      ['port: 1, path: /x', 'listeners.a.path: only ws, wss and unix have a path, and this one is of type mqtt'],
+      ['type: mqtts, port: 1, tls: { cert: /a.crt }', 'listeners.a.tls.key: a certificate and its key come together'],
+      ['type: mqtts, port: 1, tls: { key: /a.key }', 'listeners.a.tls.cert: a certificate and its key come together'],
+      [`type: ws, port: 1, ${tls} }`, 'listeners.a.type: found ws with tls settings; right would be mqtts or wss'],
+      [`type: wss, port: 1, ${tls}, ca: /ca.crt }`, 'listeners.a.tls.client_certificates: found none; '],
+    ]
+    for (const [listener, what] of wrong) {
+      expect(problems({ file: `listeners: { a: { ${listener} } }` })[0]).toContain(what)
+      good({ file: `listeners: { a: { enabled: false, ${listener} } }` })
+    }
+    good({ file: 'listeners: { a: { type: unix, path: /run/mqtt.sock } }' })
+    good({ file: `listeners: { a: { type: wss, port: 1, path: /, ${tls}, client_certificates: required } } }` })
   })
 
   test('ports apart by address, free ports and listeners that are off do not clash', () => {
@@ -327,6 +350,9 @@ describe('environment', () => {
     const { listeners } = at({ EDGE_MQTT_LISTENERS_IOT_LAN_PORT: '5', EDGE_MQTT_LISTENERS_TWO_WORDS_PORT: '6' }, file)
     expect(Object.entries(listeners).map(([name, { port }]) => [name, port])).toEqual([
       ['mqtt', 1883],
+      ['mqtts', 8883],
+      ['ws', 8083],
+      ['wss', 8084],
       ['iot-lan', 5],
       ['two_words', 6],
     ])

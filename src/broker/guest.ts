@@ -1,0 +1,38 @@
+// Who a connection belongs to before it has said a word: the listener it came through, and what that found out.
+
+import type { Visitor } from '../base/ports/streams.ts'
+import { Reason } from '../base/reasons.ts'
+import type { ConnectPacket } from '../wire/mqtt/packets.ts'
+import type { Refusal } from './connect.ts'
+
+/** What a listener holds for its clients. */
+export interface ListenerTerms {
+  readonly name: string
+  /** Null: no bound but that of all listeners together. */
+  readonly maxConnections: number | null
+  readonly allowEmptyClientId: boolean
+  /** Whether the common name of a client's certificate is its user name. */
+  readonly certificateNames: boolean
+}
+
+/** The name is needed; the rest is what a listener has that nothing is said of. */
+export type NamedTerms = Pick<ListenerTerms, 'name'> & Partial<ListenerTerms>
+
+export interface Guest {
+  readonly terms: NamedTerms
+  readonly proxied: boolean
+  /** The user name that its certificate gives it. */
+  readonly certified: string | null
+}
+
+export const guestOf = (terms: NamedTerms, { proxied, certificateName }: Visitor): Guest => ({
+  terms,
+  proxied,
+  certified: terms.certificateNames === true ? certificateName : null,
+})
+
+/** What a listener of its own terms says no to. */
+export function turnedAway(packet: ConnectPacket, terms: NamedTerms): Refusal | null {
+  if (packet.clientId !== '' || terms.allowEmptyClientId !== false) return null
+  return { refused: Reason.clientIdentifierNotValid, why: 'this listener wants a client id' }
+}
