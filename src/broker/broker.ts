@@ -139,6 +139,7 @@ export class Broker implements LocalDelivery {
       publisher: this.#publisher,
       subscriber: new Subscriber(this.#subscriptions, interest, this.#retained, this.sys),
       tooLarge: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
+      refused: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
       madeUpClientId: () => this.#madeUpClientId(),
       gone: (connection) => this.#gone(connection),
     }

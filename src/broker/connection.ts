@@ -272,12 +272,12 @@ export class Connection implements StreamHandler, PacketSink {
     refusal: Refusal,
     to: { readonly version: Version | null; readonly maximumPacketSize?: number | null },
   ): void {
-    const { tally, log } = this.home
+    const { tally, log, refused } = this.home
     tally.count(`mqtt.refused.${refusal.refused.toString(16)}`)
-    log.info(
-      { address: this.#stream.remote.address, listener: this.guest.terms.name, why: refusal.why },
-      'client refused',
-    )
+    const unsaid = refused.now()
+    const { address } = this.#stream.remote
+    if (unsaid !== null)
+      log.info({ address, listener: this.guest.terms.name, why: refusal.why, unsaid }, 'client refused')
     const sizeMax = to.maximumPacketSize ?? Number.POSITIVE_INFINITY
     const connack = to.version === null ? null : refusalConnack(refusal, to.version, sizeMax)
     if (connack !== null) this.#outbox.append(connack)

@@ -34,6 +34,8 @@ export interface ConnectionHome {
   readonly subscriber: Subscriber
   /** For a client's packets that are too large: it may send many. */
   readonly tooLarge: Seldom
+  /** For clients that are refused: they come again. */
+  readonly refused: Seldom
   /** A client id that no session has. */
   readonly madeUpClientId: () => string
   /** The connection's stream is closed. */

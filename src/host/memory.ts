@@ -22,7 +22,7 @@ export interface Usage {
 
 export class HostMemory implements Memory {
   readonly #limitBytes = limitOfGroup()
-  readonly #heapBytes = getHeapStatistics().heap_size_limit
+  readonly #heapBytes = usableHeap(getHeapStatistics().heap_size_limit)
   #collectedMs = Number.NEGATIVE_INFINITY
 
   used(): number {
@@ -50,6 +50,15 @@ export function share(usage: Usage, heapBytes: number, limitBytes: number, avail
   const ownBytes = Math.min(usage.rss, usage.heapTotal + usage.external + BESIDE_BYTES)
   return Math.max(usage.heapUsed / heapBytes, ownBytes / Math.min(limitBytes, ownBytes + availableBytes))
 }
+
+/** V8's young generation, which its heap limit has in it and long-lived things cannot use. */
+const YOUNG_BYTES = 48 * 1024 * 1024
+/** Over this share of the rest V8 ends the process when its collections no longer free much. */
+const V8_ENDS_AT = 0.8
+
+/** What long-lived things may take of a heap with this limit before V8 ends the process. */
+export const usableHeap = (limitBytes: number): number =>
+  Math.max(limitBytes / 2, limitBytes - YOUNG_BYTES) * V8_ENDS_AT
 
 /** MemAvailable of /proc/meminfo; Infinity: not known. */
 export function availableBytes(meminfo: string): number {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { availableBytes, HostMemory, limitOfGroup, share } from '../../../src/host/memory.ts'
+import { availableBytes, HostMemory, limitOfGroup, share, usableHeap } from '../../../src/host/memory.ts'
 
 const MiB = 1024 * 1024
 const none = Number.POSITIVE_INFINITY
@@ -28,6 +28,13 @@ describe('the share of the memory that is used', () => {
     expect(used).toBeGreaterThan(0)
     expect(used).toBeLessThan(1)
   })
+})
+
+test('of the heap, what V8 takes for its end is not to be used', () => {
+  // Seen with --max-old-space-size=96: a limit of 144 MiB is told, and the end came at 78.
+  expect(usableHeap(144 * MiB)).toBeLessThan(78 * MiB)
+  expect(usableHeap(144 * MiB)).toBeGreaterThan(70 * MiB)
+  expect(usableHeap(40 * MiB)).toBe(16 * MiB)
 })
 
 test('MemAvailable is read from /proc/meminfo', () => {

@@ -1,0 +1,232 @@
+// Clients that are too much for a box, one story at a time; prints one line of JSON with what came of it.
+//   node overload.mjs STORY HOST
+// Speaks bytes: a client that behaves badly is none that a library offers.
+
+import { connect as dial } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import mqttPacket from 'mqtt-packet'
+
+const [story, host] = process.argv.slice(2)
+const v5 = { protocolVersion: 5 }
+
+class Client {
+  constructor(id, options = {}) {
+    this.id = id
+    this.options = options
+    this.closed = false
+    this.publishes = 0
+    this.lastPayload = null
+    this.acknowledges = true
+    this.waiting = []
+    this.socket = dial({ host, port: 1883, noDelay: true })
+    this.ended = new Promise((resolve) => this.socket.once('close', resolve)).then(() => {
+      this.closed = true
+      for (const { resolve } of this.waiting.splice(0)) resolve(null)
+    })
+    this.socket.on('error', () => {})
+    const parser = mqttPacket.parser(v5)
+    parser.on('packet', (packet) => this.packet(packet))
+    this.socket.on('data', (bytes) => parser.parse(bytes))
+  }
+
+  packet(packet) {
+    if (packet.cmd === 'publish') {
+      this.publishes++
+      this.lastPayload = packet.payload
+      this.onPublish?.(packet)
+      if (packet.qos === 1 && this.acknowledges) this.send({ cmd: 'puback', messageId: packet.messageId })
+      return
+    }
+    if (packet.cmd === 'puback' && this.onAcknowledged !== undefined) return this.onAcknowledged(packet)
+    const at = this.waiting.findIndex(({ cmd }) => cmd === packet.cmd)
+    if (at >= 0) this.waiting.splice(at, 1)[0].resolve(packet)
+  }
+
+  send(packet) {
+    return this.socket.write(mqttPacket.generate(packet, v5))
+  }
+
+  /** The next packet of a kind; null when the connection ends instead. */
+  next(cmd) {
+    return this.closed ? Promise.resolve(null) : new Promise((resolve) => this.waiting.push({ cmd, resolve }))
+  }
+
+  connect() {
+    const answer = this.next('connack')
+    this.send({
+      ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: this.id, clean: true, keepalive: 0 },
+      ...this.options,
+    })
+    return answer
+  }
+
+  async subscribe(topic, qos) {
+    const answer = this.next('suback')
+    this.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic, qos }] })
+    return answer
+  }
+}
+
+async function connected(id, options) {
+  const client = new Client(id, options)
+  const connack = await client.connect()
+  if (connack?.reasonCode !== 0) throw new Error(`${id} is refused: ${JSON.stringify(connack)}`)
+  return client
+}
+
+/** How long a well-behaved client waits for answers, all the while; `end` gives the longest. */
+function neighbour(client) {
+  let longest = 0
+  let asked = 0
+  let on = true
+  const done = (async () => {
+    while (on) {
+      const at = performance.now()
+      client.send({ cmd: 'pingreq' })
+      await client.next('pingresp')
+      longest = Math.max(longest, performance.now() - at)
+      asked++
+      await pause(10)
+    }
+  })()
+  return {
+    async end() {
+      on = false
+      await done
+      return { asked, longestMs: Math.round(longest), closed: client.closed }
+    },
+  }
+}
+
+/** Publishes with QoS 1, `window` under way; `next` gives the payload, or null for no more. Counts reasons. */
+function publish(client, topic, window, next) {
+  const reasons = {}
+  let open = 0
+  let id = 0
+  return new Promise((resolve) => {
+    const more = () => {
+      for (let payload; open < window && (payload = next(reasons)) !== null; open++) {
+        id = (id % 60_000) + 1
+        client.send({ cmd: 'publish', topic, payload, qos: 1, messageId: id })
+      }
+      if (open === 0) resolve(reasons)
+    }
+    client.onAcknowledged = ({ reasonCode = 0 }) => {
+      open--
+      reasons[reasonCode] = (reasons[reasonCode] ?? 0) + 1
+      more()
+    }
+    more()
+  })
+}
+
+const stories = {
+  /** Twenty subscribers, one of which stops reading. */
+  async frozen() {
+    const count = 3000
+    const subscribers = []
+    for (let index = 0; index < 20; index++) {
+      const subscriber = await connected(`reader-${index}`, { properties: { receiveMaximum: 100 } })
+      await subscriber.subscribe('flood', 1)
+      subscribers.push(subscriber)
+    }
+    const [frozen, ...others] = subscribers
+    frozen.socket.pause()
+    const publisher = await connected('publisher')
+    const payload = Buffer.alloc(4096)
+    let sent = 0
+    const start = performance.now()
+    await publish(publisher, 'flood', 50, () => {
+      if (sent === count) return null
+      payload.writeUInt32BE(sent++)
+      return payload
+    })
+    while (others.some(({ publishes }) => publishes < count)) await pause(10)
+    const seconds = (performance.now() - start) / 1000
+    const least = Math.min(...others.map(({ publishes }) => publishes))
+    frozen.socket.resume()
+    while (frozen.lastPayload?.readUInt32BE() !== count - 1) await pause(10)
+    return { count, seconds, least, frozen: frozen.publishes, frozenClosed: frozen.closed }
+  },
+
+  /** Fourteen connections of 100 MB each that never begin with CONNECT, and fourteen whose CONNECT would be that long. */
+  async strangers() {
+    const watched = neighbour(await connected('neighbour'))
+    const junk = Buffer.alloc(1024 * 1024, 0x30)
+    const connect = Buffer.concat([Buffer.from('10ffffff2f00044d515454', 'hex'), junk])
+    let bytes = 0
+    const stranger = async (first) => {
+      const client = new Client('')
+      for (let sent = 0; sent < 100 && !client.closed; sent++) {
+        bytes += junk.length
+        const drained = client.socket.write(sent === 0 ? first : junk)
+        if (!drained) await Promise.race([new Promise((resolve) => client.socket.once('drain', resolve)), client.ended])
+      }
+      await client.ended
+    }
+    const start = performance.now()
+    await Promise.all(Array.from({ length: 28 }, (_, index) => stranger(index % 2 === 0 ? junk : connect)))
+    const seconds = (performance.now() - start) / 1000
+    return { seconds, offeredMiB: Math.round(bytes / junk.length), neighbour: await watched.end() }
+  },
+
+  /** Clients that send a byte now and then, or nothing at all, before CONNECT and after it. */
+  async dribble() {
+    const watched = neighbour(await connected('neighbour'))
+    const ends = { slow: [], silent: [], halfOpen: [] }
+    const ended = async (kind, client) => {
+      const start = performance.now()
+      await client.ended
+      ends[kind].push(performance.now() - start)
+    }
+    const bytes = mqttPacket.generate(
+      { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: 'x'.repeat(200), clean: true, keepalive: 0 },
+      v5,
+    )
+    const all = []
+    for (let index = 0; index < 100; index++) {
+      const slow = new Client('')
+      let at = 0
+      const dripping = setInterval(() => slow.socket.write(bytes.subarray(at, ++at)), 100)
+      all.push(ended('slow', slow).then(() => clearInterval(dripping)))
+      all.push(ended('silent', new Client('')))
+      all.push(ended('halfOpen', await connected(`half-${index}`, { keepalive: 1 })))
+    }
+    await Promise.all(all)
+    const longest = Object.fromEntries(Object.entries(ends).map(([kind, times]) => [kind, Math.max(...times)]))
+    const shortest = Object.fromEntries(Object.entries(ends).map(([kind, times]) => [kind, Math.min(...times)]))
+    return { longest, shortest, neighbour: await watched.end() }
+  },
+
+  /** A session that is away is sent more than there is memory for; it comes back, and takes it away. */
+  async memory() {
+    const resume = { clean: false, properties: { sessionExpiryInterval: 600, receiveMaximum: 1000 } }
+    const away = await connected('away', resume)
+    await away.subscribe('fill', 1)
+    away.send({ cmd: 'disconnect', reasonCode: 0 })
+    await away.ended
+    const publisher = await connected('publisher')
+    const start = performance.now()
+    const reasons = await publish(publisher, 'fill', 500, (so) => ((so[0x97] ?? 0) > 1000 ? null : 'x'.repeat(50)))
+    const filledSeconds = (performance.now() - start) / 1000
+    const stranger = new Client('stranger')
+    const refused = (await stranger.connect())?.reasonCode
+    const back = new Client('away', resume)
+    const present = (await back.connect())?.sessionPresent
+    while (back.publishes < reasons[0]) await pause(10)
+    const received = back.publishes
+    const drainedSeconds = (performance.now() - start) / 1000 - filledSeconds
+    // All is well again as soon as it is seen.
+    let welcome
+    for (const until = performance.now() + 15_000; performance.now() < until; await pause(100)) {
+      welcome = (await new Client('newcomer').connect())?.reasonCode
+      if (welcome === 0) break
+    }
+    const last = ['x']
+    const again = await publish(publisher, 'fill', 1, () => last.shift() ?? null)
+    return { reasons, refused, present, received, filledSeconds, drainedSeconds, welcome, again }
+  },
+}
+
+console.log(JSON.stringify(await stories[story]()))
+process.exit(0)
