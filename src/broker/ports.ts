@@ -2,6 +2,7 @@
 // broker is just the smallest cluster (STYLE 8).
 
 import type { Message } from '../wire/message.ts'
+import type { Recordable } from '../wire/record/batch.ts'
 
 /** What the broker asks of the cluster. */
 export interface Peers {
@@ -92,4 +93,65 @@ export class NoRules implements Rules {
   of(): { readonly rules: readonly Rule[]; readonly strict: boolean } {
     return { rules: [], strict: false }
   }
+}
+
+/** Something that the keeper keeps: written when its turn comes, as it then is. */
+export interface Kept {
+  /** The number of its record. */
+  readonly id: number
+}
+
+/**
+ * What must survive (the store). Everything staged gets a position; what is promised on the ground of it is said when
+ * `safe` has reached that position: it is on disk, or it was taken back before it had to be.
+ */
+export interface Keeper {
+  /** False: nothing is kept, and everything is safe at once. */
+  readonly durable: boolean
+  /** There is no room: nothing more that would have to be kept may be accepted. */
+  readonly full: boolean
+  /** The position of what was staged last. */
+  readonly position: number
+  readonly safe: number
+  put(value: Recordable): Kept
+  /** The value is another now; returns the position that makes the change safe. */
+  changed(kept: Kept): number
+  remove(kept: Kept): void
+  /** `moved` is called whenever `safe` has grown. */
+  watch(moved: () => void): void
+}
+
+const NOTHING_KEPT: Kept = { id: 0 }
+
+export class NoKeeper implements Keeper {
+  readonly durable = false
+  readonly full = false
+  readonly position = 0
+  readonly safe = 0
+  put(): Kept {
+    return NOTHING_KEPT
+  }
+  changed(): number {
+    return 0
+  }
+  remove(): void {}
+  watch(): void {}
+}
+
+/** A record found at start. */
+export interface FoundRecord {
+  readonly kept: Kept
+  readonly kind: number
+  readonly body: Buffer
+  /** Monotonic: what is left of durations in the body counts from here. */
+  readonly countedFromMs: number
+}
+
+/** The records found at start, in the order of their ids. */
+export interface Found {
+  readonly records: Iterable<FoundRecord>
+  /** The record lives on with this value behind it. */
+  adopt(kept: Kept, value: Recordable): void
+  /** The record means nothing any more. */
+  remove(kept: Kept): void
 }

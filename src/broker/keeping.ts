@@ -1,0 +1,242 @@
+// What of the broker is kept in the store: sessions that outlive their connections, with their subscriptions, what waits
+// for them and what they have begun to send, and retained messages. Sessions that end with their connection cost nothing.
+
+import type { ByteWriter } from '../base/bytes.ts'
+import type { Message } from '../wire/message.ts'
+import { type Recordable, RecordKind } from '../wire/record/batch.ts'
+import { type StoredAwaiting, writeBegun, writeDelivery, writeRetained } from '../wire/record/delivery.ts'
+import { writeMessage } from '../wire/record/message.ts'
+import { writeSession, writeSubscription } from '../wire/record/session.ts'
+import { Delivery } from './delivery.ts'
+import type { Keeper, Kept } from './ports.ts'
+import type { Session } from './session.ts'
+import type { Subscription } from './subscriptions.ts'
+
+/** A message on disk once, for all who need it. */
+class MessageRecord implements Recordable {
+  readonly kind = RecordKind.message
+  readonly message: Message
+  kept: Kept | null = null
+  users = 0
+
+  constructor(message: Message) {
+    this.message = message
+  }
+
+  write(into: ByteWriter, nowMs: number): void {
+    writeMessage(into, this.message, nowMs)
+  }
+}
+
+/** A delivery of its own for a session that is kept: written with its packet id and what it waits for. */
+export class KeptDelivery extends Delivery implements Recordable {
+  readonly kind = RecordKind.delivery
+  readonly #keeping: Keeping
+  readonly #session: Kept
+  readonly #record: MessageRecord
+  kept: Kept | null = null
+  packetId = 0
+  awaiting: StoredAwaiting = 'queued'
+
+  constructor(keeping: Keeping, session: Kept, record: MessageRecord, delivery: Delivery) {
+    super(delivery.message, delivery.qos, delivery.retain, delivery.subscriptionIds)
+    this.#keeping = keeping
+    this.#session = session
+    this.#record = record
+  }
+
+  override moved(awaiting: StoredAwaiting, packetId: number): number {
+    this.awaiting = awaiting
+    this.packetId = packetId
+    return this.#keeping.keeper.changed(this.kept!)
+  }
+
+  override forget(): void {
+    this.#keeping.forget(this.kept!, this.#record)
+  }
+
+  write(into: ByteWriter): void {
+    writeDelivery(into, {
+      session: this.#session.id,
+      message: this.#record.kept!.id,
+      qos: this.qos,
+      retain: this.retain,
+      awaiting: this.awaiting,
+      packetId: this.packetId,
+      subscriptionIds: this.subscriptionIds,
+    })
+  }
+}
+
+class SessionRecord implements Recordable {
+  readonly kind = RecordKind.session
+  readonly #session: Session
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  write(into: ByteWriter, nowMs: number): void {
+    const { clientId, connection, expirySec, endsAt, willAt, will } = this.#session
+    writeSession(into, { clientId, away: connection === null, expirySec, endsAt, willAt, will }, nowMs)
+  }
+}
+
+class SubscriptionRecord implements Recordable {
+  readonly kind = RecordKind.subscription
+  readonly #subscription: Subscription
+
+  constructor(subscription: Subscription) {
+    this.#subscription = subscription
+  }
+
+  write(into: ByteWriter): void {
+    const { session, filter, qos, noLocal, retainAsPublished, ids } = this.#subscription
+    writeSubscription(into, {
+      session: session.kept!.id,
+      filter: filter.text,
+      qos,
+      noLocal,
+      retainAsPublished,
+      identifier: ids[0] ?? null,
+    })
+  }
+}
+
+/** A QoS 2 message between PUBLISH and PUBREL, or the retained message of a topic. */
+class MessageUse implements Recordable {
+  readonly kind: number
+  readonly record: MessageRecord
+  readonly #session: Kept | null
+  readonly #packetId: number
+  kept: Kept | null = null
+
+  constructor(record: MessageRecord, session: Kept | null, packetId: number) {
+    this.kind = session === null ? RecordKind.retained : RecordKind.begun
+    this.record = record
+    this.#session = session
+    this.#packetId = packetId
+  }
+
+  write(into: ByteWriter): void {
+    const message = this.record.kept!.id
+    if (this.#session === null) writeRetained(into, message)
+    else writeBegun(into, { session: this.#session.id, message, packetId: this.#packetId })
+  }
+}
+
+/** Held by whoever uses a kept message: given back when it does not any more. */
+export type Use = MessageUse
+
+export class Keeping {
+  readonly keeper: Keeper
+  /** The records of messages in use. */
+  readonly #messages = new WeakMap<Message, MessageRecord>()
+
+  constructor(keeper: Keeper) {
+    this.keeper = keeper
+  }
+
+  /** A session was begun, or changed: its expiry, its will, whether its client is there. */
+  session(session: Session): void {
+    if (session.kept !== null) this.keeper.changed(session.kept)
+    else if (session.expirySec > 0 && this.keeper.durable) session.kept = this.keeper.put(new SessionRecord(session))
+  }
+
+  sessionEnded(session: Session): void {
+    if (session.kept !== null) this.keeper.remove(session.kept)
+    session.kept = null
+  }
+
+  subscribed(subscription: Subscription, replaced: Subscription | undefined): void {
+    if (subscription.session.kept === null) return
+    if (replaced !== undefined) this.unsubscribed(replaced)
+    subscription.kept = this.keeper.put(new SubscriptionRecord(subscription))
+  }
+
+  unsubscribed({ kept }: Subscription): void {
+    if (kept !== null) this.keeper.remove(kept)
+  }
+
+  /** The delivery as the session is to hold it: kept, when the session is. */
+  delivery(session: Session, delivery: Delivery): Delivery {
+    if (session.kept === null || delivery.qos === 0) return delivery
+    const own = new KeptDelivery(this, session.kept, this.#use(delivery.message), delivery)
+    own.kept = this.keeper.put(own)
+    return own
+  }
+
+  begun(session: Session, packetId: number, message: Message): Use | null {
+    if (session.kept === null) return null
+    return this.#keep(new MessageUse(this.#use(message), session.kept, packetId))
+  }
+
+  /** What is retained under `$SYS` is told anew by every run. */
+  retained(message: Message): Use | null {
+    if (!this.keeper.durable || message.topic.startsWith('$SYS/')) return null
+    return this.#keep(new MessageUse(this.#use(message), null, 0))
+  }
+
+  done(use: Use | null): void {
+    if (use !== null) this.forget(use.kept!, use.record)
+  }
+
+  forget(kept: Kept, record: MessageRecord): void {
+    this.keeper.remove(kept)
+    if (--record.users > 0) return
+    this.#messages.delete(record.message)
+    this.keeper.remove(record.kept!)
+  }
+
+  // For what was found at start.
+
+  adoptSession(session: Session, kept: Kept): Recordable {
+    session.kept = kept
+    return new SessionRecord(session)
+  }
+
+  adoptSubscription(subscription: Subscription, kept: Kept): Recordable {
+    subscription.kept = kept
+    return new SubscriptionRecord(subscription)
+  }
+
+  adoptMessage(message: Message, kept: Kept): Recordable {
+    const record = new MessageRecord(message)
+    record.kept = kept
+    this.#messages.set(message, record)
+    return record
+  }
+
+  adoptDelivery(session: Session, delivery: Delivery, kept: Kept): KeptDelivery {
+    const own = new KeptDelivery(this, session.kept!, this.#use(delivery.message), delivery)
+    own.kept = kept
+    return own
+  }
+
+  adoptUse(session: Session | null, packetId: number, message: Message, kept: Kept): Use {
+    const use = new MessageUse(this.#use(message), session === null ? null : session.kept!, packetId)
+    use.kept = kept
+    return use
+  }
+
+  /** Whether anybody uses a message found at start. */
+  isUsed(message: Message): boolean {
+    return (this.#messages.get(message)?.users ?? 0) > 0
+  }
+
+  #keep(use: MessageUse): MessageUse {
+    use.kept = this.keeper.put(use)
+    return use
+  }
+
+  #use(message: Message): MessageRecord {
+    let record = this.#messages.get(message)
+    if (record === undefined) {
+      record = new MessageRecord(message)
+      record.kept = this.keeper.put(record)
+      this.#messages.set(message, record)
+    }
+    record.users++
+    return record
+  }
+}

@@ -1,0 +1,77 @@
+// What binds a stored message to whom it is for.
+//
+//   delivery  session u48 | message u48 | form u8 | packet id u16 | count u8 | identifier u32 ...
+//   begun     session u48 | message u48 | packet id u16      a QoS 2 message between its PUBLISH and its PUBREL
+//   retained  message u48
+//
+// session, message: the ids of their records. form: bits 0-1 QoS, bit 2 RETAIN, bits 3-4 what it waits for: 0 it is
+// queued (packet id 0), 1 PUBACK, 2 PUBREC, 3 PUBCOMP. The order of a session's deliveries is that of their ids.
+
+import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
+import type { QoS } from '../message.ts'
+
+export type StoredAwaiting = 'queued' | 'puback' | 'pubrec' | 'pubcomp'
+const AWAITING: readonly StoredAwaiting[] = ['queued', 'puback', 'pubrec', 'pubcomp']
+/** More subscriptions of one session than this do not match one topic with identifiers of their own. */
+const IDENTIFIERS_MAX = 255
+
+export interface StoredDelivery {
+  readonly session: number
+  readonly message: number
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly awaiting: StoredAwaiting
+  readonly packetId: number
+  readonly subscriptionIds: readonly number[]
+}
+
+export function writeDelivery(into: ByteWriter, delivery: StoredDelivery): void {
+  const { qos, retain, awaiting, subscriptionIds } = delivery
+  const count = Math.min(IDENTIFIERS_MAX, subscriptionIds.length)
+  into
+    .u48(delivery.session)
+    .u48(delivery.message)
+    .u8(qos | (retain ? 4 : 0) | (AWAITING.indexOf(awaiting) << 3))
+    .u16(delivery.packetId)
+    .u8(count)
+  for (let index = 0; index < count; index++) into.u32(subscriptionIds[index]!)
+}
+
+export function readDelivery(body: Buffer): StoredDelivery | null {
+  const reader = new ByteReader(body)
+  const session = reader.u48()
+  const message = reader.u48()
+  const form = reader.u8()
+  const packetId = reader.u16()
+  const subscriptionIds = Array.from({ length: reader.u8() }, () => reader.u32())
+  const qos = form & 3
+  const awaiting = AWAITING[(form >> 3) & 3]!
+  if (reader.broken || qos === 3 || (awaiting === 'queued') !== (packetId === 0)) return null
+  return { session, message, qos: qos as QoS, retain: (form & 4) !== 0, awaiting, packetId, subscriptionIds }
+}
+
+export interface StoredBegun {
+  readonly session: number
+  readonly message: number
+  readonly packetId: number
+}
+
+export function writeBegun(into: ByteWriter, begun: StoredBegun): void {
+  into.u48(begun.session).u48(begun.message).u16(begun.packetId)
+}
+
+export function readBegun(body: Buffer): StoredBegun | null {
+  const reader = new ByteReader(body)
+  const begun = { session: reader.u48(), message: reader.u48(), packetId: reader.u16() }
+  return reader.broken || begun.packetId === 0 ? null : begun
+}
+
+export function writeRetained(into: ByteWriter, message: number): void {
+  into.u48(message)
+}
+
+export function readRetained(body: Buffer): number | null {
+  const reader = new ByteReader(body)
+  const message = reader.u48()
+  return reader.broken ? null : message
+}
