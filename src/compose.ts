@@ -6,6 +6,7 @@ import type { ClusterId, NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
+import type { StoreEngine } from './base/ports/engine.ts'
 import type { StateFiles } from './base/ports/files.ts'
 import type { Log } from './base/ports/log.ts'
 import type { Memory } from './base/ports/memory.ts'
@@ -27,6 +28,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
+import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
 
@@ -39,6 +41,10 @@ export interface Ports {
   readonly names: Names
   readonly trust: Trust
   readonly files: StateFiles
+  /** The disk under the store. */
+  readonly engine: StoreEngine
+  /** Whether this machine's wall clock is known to be right. */
+  readonly synchronised: () => boolean
   readonly log: Log
   readonly authenticator: Authenticator
   /** Without it there is always enough. */
@@ -47,9 +53,14 @@ export interface Ports {
   readonly firstAccounts?: (ca: CertificateAuthority, cluster: ClusterId) => readonly Account[]
 }
 
+export interface StoreSettings {
+  readonly durability: 'disk' | 'memory'
+}
+
 export interface NodeSettings {
   readonly broker: BrokerSettings
   readonly cluster: ClusterSettings
+  readonly store: StoreSettings
   readonly listeners: readonly ListenerSettings[]
   /** The rules of the acl_file; null: there is none. */
   readonly fileRules: readonly GrantedRule[] | null
@@ -129,6 +140,8 @@ class ComposedNode implements Node, Insight {
   readonly #broker: Broker
   readonly accounts: Accounts
   readonly #listeners: Listeners
+  /** Null: nothing is kept over a restart. */
+  readonly #store: Store | null
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
@@ -152,8 +165,10 @@ class ComposedNode implements Node, Insight {
     const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
     this.accounts = new Accounts(ports.files, ports.log, stamps)
     this.accounts.setFileRules(settings.fileRules)
+    this.#store = settings.store.durability === 'memory' ? null : new Store(world)
     this.#broker = new Broker(settings.broker, {
       ...world,
+      ...(this.#store === null ? {} : { keeper: this.#store }),
       peers: this.#cluster.peers,
       rules: this.accounts,
       origin,
@@ -172,6 +187,24 @@ class ComposedNode implements Node, Insight {
   }
 
   start(done: (error: HostError | null) => void): void {
+    this.#openStore((failed) => {
+      if (failed !== null || this.#state !== 'starting') return done(failed)
+      this.#open(done)
+    })
+  }
+
+  /** Nobody is let in before everything that was promised is there again. */
+  #openStore(done: (failed: HostError | null) => void): void {
+    const store = this.#store
+    if (store === null) return done(null)
+    store.open((found) => {
+      if (found instanceof HostError) return done(found)
+      this.#broker.restore(found, (record) => store.records.found(record, found))
+      done(null)
+    })
+  }
+
+  #open(done: (error: HostError | null) => void): void {
     this.#listeners.start(this.#settings.listeners, (failed) => {
       if (failed !== null) return done(failed)
       this.#cluster.start((error) => {
@@ -191,7 +224,7 @@ class ComposedNode implements Node, Insight {
     this.#cluster.withdrawDevices(() => {
       this.#listeners.stop()
       this.#broker.stop()
-      this.#cluster.stop(done)
+      this.#cluster.stop(() => (this.#store === null ? done() : this.#store.close(done)))
     })
   }
 
@@ -222,7 +255,12 @@ class ComposedNode implements Node, Insight {
       routes: this.#cluster.routes(),
       rates: this.#rates.now(clock.now(), messagesIn, messagesOut),
       dropped: dropped + this.#meter.get('forward.dropped'),
-      problems: [...this.#cluster.problems(), ...this.#listeners.problems(), ...this.#broker.problems(named)],
+      problems: [
+        ...this.#cluster.problems(),
+        ...this.#listeners.problems(),
+        ...this.#broker.problems(named),
+        ...(this.#store?.problems ?? []),
+      ],
       counters: this.#meter.all(),
     }
   }
@@ -238,8 +276,10 @@ class ComposedNode implements Node, Insight {
   configure(settings: NodeSettings): readonly string[] {
     const restart: string[] = []
     if (settings.cluster.nodeName !== this.#settings.cluster.nodeName) restart.push('node.name')
+    if (settings.store.durability !== this.#settings.store.durability) restart.push('store.durability')
     this.#settings = {
       ...settings,
+      store: this.#settings.store,
       cluster: { ...settings.cluster, nodeName: this.#settings.cluster.nodeName },
     }
     this.#broker.configure(settings.broker)

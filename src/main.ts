@@ -16,6 +16,8 @@ const world: World = {
       { HostTrust },
       { HostFiles },
       { HostMemory },
+      { LogEngine, logDirectory },
+      { Synchronised },
     ] = await Promise.all([
       import('./host/clock.ts'),
       import('./host/random.ts'),
@@ -25,7 +27,10 @@ const world: World = {
       import('./host/trust.ts'),
       import('./host/files.ts'),
       import('./host/memory.ts'),
+      import('./host/log-engine.ts'),
+      import('./host/synchronised.ts'),
     ])
+    const synchronised = new Synchronised()
     return {
       clock: new HostClock(),
       random: new HostRandom(),
@@ -35,6 +40,8 @@ const world: World = {
       trust: new HostTrust(),
       files: new HostFiles(stateDir),
       memory: new HostMemory(),
+      engine: new LogEngine(logDirectory(`${stateDir}/store`)),
+      synchronised: () => synchronised.now(),
     }
   },
   async trust() {

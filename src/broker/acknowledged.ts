@@ -4,7 +4,7 @@ import { ProtocolError } from '../base/errors.ts'
 import { Reason } from '../base/reasons.ts'
 import { AckView } from '../wire/mqtt/acks.ts'
 import type { Connected } from './connected.ts'
-import type { Tally } from './tally.ts'
+import type { ConnectionHome } from './home.ts'
 
 /** The acknowledgement in hand; one for all, because handling one is never interrupted. */
 const ack = new AckView()
@@ -12,7 +12,7 @@ const ack = new AckView()
 /** An error closes the connection. */
 export function acknowledged(
   client: Connected,
-  tally: Tally,
+  { tally, safety }: Pick<ConnectionHome, 'tally' | 'safety'>,
   buffer: Buffer,
   packetStart: number,
   bodyStart: number,
@@ -38,7 +38,8 @@ export function acknowledged(
   if (became === 'unknown') tally.count(`mqtt.unknown.${kind}`)
   if (kind === 'pubrec' && reason < Reason.unspecifiedError) {
     // [MQTT-4.3.3-4]
-    sender.ack('pubrel', packetId, became === 'unknown' ? Reason.packetIdentifierNotFound : Reason.success)
+    const reply = became === 'unknown' ? Reason.packetIdentifierNotFound : Reason.success
+    safety.ack(sender, 'pubrel', packetId, reply, session.inflight.find(packetId)?.safeAt ?? 0)
   }
   return null
 }

@@ -20,6 +20,8 @@ export const bounds = {
   receiversCached: 1 << 17,
   /** Bytes that a queued message costs beyond its own: what the queue's byte bound counts. */
   queuedOverheadBytes: 128,
+  /** A will of a client that was connected when this box died waits at least as long for it to come back. */
+  willHeldMs: 30_000,
   /** Retained messages matched or sent to one session before others get their turn. */
   retainedPerTurn: 512,
   /** Words in the log that clients can provoke: how many together, and the pause between them after that. */

@@ -19,11 +19,23 @@ import { guestOf, type NamedTerms } from './guest.ts'
 import { Handover } from './handover.ts'
 import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
+import { Keeping } from './keeping.ts'
 import { MemoryGuard } from './memory-guard.ts'
-import type { Authenticator, LocalDelivery, Peers, Rules } from './ports.ts'
+import {
+  type Authenticator,
+  type Found,
+  type FoundRecord,
+  type Keeper,
+  type LocalDelivery,
+  NoKeeper,
+  type Peers,
+  type Rules,
+} from './ports.ts'
 import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
+import { restore } from './restore.ts'
 import { RetainedMessages } from './retained.ts'
+import { Safety } from './safety.ts'
 import { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
 import { Subscriber } from './subscribe.ts'
@@ -43,6 +55,8 @@ export interface BrokerWorld {
   /** Without it there is always enough. */
   readonly memory?: Memory
   readonly rules: Rules
+  /** Keeps what must survive; absent: nothing does. */
+  readonly keeper?: Keeper
   /** Where this run of the node counts the messages it accepts. */
   readonly origin: Origin
   /** What else is to stand under $SYS. */
@@ -72,6 +86,7 @@ export class Broker implements LocalDelivery {
   readonly #sessions: Sessions
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
+  readonly #keeping: Keeping
   readonly #publisher: Publisher
   readonly #receivers: ReceiversCache
   readonly #home: ConnectionHome
@@ -92,10 +107,13 @@ export class Broker implements LocalDelivery {
     this.#fights = new Fights(clock, log, this.#tally)
     const receivers = new ReceiversCache(peers)
     const interest = new Interest(peers)
-    this.#subscriptions = new Subscriptions(interest, receivers)
+    const keeper = world.keeper ?? new NoKeeper()
+    const safety = new Safety(keeper)
+    this.#keeping = new Keeping(keeper)
+    this.#subscriptions = new Subscriptions(interest, receivers, this.#keeping)
     receivers.attach(this.#subscriptions)
     this.#receivers = receivers
-    this.#retained = new RetainedMessages(clock, this.#deadlines)
+    this.#retained = new RetainedMessages(clock, this.#deadlines, this.#keeping)
     this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
     this.sys = new Sys({
       ...{ clock, origin: world.origin, publisher: this.#publisher, receivers },
@@ -108,6 +126,8 @@ export class Broker implements LocalDelivery {
         clock,
         tally: this.#tally,
         memory: this.#memory,
+        keeping: this.#keeping,
+        safety,
         get queueSettings() {
           return settingsNow().sessions.queue
         },
@@ -135,9 +155,11 @@ export class Broker implements LocalDelivery {
       fights: this.#fights,
       rules: world.rules,
       sessions: this.#sessions,
+      keeping: this.#keeping,
+      safety,
       receivers,
       publisher: this.#publisher,
-      subscriber: new Subscriber(this.#subscriptions, interest, this.#retained, this.sys),
+      subscriber: new Subscriber(this.#subscriptions, interest, this.#retained, this.sys, safety),
       tooLarge: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
       refused: new Seldom(clock, bounds.wordMs, bounds.wordsAtOnce),
       madeUpClientId: () => this.#madeUpClientId(),
@@ -167,6 +189,18 @@ export class Broker implements LocalDelivery {
       if (connection.guest.terms.name !== listener) continue
       connection.close(Reason.administrativeAction, 'its listener was removed')
     }
+  }
+
+  /** Takes up what an earlier run left; before anything is accepted. */
+  restore(found: Found, other: (record: FoundRecord) => void): void {
+    restore(found, other, {
+      settings: this.#settings,
+      keeping: this.#keeping,
+      rules: this.#home.rules,
+      sessions: this.#sessions,
+      subscriptions: this.#subscriptions,
+      retained: this.#retained,
+    })
   }
 
   deliverFromPeer(message: Message): number {

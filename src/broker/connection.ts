@@ -124,7 +124,7 @@ export class Connection implements StreamHandler, PacketSink {
     }
     state.incoming?.endRun()
     if (type < PUBACK || type > PUBCOMP) return this.#control(state, buffer, packetStart, bodyStart, end)
-    const error = acknowledged(state, this.home.tally, buffer, packetStart, bodyStart, end)
+    const error = acknowledged(state, this.home, buffer, packetStart, bodyStart, end)
     if (error !== null) this.#fail(error)
   }
 
@@ -138,7 +138,10 @@ export class Connection implements StreamHandler, PacketSink {
         return this.#subscribe(state, packet)
       case 'unsubscribe': {
         const reasons = this.home.subscriber.unsubscribe(state.session, packet)
-        return this.#send(state, encodeUnsuback(packet.packetId, reasons, state.version))
+        const { safety } = this.home
+        return safety.when(state.session.kept === null ? 0 : safety.position, () => {
+          if (this.#state === state) this.#send(state, encodeUnsuback(packet.packetId, reasons, state.version))
+        })
       }
       case 'disconnect':
         return this.#goodbye(state, packet)

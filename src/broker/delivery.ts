@@ -5,6 +5,9 @@ import type { Message, QoS } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
 import type { ShareGroup } from './shared.ts'
 
+/** What the next word about a message under way must be. */
+export type Awaiting = 'puback' | 'pubrec' | 'pubcomp'
+
 export const NO_IDS: readonly number[] = []
 
 export class Delivery {
@@ -29,6 +32,14 @@ export class Delivery {
     this.subscriptionIds = subscriptionIds
     this.share = share
   }
+
+  /** It has got a packet id, or waits for something else now; returns the position that makes this safe (keeping.ts). */
+  moved(_awaiting: 'queued' | Awaiting, _packetId: number): number {
+    return 0
+  }
+
+  /** The session is done with it. */
+  forget(): void {}
 
   /** What it counts against the byte bound of a queue. */
   get bytes(): number {

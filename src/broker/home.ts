@@ -7,10 +7,12 @@ import type { Seldom } from '../base/seldom.ts'
 import type { Connection } from './connection.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Fights } from './fights.ts'
+import type { Keeping } from './keeping.ts'
 import type { MemoryGuard } from './memory-guard.ts'
 import type { Authenticator, Rules } from './ports.ts'
 import type { Publisher } from './publish.ts'
 import type { ReceiversCache } from './receivers.ts'
+import type { Safety } from './safety.ts'
 import type { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
 import type { Subscriber } from './subscribe.ts'
@@ -29,6 +31,8 @@ export interface ConnectionHome {
   readonly fights: Fights
   readonly rules: Rules
   readonly sessions: Sessions
+  readonly keeping: Keeping
+  readonly safety: Safety
   readonly receivers: ReceiversCache
   readonly publisher: Publisher
   readonly subscriber: Subscriber

@@ -2,9 +2,12 @@
 // PUBLISH is never a second message. Belongs to the session.
 
 import type { Message } from '../wire/message.ts'
+import type { Use } from './keeping.ts'
 
 export class Inbound {
   #messages: Map<number, Message> | null = null
+  /** What the store keeps of them, by packet id. */
+  #uses: Map<number, Use> | null = null
   #bytes = 0
 
   get size(): number {
@@ -20,7 +23,8 @@ export class Inbound {
   }
 
   /** [MQTT-4.3.3-10] The id stays taken until PUBREL. */
-  begin(packetId: number, message: Message): void {
+  begin(packetId: number, message: Message, use: Use | null = null): void {
+    if (use !== null) (this.#uses ??= new Map()).set(packetId, use)
     this.#messages ??= new Map()
     this.#messages.set(packetId, message)
     this.#bytes += message.payload.length
@@ -35,8 +39,19 @@ export class Inbound {
     return message
   }
 
-  clear(): void {
+  /** What the store keeps of it, for whoever ends that. */
+  takeUse(packetId: number): Use | null {
+    const use = this.#uses?.get(packetId) ?? null
+    this.#uses?.delete(packetId)
+    return use
+  }
+
+  /** Ends all exchanges; returns what the store keeps of them. */
+  clear(): readonly Use[] {
+    const uses = this.#uses === null ? [] : [...this.#uses.values()]
+    this.#uses = null
     this.#messages = null
     this.#bytes = 0
+    return uses
   }
 }

@@ -87,12 +87,19 @@ export class Incoming {
 
   /** PUBREL: the message goes to its receivers. */
   release(packetId: number): void {
-    const message = this.#session.inbound.release(packetId)
+    const { safety, publisher, keeping, tally } = this.#home
+    const { inbound, kept } = this.#session
+    const before = safety.position
+    const message = inbound.release(packetId)
     // [MQTT-4.3.3-13] The exchange goes on though the message has expired meanwhile; nobody gets it. [MQTT-3.3.2-5]
-    if (message !== null && this.#hasExpired(message)) this.#home.tally.drop('expired')
-    else if (message !== null) this.#home.publisher.message(message)
+    if (message !== null && this.#hasExpired(message)) tally.drop('expired')
+    else if (message !== null) publisher.message(message)
+    keeping.done(inbound.takeUse(packetId))
+    const reason = message === null ? Reason.packetIdentifierNotFound : Reason.success
+    // What ended the exchange before may not be safe yet; only a kept session can have heard of that.
+    const since = message === null && kept !== null ? 0 : before
     // [MQTT-4.3.3-11]
-    this.#acknowledge('pubcomp', packetId, message === null ? Reason.packetIdentifierNotFound : Reason.success)
+    this.#acknowledge('pubcomp', packetId, reason, since)
   }
 
   #hasExpired({ expiresAt }: Message): boolean {
@@ -131,47 +138,49 @@ export class Incoming {
     // [MQTT-3.2.2-9] A client that was told must not.
     if (view.qos > limits.maxQoS) return error(Reason.qosNotSupported, `QoS ${view.qos} is not supported`)
     if (view.retain && !limits.retain) return error(Reason.retainNotSupported, 'retained messages are not supported')
-    if (this.#home.memory.full && (view.qos > 0 || view.retain)) {
-      const wrong = this.#noRoom()
+    const { memory, safety } = this.#home
+    if ((memory.full && (view.qos > 0 || view.retain)) || (safety.full && view.qos > 0)) {
+      const wrong = this.#noRoom(memory.full ? 'memory' : 'disk')
       if (wrong !== 'take') return wrong
     }
     if (view.qos === 2) return this.#begin(buffer, start, end, receivers)
     if (!this.#allowed) {
       this.#home.tally.drop('not-authorized')
       // [MQTT3-3.3.5-2] 3.1.1 has no word for it, and its PUBACK says only that we are done with the message.
-      if (view.qos === 1) this.#acknowledge('puback', view.packetId, Reason.notAuthorized)
+      if (view.qos === 1) this.#acknowledge('puback', view.packetId, Reason.notAuthorized, null)
       return null
     }
     const { publisher } = this.#home
+    const before = safety.position
     const reached = publisher.packet(view, buffer, start, end, this.#sender.wire, receivers, this.#session.clientId)
     if (view.qos === 1) {
-      this.#acknowledge('puback', view.packetId, reached === 0 ? Reason.noMatchingSubscribers : Reason.success)
+      this.#acknowledge('puback', view.packetId, reached === 0 ? Reason.noMatchingSubscribers : Reason.success, before)
     }
     return null
   }
 
-  /** Memory is full. 'take': an exchange begun before that goes on. */
-  #noRoom(): ProtocolError | null | 'take' {
+  /** Memory or disk is full. 'take': an exchange begun before that goes on. */
+  #noRoom(what: 'memory' | 'disk'): ProtocolError | null | 'take' {
     const { qos, packetId } = this.#view
     if (qos === 2 && this.#session.inbound.has(packetId)) return 'take'
-    this.#home.tally.drop('memory')
+    this.#home.tally.drop(what)
     if (qos === 0) return null
     // 3.x has no word for it, and its PUBACK would say that the message is ours: without one the client sends it again.
-    if (this.#version !== 5) return error(Reason.quotaExceeded, 'memory is full')
-    this.#acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, Reason.quotaExceeded)
+    if (this.#version !== 5) return error(Reason.quotaExceeded, `${what} is full`)
+    this.#acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, Reason.quotaExceeded, null)
     return null
   }
 
   /** QoS 2: kept until PUBREL. */
   #begin(buffer: Buffer, start: number, end: number, receivers: Receivers): ProtocolError | null {
     const view = this.#view
-    const { publisher, tally, settings } = this.#home
+    const { publisher, tally, settings, safety, keeping } = this.#home
     const { inbound, clientId } = this.#session
     const { packetId } = view
     // [MQTT-4.3.3-10] A PUBLISH sent again is answered again, and is the same message.
     if (inbound.has(packetId)) {
       tally.count('mqtt.publish.repeated')
-      this.#acknowledge('pubrec', packetId, Reason.success)
+      this.#acknowledge('pubrec', packetId, Reason.success, this.#session.kept === null ? null : 0)
       return null
     }
     // [MQTT-3.3.4-7]
@@ -181,17 +190,24 @@ export class Incoming {
     if (!this.#allowed) {
       tally.drop('not-authorized')
       // [MQTT-4.3.3-9] In MQTT 5 the exchange ends here; in 3.1.1 it goes on, with nothing to release.
-      this.#acknowledge('pubrec', packetId, this.#version === 5 ? Reason.notAuthorized : Reason.success)
+      this.#acknowledge('pubrec', packetId, this.#version === 5 ? Reason.notAuthorized : Reason.success, null)
       return null
     }
-    inbound.begin(packetId, publisher.kept(view, buffer, start, end, this.#sender.wire, receivers, clientId))
-    this.#acknowledge('pubrec', packetId, receivers.nobody ? Reason.noMatchingSubscribers : Reason.success)
+    const before = safety.position
+    const message = publisher.kept(view, buffer, start, end, this.#sender.wire, receivers, clientId)
+    inbound.begin(packetId, message, keeping.begun(this.#session, packetId, message))
+    this.#acknowledge('pubrec', packetId, receivers.nobody ? Reason.noMatchingSubscribers : Reason.success, before)
     return null
   }
 
-  /** The one way an acknowledgement goes to a publisher. */
-  #acknowledge(kind: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reason: number): void {
-    this.#sender.ack(kind, packetId, reason)
+  /**
+   * The one way an acknowledgement goes to a publisher: when all that was staged since position `since` is safe. Null:
+   * it promises nothing.
+   */
+  #acknowledge(kind: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reason: number, since: number | null): void {
+    const { safety } = this.#home
+    const position = since === null || safety.position === since ? 0 : safety.position
+    safety.ack(this.#sender, kind, packetId, reason, position)
   }
 }
 

@@ -5,10 +5,7 @@
 // slot makes the sequence skip on. Looking an id up is one array access.
 
 import { assert } from '../base/errors.ts'
-import type { Delivery } from './delivery.ts'
-
-/** What the next word about it must be. */
-export type Awaiting = 'puback' | 'pubrec' | 'pubcomp'
+import type { Awaiting, Delivery } from './delivery.ts'
 
 export interface Outgoing {
   readonly packetId: number
@@ -16,6 +13,8 @@ export interface Outgoing {
   awaiting: Awaiting
   /** Its place in the order of first sending. */
   readonly order: number
+  /** The store's position from which on what is said next about it may be said. */
+  safeAt: number
 }
 
 const PACKET_ID_MAX = 0xffff
@@ -47,10 +46,20 @@ export class Inflight {
       delivery,
       awaiting: delivery.qos === 1 ? 'puback' : 'pubrec',
       order: ++this.#lastOrder,
+      safeAt: 0,
     }
     slots[id & mask] = outgoing
     this.#size++
     return outgoing
+  }
+
+  /** One that was under way when an earlier run ended; in the order in which they were sent. */
+  restore(packetId: number, delivery: Delivery, awaiting: Awaiting): void {
+    let slots = (this.#slots ??= new Array(CAPACITY_MIN).fill(null))
+    while (slots[packetId & (slots.length - 1)] !== null && slots.length <= PACKET_ID_MAX) slots = this.#grow(slots)
+    slots[packetId & (slots.length - 1)] = { packetId, delivery, awaiting, order: ++this.#lastOrder, safeAt: 0 }
+    this.#lastId = packetId
+    this.#size++
   }
 
   find(packetId: number): Outgoing | null {

@@ -39,7 +39,7 @@ export class KeptDelivery extends Delivery implements Recordable {
   awaiting: StoredAwaiting = 'queued'
 
   constructor(keeping: Keeping, session: Kept, record: MessageRecord, delivery: Delivery) {
-    super(delivery.message, delivery.qos, delivery.retain, delivery.subscriptionIds)
+    super(delivery.message, delivery.qos, delivery.retain, delivery.subscriptionIds, delivery.share)
     this.#keeping = keeping
     this.#session = session
     this.#record = record
@@ -77,8 +77,9 @@ class SessionRecord implements Recordable {
   }
 
   write(into: ByteWriter, nowMs: number): void {
-    const { clientId, connection, expirySec, endsAt, willAt, will } = this.#session
-    writeSession(into, { clientId, away: connection === null, expirySec, endsAt, willAt, will }, nowMs)
+    const { clientId, access, connection, expirySec, endsAt, willAt, will } = this.#session
+    const away = connection === null
+    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will }, nowMs)
   }
 }
 

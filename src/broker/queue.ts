@@ -44,7 +44,7 @@ export class SessionQueue {
         waiting.length > 0 &&
         (waiting.length >= settings.maxMessages || this.#bytes + bytes > settings.maxBytes)
       ) {
-        this.shift()
+        this.shift()!.forget()
         this.lastDropped++
       }
       outcome = 'dropped-oldest'
@@ -74,7 +74,13 @@ export class SessionQueue {
     }
   }
 
+  /** Takes one in that waited when an earlier run ended. */
+  restore(delivery: Delivery): void {
+    this.#put((this.#waiting ??= new Deque()), delivery)
+  }
+
   clear(): void {
+    if (this.#waiting !== null) for (const delivery of this.#waiting) delivery.forget()
     this.#waiting = null
     this.#bytes = 0
     this.#qos0 = 0

@@ -4,6 +4,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import { TopicTree } from '../topic/topics.ts'
 import type { Message } from '../wire/message.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
+import type { Keeping, Use } from './keeping.ts'
 
 /** The place of a topic's retained message; whoever is about to send it reads `message` then, so it is never outdated. */
 export class Retained {
@@ -12,6 +13,8 @@ export class Retained {
   message: Message | null
   /** Made with the first message that expires. */
   deadline: Deadline | null = null
+  /** What the store keeps of it. */
+  use: Use | null = null
 
   constructor(topic: string, message: Message) {
     this.topic = topic
@@ -22,9 +25,11 @@ export class Retained {
 export class RetainedMessages {
   readonly #clock: Clock
   readonly #deadlines: Deadlines
+  readonly #keeping: Keeping
   readonly #topics = new TopicTree<Retained>()
 
-  constructor(clock: Clock, deadlines: Deadlines) {
+  constructor(clock: Clock, deadlines: Deadlines, keeping: Keeping) {
+    this.#keeping = keeping
     this.#clock = clock
     this.#deadlines = deadlines
   }
@@ -35,13 +40,20 @@ export class RetainedMessages {
 
   /** [MQTT-3.3.1-5] Replaces what was there. The message must be one that may be kept. */
   set(message: Message): void {
+    this.restore(message, this.#keeping.retained(message))
+  }
+
+  /** One of an earlier run, or one that is kept already. */
+  restore(message: Message, use: Use | null): void {
     let retained = this.#topics.get(message.topic)
     if (retained === undefined) {
       retained = new Retained(message.topic, message)
       this.#topics.set(message.topic, retained)
     } else {
       retained.message = message
+      this.#keeping.done(retained.use)
     }
+    retained.use = use
     this.#watch(retained, message)
   }
 
@@ -50,6 +62,7 @@ export class RetainedMessages {
     const retained = this.#topics.delete(topic)
     if (retained === undefined) return
     retained.message = null
+    this.#keeping.done(retained.use)
     if (retained.deadline !== null) this.#deadlines.clear(retained.deadline)
   }
 

@@ -23,7 +23,7 @@ export class Safety {
   #senders: Sender[] = []
   readonly #waiting = new Deque<Waiting>()
   /** Sessions with something to send that is not safe yet. */
-  #pumps: { pump(): void }[] = []
+  #pumps: { safeMoved(): void }[] = []
 
   constructor(keeper: Keeper) {
     this.#keeper = keeper
@@ -61,7 +61,7 @@ export class Safety {
   }
 
   /** Pumps the session whenever something more is safe, until it asks no more. */
-  pumpLater(session: { pump(): void }): void {
+  pumpLater(session: { safeMoved(): void }): void {
     this.#pumps.push(session)
   }
 
@@ -76,7 +76,7 @@ export class Safety {
     }
     const pumps = this.#pumps
     this.#pumps = []
-    for (const session of pumps) session.pump()
+    for (const session of pumps) session.safeMoved()
   }
 
   /** True when nothing of the connection waits any more. */

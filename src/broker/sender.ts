@@ -11,6 +11,7 @@ import { bounds } from './bounds.ts'
 import { expiryLeftSec } from './delivery.ts'
 import type { MemoryGuard } from './memory-guard.ts'
 import { type Publication, type WireVersion, wireVersion } from './publication.ts'
+import type { HeldAcks } from './safety.ts'
 import type { Tally } from './tally.ts'
 
 const PUBLISH = 0x30
@@ -39,6 +40,8 @@ export class Sender {
   readonly aliases: OutgoingAliases | null
   /** Whether packets of the same version can be copied to it in one piece, many at a time. */
   readonly plain: boolean
+  /** Acknowledgements that wait for the store; null: none. */
+  held: HeldAcks | null = null
   readonly #tally: Tally
   readonly #memory: MemoryGuard
 

@@ -3,6 +3,7 @@
 //   take -> sent at once, or -> queue -> window (packet id given) -> acknowledged
 //                               ^ pump: after each acknowledgement, when output has drained, when a client is back
 
+import { Deque } from '../base/deque.ts'
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
@@ -12,15 +13,17 @@ import type { WillPacket } from '../wire/mqtt/packets.ts'
 import { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import type { Deadline } from './deadlines.ts'
-import type { Delivery } from './delivery.ts'
+import type { Awaiting, Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
 import { Inflight, type Outgoing } from './inflight.ts'
+import type { Keeping } from './keeping.ts'
 import type { MemoryGuard } from './memory-guard.ts'
-import { NoRules } from './ports.ts'
+import { type Kept, NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
 import { type QueueSettings, SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
 import type { RetainedFeed } from './retained-feed.ts'
+import type { Safety } from './safety.ts'
 import type { Sender } from './sender.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
@@ -46,6 +49,8 @@ export interface SessionHome {
   readonly tally: Tally
   readonly memory: MemoryGuard
   readonly queueSettings: QueueSettings
+  readonly keeping: Keeping
+  readonly safety: Safety
 }
 
 /** What became of an acknowledgement from the client. */
@@ -62,6 +67,8 @@ export class Session {
   access: Access
   /** Seconds that it lasts without a connection. */
   expirySec = 0
+  /** Its record in the store; null: it ends with its connection. */
+  kept: Kept | null = null
   /** Null while the client is away. */
   connection: SessionConnection | null = null
   will: WillPacket | null = null
@@ -81,6 +88,9 @@ export class Session {
   /** How many in flight are still to be sent again: the client's window began anew with its connection. */
   #unsent = 0
   #feeds: RetainedFeed[] | null = null
+  /** QoS 2 messages with packet ids that must be on disk before the client gets to know them. */
+  #held: Deque<Outgoing> | null = null
+  #waitsForSafety = false
   #pumping = false
   /** It has been given messages of shared subscriptions. */
   #heldShared = false
@@ -105,11 +115,15 @@ export class Session {
     this.#resend = this.inflight.size === 0 ? null : this.inflight.inOrder()
     this.#resent = 0
     this.#unsent = this.inflight.size
+    this.#held = null
     this.pump()
   }
 
   detach(): void {
+    // What was not said yet is not said any more: the client asks again.
+    if (this.connection !== null) this.connection.sender.held = null
     this.connection = null
+    this.#held = null
     this.#resend = null
   }
 
@@ -136,12 +150,11 @@ export class Session {
       }
       return
     }
-    const delivery = publication.delivery(qos, retain, ids, share)
+    const delivery = this.#home.keeping.delivery(this, publication.delivery(qos, retain, ids, share))
     if (connection === null || !this.#mayBegin() || this.queue.length > 0) return this.#enqueue(delivery)
-    const outgoing = this.inflight.admit(delivery)
-    if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) {
-      this.inflight.release(outgoing)
-    }
+    const outgoing = this.#admit(delivery)
+    if (!this.#mayBeSaid(outgoing)) return this.#hold(outgoing)
+    if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) this.#drop(outgoing)
   }
 
   /**
@@ -152,9 +165,13 @@ export class Session {
     if (!this.#heldShared) return
     for (const outgoing of this.inflight.inOrder()) {
       const { delivery, awaiting } = outgoing
-      if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.inflight.release(outgoing)
+      if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.#drop(outgoing)
     }
-    this.queue.filter((delivery) => delivery.share === null || !taken(delivery))
+    this.queue.filter((delivery) => {
+      if (delivery.share === null || !taken(delivery)) return true
+      delivery.forget()
+      return false
+    })
   }
 
   /** QoS 0 messages that passed while the client was away, or too slow to get them. */
@@ -191,7 +208,7 @@ export class Session {
     if (outgoing.awaiting === 'puback') return 'out-of-turn'
     // [MQTT-4.4.0-2] Refused: it is done, and never sent again.
     if (reason >= Reason.unspecifiedError) this.#release(outgoing)
-    else outgoing.awaiting = 'pubcomp'
+    else this.#awaits(outgoing, 'pubcomp')
     return 'done'
   }
 
@@ -209,7 +226,7 @@ export class Session {
     if (connection === null || this.#pumping) return
     this.#pumping = true
     const { sender } = connection
-    if (this.#pumpResend(sender) && this.#pumpQueue(sender)) this.#pumpFeeds(sender)
+    if (this.#pumpResend(sender) && this.#pumpHeld(sender) && this.#pumpQueue(sender)) this.#pumpFeeds(sender)
     this.#pumping = false
   }
 
@@ -218,19 +235,63 @@ export class Session {
     const { tally } = this.#home
     if (this.queue.length > 0) tally.drop('session-ended', this.queue.length)
     this.queue.clear()
+    for (const { delivery } of this.inflight.inOrder()) delivery.forget()
     this.inflight.clear()
-    this.inbound.clear()
+    for (const use of this.inbound.clear()) this.#home.keeping.done(use)
     this.#resend = null
+    this.#held = null
     this.#feeds = null
   }
 
   /** [MQTT-3.3.4-9] Whether one more message may be under way. */
   #mayBegin(): boolean {
-    return this.#resend === null && this.inflight.size < this.#window && !this.connection!.sender.congested
+    return (
+      this.#resend === null &&
+      this.#held === null &&
+      this.inflight.size < this.#window &&
+      !this.connection!.sender.congested
+    )
+  }
+
+  /** More of what was staged is safe. */
+  safeMoved(): void {
+    this.#waitsForSafety = false
+    this.pump()
+  }
+
+  #admit(delivery: Delivery): Outgoing {
+    const outgoing = this.inflight.admit(delivery)
+    this.#awaits(outgoing, outgoing.awaiting)
+    return outgoing
+  }
+
+  #awaits(outgoing: Outgoing, awaiting: Awaiting): void {
+    outgoing.awaiting = awaiting
+    const position = outgoing.delivery.moved(awaiting, outgoing.packetId)
+    // A QoS 1 message may come twice; of a QoS 2 message the client must not know what we could forget.
+    if (awaiting !== 'puback') outgoing.safeAt = position
+  }
+
+  #mayBeSaid(outgoing: Outgoing): boolean {
+    const { safety } = this.#home
+    if (safety.isSafe(outgoing.safeAt)) return true
+    if (!this.#waitsForSafety) safety.pumpLater(this)
+    this.#waitsForSafety = true
+    return false
+  }
+
+  #hold(outgoing: Outgoing): void {
+    ;(this.#held ??= new Deque()).push(outgoing)
+  }
+
+  /** It is not sent, and will not be. */
+  #drop(outgoing: Outgoing): void {
+    this.inflight.release(outgoing)
+    outgoing.delivery.forget()
   }
 
   #release(outgoing: Outgoing): void {
-    this.inflight.release(outgoing)
+    this.#drop(outgoing)
     const next = this.#resend?.[this.#resent]
     if (next !== undefined && outgoing.order >= next.order) this.#unsent--
     if (this.#resend !== null || this.queue.length > 0 || this.#feeds !== null) this.pump()
@@ -249,8 +310,10 @@ export class Session {
       case 'dropped-oldest':
         return tally.drop('queue-full', this.queue.lastDropped)
       case 'dropped-newest':
+        delivery.forget()
         return tally.drop('queue-full')
       case 'refused':
+        delivery.forget()
         tally.drop('queue-full')
         this.connection?.closeSoon(Reason.quotaExceeded, 'queue full')
     }
@@ -265,6 +328,7 @@ export class Session {
       const outgoing = resend[this.#resent]!
       if (sender.congested) return false
       if (this.inflight.find(outgoing.packetId) === outgoing) {
+        if (!this.#mayBeSaid(outgoing)) return false
         if (outgoing.awaiting === 'pubcomp') {
           sender.ack('pubrel', outgoing.packetId, Reason.success)
         } else {
@@ -272,7 +336,7 @@ export class Session {
           const { message, qos, retain, subscriptionIds } = outgoing.delivery
           // [MQTT-3.3.1-1]
           if (!sender.message(message, qos, retain, subscriptionIds, outgoing.packetId, true, nowMs)) {
-            this.inflight.release(outgoing)
+            this.#drop(outgoing)
           }
         }
         this.#unsent--
@@ -283,41 +347,54 @@ export class Session {
     return true
   }
 
+  /** True when nothing is held back any more. */
+  #pumpHeld(sender: Sender): boolean {
+    const held = this.#held
+    if (held === null) return true
+    const nowMs = this.#home.clock.now()
+    for (let outgoing = held.peek(); outgoing !== undefined; outgoing = held.peek()) {
+      if (sender.congested || !this.#mayBeSaid(outgoing)) return false
+      held.shift()
+      if (this.inflight.find(outgoing.packetId) === outgoing) this.#send(sender, outgoing, nowMs)
+    }
+    this.#held = null
+    return true
+  }
+
+  #send(sender: Sender, outgoing: Outgoing, nowMs: number): void {
+    const { message, qos, retain, subscriptionIds } = outgoing.delivery
+    if (!sender.message(message, qos, retain, subscriptionIds, outgoing.packetId, false, nowMs)) this.#drop(outgoing)
+  }
+
   /** True when the queue is empty. */
   #pumpQueue(sender: Sender): boolean {
     const { queue, inflight } = this
     if (queue.length === 0) return true
     const nowMs = this.#home.clock.now()
     for (let delivery = queue.peek(); delivery !== undefined; delivery = queue.peek()) {
-      const { message, qos, retain, subscriptionIds } = delivery
+      const { message, qos } = delivery
       // [MQTT-3.3.2-5]
       if (message.expiresAt <= nowMs) {
         queue.shift()
+        delivery.forget()
         this.#home.tally.drop('expired')
         continue
       }
       if (sender.congested || (qos > 0 && inflight.size >= this.#window)) return false
       queue.shift()
-      this.#begin(sender, delivery, message, qos, retain, subscriptionIds, nowMs)
+      this.#begin(sender, delivery, nowMs)
     }
     return true
   }
 
-  #begin(
-    sender: Sender,
-    delivery: Delivery,
-    message: Delivery['message'],
-    qos: QoS,
-    retain: boolean,
-    ids: readonly number[],
-    nowMs: number,
-  ): void {
-    if (qos === 0) {
-      sender.message(message, qos, retain, ids, 0, false, nowMs)
+  #begin(sender: Sender, delivery: Delivery, nowMs: number): void {
+    if (delivery.qos === 0) {
+      sender.message(delivery.message, 0, delivery.retain, delivery.subscriptionIds, 0, false, nowMs)
       return
     }
-    const outgoing = this.inflight.admit(delivery)
-    if (!sender.message(message, qos, retain, ids, outgoing.packetId, false, nowMs)) this.inflight.release(outgoing)
+    const outgoing = this.#admit(delivery)
+    if (this.#held === null && this.#mayBeSaid(outgoing)) this.#send(sender, outgoing, nowMs)
+    else this.#hold(outgoing)
   }
 
   #pumpFeeds(sender: Sender): void {
@@ -328,9 +405,8 @@ export class Session {
     let turn: number = bounds.retainedPerTurn
     for (let feed = feeds[0]; feed !== undefined; feed = feeds[0]) {
       for (let delivery = feed.next(nowMs); delivery !== null; delivery = feed.next(nowMs)) {
-        const { message, qos, retain, subscriptionIds } = delivery
-        if (sender.congested || (qos > 0 && this.inflight.size >= this.#window)) return feed.back()
-        this.#begin(sender, delivery, message, qos, retain, subscriptionIds, nowMs)
+        if (sender.congested || (delivery.qos > 0 && this.inflight.size >= this.#window)) return feed.back()
+        this.#begin(sender, this.#home.keeping.delivery(this, delivery), nowMs)
         if (--turn <= 0) return clock.soon(() => this.pump())
       }
       feeds.shift()

@@ -5,7 +5,9 @@ import { assert } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
+import type { StoredSession } from '../wire/record/session.ts'
 import type { Access } from './authorize.ts'
+import { bounds } from './bounds.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
 import type { Handover } from './handover.ts'
 import { Session, type SessionHome } from './session.ts'
@@ -93,6 +95,7 @@ export class Sessions {
     session.endsAt = NEVER
     if (session.deadline !== null) this.#deadlines.clear(session.deadline)
     session.expirySec = expirySec
+    this.#home.keeping.session(session)
     this.#connected++
     const { tally } = this.#home
     tally.connects++
@@ -117,6 +120,7 @@ export class Sessions {
     session.endsAt = endsAt
     if (!this.#stopping) this.#handover.away(session)
     if (session.will !== null && session.willAt === NEVER) this.#fireWill(session)
+    this.#home.keeping.session(session)
     session.deadline ??= new Deadline(() => this.#due(session))
     this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
   }
@@ -128,7 +132,27 @@ export class Sessions {
     this.#subscriptions.removeAll(session)
     this.#handover.ended(session)
     session.clear()
+    this.#home.keeping.sessionEnded(session)
     this.#fireWill(session)
+  }
+
+  /**
+   * A session of an earlier run. A client that was connected when that ended has as long as after any loss of its
+   * connection; its will waits a while, since all clients have to come back.
+   */
+  restore(stored: StoredSession, access: Access): Session {
+    const session = new Session(stored.clientId, this.#home)
+    this.#byClient.set(stored.clientId, session)
+    const nowMs = this.#clock.now()
+    session.access = access
+    session.expirySec = stored.expirySec
+    session.will = stored.will
+    session.endsAt = stored.away ? stored.endsAt : nowMs + stored.expirySec * 1000
+    if (stored.away) session.willAt = stored.willAt
+    else if (stored.will !== null) session.willAt = nowMs + Math.max(stored.will.delaySec * 1000, bounds.willHeldMs)
+    session.deadline = new Deadline(() => this.#due(session))
+    this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
+    return session
   }
 
   /** The broker stops: no will of its clients is published. */
@@ -148,7 +172,10 @@ export class Sessions {
       this.#home.tally.expired++
       return this.end(session)
     }
-    if (session.willAt <= nowMs) this.#fireWill(session)
+    if (session.willAt <= nowMs) {
+      this.#fireWill(session)
+      this.#home.keeping.session(session)
+    }
     this.#deadlines.set(session.deadline!, Math.min(session.willAt, session.endsAt))
   }
 

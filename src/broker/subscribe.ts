@@ -9,6 +9,7 @@ import type { SubscribeEntry, SubscribePacket, UnsubscribePacket } from '../wire
 import type { Interest } from './interest.ts'
 import type { RetainedMessages } from './retained.ts'
 import { RetainedFeed } from './retained-feed.ts'
+import type { Safety } from './safety.ts'
 import type { Session } from './session.ts'
 import type { BrokerSettings } from './settings.ts'
 import { Subscription, type Subscriptions } from './subscriptions.ts'
@@ -27,8 +28,10 @@ export class Subscriber {
   readonly #interest: Interest
   readonly #retained: RetainedMessages
   readonly #sys: Sys
+  readonly #safety: Safety
 
-  constructor(subscriptions: Subscriptions, interest: Interest, retained: RetainedMessages, sys: Sys) {
+  constructor(subscriptions: Subscriptions, interest: Interest, retained: RetainedMessages, sys: Sys, safety: Safety) {
+    this.#safety = safety
     this.#subscriptions = subscriptions
     this.#interest = interest
     this.#retained = retained
@@ -85,7 +88,8 @@ export class Subscriber {
       missing++
       this.#interest.whenTaken(filter.filter, taken)
     }
-    taken()
+    // A session that outlives this run promises its subscriptions only when they do, too.
+    this.#safety.when(session.kept === null ? 0 : this.#safety.position, taken)
     return null
   }
 

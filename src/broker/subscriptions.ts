@@ -6,6 +6,8 @@ import { FilterTrie } from '../topic/trie.ts'
 import type { QoS } from '../wire/message.ts'
 import { NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
+import type { Keeping } from './keeping.ts'
+import type { Kept } from './ports.ts'
 import type { Session } from './session.ts'
 import { ShareGroup } from './shared.ts'
 
@@ -25,6 +27,8 @@ export class Subscription {
   readonly retainAsPublished: boolean
   /** Its identifier, as messages carry it; empty when it has none. */
   readonly ids: readonly number[]
+  /** Its record in the store; null: it ends with the connection. */
+  kept: Kept | null = null
 
   constructor(session: Session, filter: TopicFilter, options: SubscriptionOptions) {
     this.session = session
@@ -46,10 +50,12 @@ export class Subscriptions {
   readonly #shared = new FilterTrie<ShareGroup>()
   readonly #interest: Interest
   readonly #watcher: SubscriptionWatcher
+  readonly #keeping: Keeping
   #count = 0
   #sharedCount = 0
 
-  constructor(interest: Interest, watcher: SubscriptionWatcher) {
+  constructor(interest: Interest, watcher: SubscriptionWatcher, keeping: Keeping) {
+    this.#keeping = keeping
     this.#interest = interest
     this.#watcher = watcher
   }
@@ -65,6 +71,13 @@ export class Subscriptions {
 
   /** [MQTT-3.8.4-3] A subscription to the same filter is replaced. Returns whether this one is new. */
   add(subscription: Subscription): boolean {
+    const replaced = subscription.session.subscriptions.get(subscription.filter.text)
+    this.#keeping.subscribed(subscription, replaced)
+    return this.restore(subscription)
+  }
+
+  /** One of an earlier run, or one that is kept already. */
+  restore(subscription: Subscription): boolean {
     const { session, filter } = subscription
     const replaced = session.subscriptions.get(filter.text)
     session.subscriptions.set(filter.text, subscription)
@@ -91,6 +104,7 @@ export class Subscriptions {
     const subscription = session.subscriptions.get(text)
     if (subscription === undefined) return false
     session.subscriptions.delete(text)
+    this.#keeping.unsubscribed(subscription)
     session.unfeed(text)
     const { filter } = subscription
     if (filter.share === null) {

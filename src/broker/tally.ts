@@ -12,6 +12,7 @@ export type DropReason =
   | 'session-ended'
   | 'not-authorized'
   | 'memory'
+  | 'disk'
 
 export class Tally {
   readonly #meter: Meter

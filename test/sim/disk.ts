@@ -4,10 +4,12 @@ import type { HostError } from '../../src/base/errors.ts'
 import type { StateFiles } from '../../src/base/ports/files.ts'
 import type { SimClock } from './clock.ts'
 import type { Dice } from './random.ts'
+import { StoreDisk } from './store-disk.ts'
 
 /** What survives the process. */
 export class Disk {
   readonly files = new Map<string, Buffer>()
+  readonly store = new StoreDisk()
 }
 
 /** The disk as one run of a node sees it. */

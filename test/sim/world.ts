@@ -22,6 +22,7 @@ import { Ledger } from './ledger.ts'
 import { NameService } from './names.ts'
 import { type Machine, Network } from './network.ts'
 import { Dice } from './random.ts'
+import { SimEngine } from './store-disk.ts'
 import { type SimStreams, streamsOf } from './streams.ts'
 import { Notary, SimTrust } from './trust.ts'
 
@@ -32,6 +33,8 @@ export interface NodePlan {
   readonly mqttPort: number
   readonly cluster: Partial<ClusterSettings>
   readonly bundle: Bundle | null
+  /** Absent: what a node holds is gone with its run, and the clients' stories count on that. */
+  readonly durability?: 'disk' | 'memory'
   /** What the hardware says of itself; null: the machine's own. */
   readonly hardware?: HardwareTies
 }
@@ -195,6 +198,8 @@ export class SimNode {
         names: world.names.of(this.machine, clock),
         trust: new SimTrust(world.notary, clock, dice.fork('trust')),
         files: new SimFiles(this.disk, clock, dice.fork('disk')),
+        engine: new SimEngine(this.disk.store, clock, dice.fork('store')),
+        synchronised: () => true,
         log,
         authenticator: { authenticate: (_request, done) => done('allowed') },
       })
@@ -280,6 +285,7 @@ export class SimNode {
     return {
       broker: defaultBrokerSettings,
       cluster: { ...defaultClusterSettings, nodeName: this.label, version: '0.1.0', ...cluster },
+      store: { durability: this.plan.durability ?? 'memory' },
       listeners: [plainListener('mqtt', '0.0.0.0', mqttPort)],
       bundle,
       hardware,

@@ -109,6 +109,7 @@ export const schema = section({
     messages_per_second: orNone(whole(1, 1, 10_000_000)),
     bytes_per_second: orNone(size('1KiB', '64B', '4GiB')),
   }),
+  store: section({ durability: choice('disk', 'disk', 'memory') }),
   log: section({
     level: choice('info', 'debug', 'info', 'warn', 'error'),
     format: choice('auto', 'auto', 'pretty', 'journald', 'json'),

@@ -69,6 +69,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       },
       newCluster: circumstances.newCluster,
     },
+    store: { durability: configuration.store.durability },
     listeners: Object.entries(configuration.listeners)
       .filter(([, listener]) => listener.enabled)
       .map(([name, listener]) => listenerSettings(name, listener, circumstances.listenerFiles?.get(name))),

@@ -1,10 +1,12 @@
 // A stored session and its subscriptions.
 //
 //   session       client u16+utf8 | flags u8 | expiry u32 | ends u48 | will at u48
+//                 | account u16+utf8
 //                 | will: topic u16+utf8 | qos u8 | retain u8 | delay u32 | expiry u48 | properties u32+ | payload u32+
 //   subscription  session u48 | filter u16+utf8 | options u8 | identifier u32
 //
-// session flags: bit 0 the client is away, bit 1 it ends at a time, bit 2 there is a will, bit 3 the will has a time.
+// session flags: bit 0 the client is away, bit 1 it ends at a time, bit 2 there is a will, bit 3 the will has a time,
+// bit 4 there is an account.
 // ends, will at: milliseconds left. will expiry: seconds and one more, 0: never. identifier: and one more, 0: none.
 // options: bits 0-1 QoS, bit 2 No Local, bit 3 Retain As Published.
 
@@ -18,10 +20,13 @@ const AWAY = 0x01
 const ENDS = 0x02
 const WILL = 0x04
 const WILL_TIMED = 0x08
+const ACCOUNT = 0x10
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface StoredSession {
   readonly clientId: ClientId
+  /** The account its client has proven to be; null: none. */
+  readonly account: string | null
   readonly away: boolean
   readonly expirySec: number
   /** Monotonic milliseconds; Infinity: not by time. */
@@ -31,18 +36,20 @@ export interface StoredSession {
 }
 
 export function writeSession(into: ByteWriter, session: StoredSession, nowMs: number): void {
-  const { will, endsAt, willAt } = session
+  const { will, endsAt, willAt, account } = session
   into
     .text(session.clientId)
     .u8(
       (session.away ? AWAY : 0) |
         (endsAt === NEVER ? 0 : ENDS) |
         (will === null ? 0 : WILL) |
-        (willAt === NEVER ? 0 : WILL_TIMED),
+        (willAt === NEVER ? 0 : WILL_TIMED) |
+        (account === null ? 0 : ACCOUNT),
     )
     .u32(session.expirySec)
     .u48(endsAt === NEVER ? 0 : leftMs(endsAt, nowMs))
     .u48(willAt === NEVER ? 0 : leftMs(willAt, nowMs))
+  if (account !== null) into.text(account)
   if (will === null) return
   into
     .text(will.topic)
@@ -63,10 +70,12 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
   const expirySec = reader.u32()
   const ends = reader.u48()
   const willLeft = reader.u48()
+  const account = (flags & ACCOUNT) === 0 ? null : reader.text()
   const will = (flags & WILL) === 0 ? null : readWill(reader)
   if (reader.broken) return null
   return {
     clientId,
+    account,
     away: (flags & AWAY) !== 0,
     expirySec,
     endsAt: (flags & ENDS) === 0 ? NEVER : countedFromMs + ends,

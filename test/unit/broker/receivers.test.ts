@@ -7,9 +7,11 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import { ampleMemory } from '../../../src/base/ports/memory.ts'
 import { bounds } from '../../../src/broker/bounds.ts'
 import { Interest } from '../../../src/broker/interest.ts'
+import { Keeping } from '../../../src/broker/keeping.ts'
 import { MemoryGuard } from '../../../src/broker/memory-guard.ts'
-import { NoPeers } from '../../../src/broker/ports.ts'
+import { NoKeeper, NoPeers } from '../../../src/broker/ports.ts'
 import { ReceiversCache } from '../../../src/broker/receivers.ts'
+import { Safety } from '../../../src/broker/safety.ts'
 import { Session } from '../../../src/broker/session.ts'
 import { defaultBrokerSettings } from '../../../src/broker/settings.ts'
 import { ShareGroup } from '../../../src/broker/shared.ts'
@@ -21,10 +23,13 @@ import { plainRandom, VirtualClock } from '../../conformance/lab.ts'
 
 const clock = new VirtualClock()
 const tally = new Tally(new Meter(), new Turn(clock))
+const keeper = new NoKeeper()
 const home = {
   clock,
   tally,
   memory: new MemoryGuard(clock, ampleMemory, silentLog, tally),
+  keeping: new Keeping(keeper),
+  safety: new Safety(keeper),
   queueSettings: defaultBrokerSettings.sessions.queue,
 }
 const session = (id: string) => new Session(id as ClientId, home)
@@ -40,7 +45,7 @@ const subscription = (of: Session, text: string, changes: object = {}) =>
 function setUp() {
   const peers = new NoPeers()
   const cache = new ReceiversCache(peers)
-  const subscriptions = new Subscriptions(new Interest(peers), cache)
+  const subscriptions = new Subscriptions(new Interest(peers), cache, home.keeping)
   cache.attach(subscriptions)
   const who = (topic: string) =>
     cache

@@ -1,0 +1,134 @@
+// Takes up what an earlier run left in the store. Records come in the order of their ids, so whatever one refers to has
+// come before it; one that refers to nothing, or cannot be read, is removed.
+
+import { ProtocolError } from '../base/errors.ts'
+import { parseTopicFilter } from '../topic/filter.ts'
+import type { Message } from '../wire/message.ts'
+import { RecordKind } from '../wire/record/batch.ts'
+import { readBegun, readDelivery, readRetained } from '../wire/record/delivery.ts'
+import { readMessage } from '../wire/record/message.ts'
+import { readSession, readSubscription } from '../wire/record/session.ts'
+import { Access } from './authorize.ts'
+import { Delivery, NO_IDS } from './delivery.ts'
+import type { Keeping } from './keeping.ts'
+import type { Found, FoundRecord, Kept, Rules } from './ports.ts'
+import type { RetainedMessages } from './retained.ts'
+import type { Session } from './session.ts'
+import type { Sessions } from './sessions.ts'
+import type { BrokerSettings } from './settings.ts'
+import { Subscription, type Subscriptions } from './subscriptions.ts'
+
+export interface Tables {
+  readonly settings: BrokerSettings
+  readonly keeping: Keeping
+  readonly rules: Rules
+  readonly sessions: Sessions
+  readonly subscriptions: Subscriptions
+  readonly retained: RetainedMessages
+}
+
+interface Seen {
+  readonly sessions: Map<number, Session>
+  readonly messages: Map<number, { readonly message: Message; readonly kept: Kept }>
+}
+
+/** `other` takes the records that are not the broker's. */
+export function restore(found: Found, other: (record: FoundRecord) => void, tables: Tables): void {
+  const seen: Seen = { sessions: new Map(), messages: new Map() }
+  for (const record of found.records) {
+    const taken = take(record, found, tables, seen)
+    if (taken === 'other') other(record)
+    else if (!taken) found.remove(record.kept)
+  }
+  for (const { message, kept } of seen.messages.values()) if (!tables.keeping.isUsed(message)) found.remove(kept)
+}
+
+function take(record: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean | 'other' {
+  switch (record.kind) {
+    case RecordKind.session:
+      return takeSession(record, found, tables, seen)
+    case RecordKind.subscription:
+      return takeSubscription(record, found, tables, seen)
+    case RecordKind.message:
+      return takeMessage(record, found, tables, seen)
+    case RecordKind.delivery:
+      return takeDelivery(record, found, tables, seen)
+    case RecordKind.begun:
+      return takeBegun(record, found, tables, seen)
+    case RecordKind.retained:
+      return takeRetained(record, found, tables, seen)
+    default:
+      return 'other'
+  }
+}
+
+function takeSession({ kept, body, countedFromMs }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const stored = readSession(body, countedFromMs)
+  // One whose client had said that it was to end with its connection: that is gone.
+  if (stored === null || stored.expirySec === 0 || tables.sessions.get(stored.clientId) !== undefined) return false
+  const { account, clientId } = stored
+  const session = tables.sessions.restore(stored, new Access(account, clientId, tables.rules))
+  found.adopt(kept, tables.keeping.adoptSession(session, kept))
+  seen.sessions.set(kept.id, session)
+  return true
+}
+
+function takeSubscription({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const stored = readSubscription(body)
+  const session = stored === null ? undefined : seen.sessions.get(stored.session)
+  if (stored === null || session === undefined) return false
+  const filter = parseTopicFilter(stored.filter, tables.settings.limits.maxTopicLevels)
+  if (filter instanceof ProtocolError || session.subscriptions.has(filter.text)) return false
+  const subscription = new Subscription(session, filter, stored)
+  found.adopt(kept, tables.keeping.adoptSubscription(subscription, kept))
+  tables.subscriptions.restore(subscription)
+  return true
+}
+
+function takeMessage({ kept, body, countedFromMs }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const message = readMessage(body, countedFromMs)
+  if (message === null) return false
+  found.adopt(kept, tables.keeping.adoptMessage(message, kept))
+  seen.messages.set(kept.id, { message, kept })
+  return true
+}
+
+function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const stored = readDelivery(body)
+  if (stored === null) return false
+  const session = seen.sessions.get(stored.session)
+  const message = seen.messages.get(stored.message)?.message
+  if (session === undefined || message === undefined) return false
+  const { qos, retain, awaiting, packetId, subscriptionIds } = stored
+  if (awaiting !== 'queued' && session.inflight.find(packetId) !== null) return false
+  const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
+  const delivery = tables.keeping.adoptDelivery(session, new Delivery(message, qos, retain, ids), kept)
+  delivery.awaiting = awaiting
+  delivery.packetId = packetId
+  found.adopt(kept, delivery)
+  if (awaiting === 'queued') session.queue.restore(delivery)
+  else session.inflight.restore(packetId, delivery, awaiting)
+  return true
+}
+
+function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const stored = readBegun(body)
+  if (stored === null) return false
+  const session = seen.sessions.get(stored.session)
+  const message = seen.messages.get(stored.message)?.message
+  if (session === undefined || message === undefined || session.inbound.has(stored.packetId)) return false
+  const use = tables.keeping.adoptUse(session, stored.packetId, message, kept)
+  found.adopt(kept, use)
+  session.inbound.begin(stored.packetId, message, use)
+  return true
+}
+
+function takeRetained({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+  const id = readRetained(body)
+  const message = id === null ? undefined : seen.messages.get(id)?.message
+  if (message === undefined) return false
+  const use = tables.keeping.adoptUse(null, 0, message, kept)
+  found.adopt(kept, use)
+  tables.retained.restore(message, use)
+  return true
+}
