@@ -1,7 +1,7 @@
 // Builds one node from settings and ports, without I/O of its own: main.ts gives it the real world, the simulator its
 // own.
 
-import type { HostError } from './base/errors.ts'
+import { HostError } from './base/errors.ts'
 import type { ClusterId, NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'

@@ -8,7 +8,8 @@ import type { Connection } from './connection.ts'
 import { Incoming } from './incoming.ts'
 import { type Pace, paceFor } from './pace.ts'
 import type { Sender } from './sender.ts'
-import type { Session, SessionConnection } from './session.ts'
+import type { Session } from './session.ts'
+import type { SessionConnection } from './session-home.ts'
 
 export class Connected implements SessionConnection {
   readonly at = 'connected'

@@ -5,9 +5,7 @@
 
 import { Deque } from '../base/deque.ts'
 import type { ClientId } from '../base/ids.ts'
-import type { Clock } from '../base/ports/clock.ts'
-import type { Endpoint } from '../base/ports/streams.ts'
-import { Reason, type ReasonCode } from '../base/reasons.ts'
+import { Reason } from '../base/reasons.ts'
 import type { QoS } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import { Access } from './authorize.ts'
@@ -16,45 +14,18 @@ import type { Deadline } from './deadlines.ts'
 import type { Awaiting, Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
 import { Inflight, type Outgoing } from './inflight.ts'
-import type { Keeping } from './keeping.ts'
-import type { MemoryGuard } from './memory-guard.ts'
 import { type Kept, NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
-import { type QueueSettings, SessionQueue } from './queue.ts'
+import { SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
 import type { RetainedFeed } from './retained-feed.ts'
-import type { Safety } from './safety.ts'
 import type { Sender } from './sender.ts'
+import type { Acknowledged, SessionConnection, SessionHome } from './session-home.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
-import type { Tally } from './tally.ts'
 
 /** Until a client has opened it. */
 const NOBODY_ELSE = new NoRules()
-
-/** What a session sees of its connection. */
-export interface SessionConnection {
-  readonly sender: Sender
-  /** Where the client is. */
-  readonly remote: Endpoint
-  /** Closes at once; not while a message goes round its receivers. */
-  close(reason: ReasonCode, why: string): void
-  /** Closes at the end of this turn: for use while a message goes round its receivers. */
-  closeSoon(reason: ReasonCode, why: string): void
-}
-
-/** What all sessions of a broker share. */
-export interface SessionHome {
-  readonly clock: Clock
-  readonly tally: Tally
-  readonly memory: MemoryGuard
-  readonly queueSettings: QueueSettings
-  readonly keeping: Keeping
-  readonly safety: Safety
-}
-
-/** What became of an acknowledgement from the client. */
-export type Acknowledged = 'done' | 'unknown' | 'out-of-turn'
 
 export class Session {
   readonly clientId: ClientId

@@ -6,10 +6,12 @@ import { Disk, SimFiles } from '../sim/disk.ts'
 import { NameService } from '../sim/names.ts'
 import { Network } from '../sim/network.ts'
 import { Dice } from '../sim/random.ts'
+import { SimEngine, StoreDisk } from '../sim/store-disk.ts'
 import { streamsOf } from '../sim/streams.ts'
 import { Notary, SimTrust } from '../sim/trust.ts'
 import { clockContract } from './clock.ts'
 import { datagramsContract } from './datagrams.ts'
+import { engineContract } from './engine.ts'
 import { filesContract } from './files.ts'
 import { namesContract } from './names.ts'
 import { randomContract } from './random.ts'
@@ -56,6 +58,12 @@ filesContract('the simulator', () => {
   const { one, dice, until, close } = lan('files')
   const disk = new Disk()
   return { files: new SimFiles(disk, one, dice), again: () => new SimFiles(disk, one, dice), until, close }
+})
+
+engineContract('the simulator', () => {
+  const { one, dice, until, close } = lan('engine')
+  const disk = new StoreDisk()
+  return { run: () => new SimEngine(disk, one, dice), until, close }
 })
 
 datagramsContract('the simulator', () => {

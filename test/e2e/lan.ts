@@ -87,7 +87,7 @@ export class Lan {
   /** Starts a program in a gateway's namespace; ended by `down` at the latest. */
   spawn(gateway: number | 'sw', command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
     const child = spawn('ip', ['netns', 'exec', this.namespace(gateway), command, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     })
     this.#children.add(child)

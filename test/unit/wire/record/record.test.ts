@@ -1,0 +1,174 @@
+// The layouts of stored records, byte by byte: what a card holds must be read for years.
+
+import { describe, expect, test } from 'vitest'
+import { ByteWriter } from '../../../../src/base/bytes.ts'
+import type { ClientId, NodeId } from '../../../../src/base/ids.ts'
+import type { Message } from '../../../../src/wire/message.ts'
+import { BatchWriter, RecordKind, readBatch } from '../../../../src/wire/record/batch.ts'
+import {
+  readBegun,
+  readDelivery,
+  readRetained,
+  writeBegun,
+  writeDelivery,
+  writeRetained,
+} from '../../../../src/wire/record/delivery.ts'
+import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
+import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
+import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
+
+const NOW = 1000
+const NEVER = Number.POSITIVE_INFINITY
+
+function written(write: (into: ByteWriter) => void): Buffer {
+  const into = new ByteWriter()
+  write(into)
+  return into.done()
+}
+const golden = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex')
+
+const message: Message = {
+  origin: { node: '0102030405060708' as NodeId, incarnation: 9 },
+  counter: 10,
+  topic: 'a/b',
+  qos: 1,
+  retain: true,
+  payload: Buffer.from('hi'),
+  properties: Buffer.from([1, 1]),
+  expiresAt: NOW + 5000,
+  publisher: 'p' as ClientId,
+}
+const session = {
+  clientId: 'c' as ClientId,
+  account: 'anna',
+  away: true,
+  expirySec: 60,
+  endsAt: NOW + 60_000,
+  willAt: NOW + 2000,
+  will: {
+    topic: 'w',
+    qos: 2,
+    retain: true,
+    payload: Buffer.from('x'),
+    properties: Buffer.alloc(0),
+    delaySec: 2,
+    expirySec: null,
+  },
+} as const
+const subscription = {
+  session: 1,
+  filter: '$share/g/+',
+  qos: 1,
+  noLocal: false,
+  retainAsPublished: true,
+  identifier: 7,
+} as const
+const delivery = {
+  session: 1,
+  message: 2,
+  qos: 2,
+  retain: true,
+  awaiting: 'pubrec',
+  packetId: 3,
+  subscriptionIds: [7, 8],
+} as const
+
+const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = [
+  [
+    'message',
+    written((into) => writeMessage(into, message, NOW)),
+    golden(`0d 0102030405060708 000000000009 00000000000a 000000001388 0003612f62 000170
+            00000002 0101 00000002 6869`),
+    (body) => readMessage(body, NOW),
+    message,
+  ],
+  [
+    'session',
+    written((into) => writeSession(into, session, NOW)),
+    golden(`000163 1f 0000003c 00000000ea60 0000000007d0 0004616e6e61 000177 02 01 00000002 000000000000 00000000
+            00000001 78`),
+    (body) => readSession(body, NOW),
+    session,
+  ],
+  [
+    'subscription',
+    written((into) => writeSubscription(into, subscription)),
+    golden('000000000001 000a 2473686172652f672f2b 09 00000008'),
+    readSubscription,
+    subscription,
+  ],
+  [
+    'delivery',
+    written((into) => writeDelivery(into, delivery)),
+    golden('000000000001 000000000002 16 0003 02 00000007 00000008'),
+    readDelivery,
+    delivery,
+  ],
+  [
+    'begun',
+    written((into) => writeBegun(into, { session: 1, message: 2, packetId: 3 })),
+    golden('000000000001 000000000002 0003'),
+    readBegun,
+    { session: 1, message: 2, packetId: 3 },
+  ],
+  ['retained', written((into) => writeRetained(into, 2)), golden('000000000002'), readRetained, 2],
+  [
+    'keyed',
+    written((into) => writeKeyed(into, { space: 's', key: 'k', value: Buffer.from('v') })),
+    golden('000173 00016b 00000001 76'),
+    readKeyed,
+    { space: 's', key: 'k', value: Buffer.from('v') },
+  ],
+]
+
+describe.each(goldens)('%s', (_name, bytes, expected, read, value) => {
+  test('is written as drawn', () => expect(bytes.toString('hex')).toBe(expected.toString('hex')))
+  test('is read back', () => expect(read(expected)).toEqual(value))
+  test('may be longer than known', () => expect(read(Buffer.concat([expected, Buffer.from([1, 2])]))).toEqual(value))
+  test('is nothing when it is cut', () => {
+    for (let end = 0; end < expected.length; end++) expect(read(expected.subarray(0, end))).toBeNull()
+  })
+})
+
+test('a session that ends and fires nothing by time', () => {
+  const plain = { ...session, account: null, away: false, endsAt: NEVER, willAt: NEVER, will: null }
+  expect(
+    readSession(
+      written((into) => writeSession(into, plain, NOW)),
+      5,
+    ),
+  ).toEqual(plain)
+})
+
+describe('batch', () => {
+  const bytes = () => {
+    const batch = new BatchWriter({ ageMs: 1, wallMs: 2, synchronised: true }, NOW)
+    expect(batch.empty).toBe(true)
+    expect(batch.put(5, { kind: RecordKind.retained, write: (into) => writeRetained(into, 2) })).toBe(17)
+    batch.remove(6)
+    return batch.done()
+  }
+  const read = (of: Buffer) => {
+    const seen: unknown[] = []
+    const time = readBatch(of, {
+      put: (id, kind, body) => seen.push([id, kind, body.toString('hex')]),
+      removed: (id) => seen.push(id),
+    })
+    return { time, seen }
+  }
+
+  test('is written as drawn and read back', () => {
+    expect(bytes().toString('hex')).toBe(
+      golden('01 01 000000000001 000000000002  07 000000000005 00000006 000000000002  00 000000000006').toString('hex'),
+    )
+    expect(read(bytes())).toEqual({
+      time: { ageMs: 1, wallMs: 2, synchronised: true },
+      seen: [[5, 7, '000000000002'], 6],
+    })
+  })
+
+  test('of a later version, or cut in an item, is none', () => {
+    expect(read(Buffer.from([2, ...bytes().subarray(1)])).time).toBeNull()
+    for (const end of [0, 5, 13, 20, 30, 32]) expect(read(bytes().subarray(0, end)).time).toBeNull()
+  })
+})
