@@ -398,7 +398,12 @@ host=$(hostname)
 echo
 "$COMMAND" status || true
 echo
-echo "edge-mqtt runs on $host and will at every boot: MQTT at $host.local, port 1883 unless configured otherwise."
+echo "edge-mqtt runs on $host and will at every boot."
+url=$("$COMMAND" user show devices 2>/dev/null | grep '^mqtt') || url=''
+if [ -n "$url" ]; then
+  echo "Your devices connect with: $url"
+  echo '  (shown again by: edge-mqtt user show devices; other accounts: edge-mqtt user add NAME)'
+fi
 if [ -n "$joined" ]; then echo "$SUDO_USER may now run all of edge-mqtt's commands, after logging in again."; fi
 if [ -e "$STATE/node.crt" ]; then
   if [ -e "$HERE/certs/ca.key" ]; then
@@ -413,5 +418,3 @@ else
   echo '  copy certs/ (ca.crt and ca.key) of a box that is a member beside this install.sh, and type: sudo ./install.sh'
   echo '  or, for a cluster of its own: sudo ./install.sh --new-cluster'
 fi
-echo 'Clients of other machines are let in with auth.anonymous: always in /etc/edge-mqtt/edge-mqtt.yaml, then:'
-echo '  sudo systemctl reload edge-mqtt'

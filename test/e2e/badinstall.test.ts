@@ -2,6 +2,7 @@
 // that are not the plain one: into an image, without a start, in mosquitto's place.
 
 import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,13 +15,17 @@ import { release, rewrite } from './release.ts'
 /** Everything that an installation could have touched, but for the backups that useradd keeps. */
 const stateOf = (box: Box): string =>
   box.sh(
-    `find /opt /etc /usr/local /var/lib/edge-mqtt -not -name '*-' -not -name .pwd.lock -printf '%p %m %u:%g %l\\n' 2>/dev/null | sort
-     sort /etc/passwd; sort /etc/group; systemctl is-active edge-mqtt mosquitto`.replaceAll('\n     ', '; ') + '; true',
+    [
+      `find /opt /etc /usr/local /var/lib/edge-mqtt -not -name '*-' -not -name .pwd.lock -printf '%p %m %u:%g %l\\n' 2>/dev/null | sort`,
+      'sort /etc/passwd /etc/group',
+      'systemctl is-active edge-mqtt mosquitto',
+      'true',
+    ].join('; '),
   )
 
 /** Somebody else at a port, as a service. */
 const holder = (port: number): string =>
-  `[Service]\nExecStart=/usr/bin/perl -MIO::Socket::INET -e 'IO::Socket::INET->new(LocalPort => ${port}, Listen => 1) or die; sleep'\n[Install]\nWantedBy=multi-user.target\n`
+  `[Service]\nExecStart=/usr/bin/perl -MIO::Socket::INET -e 'my $$s = IO::Socket::INET->new(LocalPort => ${port}, Listen => 1, ReuseAddr => 1) or die; sleep'\n[Install]\nWantedBy=multi-user.target\n`
 
 /** A program that answers every question but does not start. */
 const UNWILLING = `if (process.argv.length === 3 && process.argv[2] === 'start') process.exit(1)\nawait import('./willing.js')\n`
@@ -95,13 +100,13 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
       ],
       [
         'a port that is taken',
-        'systemctl start holder; sleep 0.2',
+        'systemctl start holder; until ss -Hltn | grep -q :1883; do :; done',
         /listeners\.mqtt\.port: [\s\S]*1883[\s\S]*a port that edge-mqtt needs is taken[\s\S]*choose other ones/,
         'systemctl stop holder',
       ],
       [
         'mosquitto at the port',
-        'systemctl start mosquitto; sleep 0.2',
+        'systemctl start mosquitto; until ss -Hltn | grep -q :1883; do :; done',
         /1883[\s\S]*mosquitto runs here[\s\S]*sudo \.\/install\.sh --replace-mosquitto/,
         'systemctl stop mosquitto',
       ],
@@ -247,7 +252,7 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
       await image.boot()
       await until('it is active', 30_000, () => image.property('ActiveState') === 'active')
       const { cluster } = JSON.parse(image.exec('edge-mqtt', 'status', '--json'))
-      expect(cluster.state).toBe('member')
+      expect(new X509Certificate(readFileSync(join(folder, 'one/ca.crt'))).subject).toContain(cluster.id)
       expect(image.sh('cat /etc/edge-mqtt/certs/ca.crt')).toBe(readFileSync(join(folder, 'one/ca.crt'), 'utf8'))
       expect(image.sh('stat -c "%a %U:%G" /etc/edge-mqtt/certs/ca.key /var/lib/edge-mqtt')).toBe(
         '640 root:edge-mqtt\n700 edge-mqtt:edge-mqtt\n',

@@ -60,6 +60,7 @@ describe.skipIf(boxesLeftOut('box.test.ts'))('a gateway', () => {
       const said = box.exec('/root/edge-mqtt/install.sh')
       expect(said).toContain('set up: made the CA of a new cluster')
       expect(said).toContain('edge-mqtt runs on gw-1 and will at every boot')
+      expect(said).toMatch(/Your devices connect with: mqtt:\/\/devices:\w+@\S+:1883/)
       expect(said).toContain('The next box: copy this folder (/root/edge-mqtt)')
       expect(box.property('ActiveState')).toBe('active')
       expect(box.exec('systemctl', 'is-enabled', 'edge-mqtt').trim()).toBe('enabled')

@@ -49,9 +49,12 @@ const mirror = (): string => {
   throw new Error('no Debian mirror in /etc/apt')
 }
 
+/** Where base systems and releases are kept between runs. */
+export const boxCache = (): string => process.env['EDGE_MQTT_BOXES'] ?? '/var/cache/edge-mqtt-boxes'
+
 /** The root of a base system, made when it is not there yet. */
 export function baseSystem(suite: Suite): string {
-  const kept = process.env['EDGE_MQTT_BOXES'] ?? '/var/cache/edge-mqtt-boxes'
+  const kept = boxCache()
   const base = join(kept, `base-${suite}`)
   if (existsSync(join(base, '.done'))) return base
   mkdirSync(kept, { recursive: true })

@@ -2,17 +2,52 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
+import { boxCache } from './box.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 
-/** Makes the release of this machine's kind in `folder` and unpacks it there; gives the unpacked folder. */
+/** All that a release is made of: the same content is the same release, which need not be made again. */
+const SOURCES = [
+  'src',
+  'packaging',
+  'docs',
+  'systemd',
+  'certs/README.md',
+  'install.sh',
+  'package.json',
+  'package-lock.json',
+]
+const PROSE = ['README.md', 'CHANGELOG.md', 'LICENSE', 'tsconfig.base.json', 'tsconfig.build.json']
+
+/** Makes the release of this machine's kind, or takes the one that was made of the same, into `folder`, unpacked. */
 export function release(folder: string): string {
-  const options = { cwd: repository, stdio: ['ignore', 'ignore', 'pipe'] as 'pipe'[] }
-  execFileSync('npm', ['run', '--silent', 'package', '--', '--out', folder], options)
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tar.gz'))!
-  execFileSync('tar', ['-xzf', join(folder, tarball), '-C', folder])
+  const sums = execFileSync('sh', ['-c', 'find "$@" -type f | sort | xargs sha256sum', 'sh', ...SOURCES, ...PROSE], {
+    cwd: repository,
+  })
+  const kept = join(boxCache(), `release-${createHash('sha256').update(sums).digest('hex').slice(0, 16)}`)
+  if (!existsSync(kept)) {
+    mkdirSync(boxCache(), { recursive: true })
+    for (const old of readdirSync(boxCache()).filter((name) => name.startsWith('release-'))) {
+      rmSync(join(boxCache(), old), { recursive: true })
+    }
+    const making = mkdtempSync(join(boxCache(), 'making-'))
+    const options = { cwd: repository, stdio: ['ignore', 'ignore', 'pipe'] as 'pipe'[] }
+    execFileSync('npm', ['run', '--silent', 'package', '--', '--out', making], options)
+    renameSync(making, kept)
+  }
+  const tarball = readdirSync(kept).find((name) => name.endsWith('.tar.gz'))!
+  execFileSync('tar', ['-xzf', join(kept, tarball), '-C', folder])
   return join(folder, tarball.replace(/\.tar\.gz$/, ''))
 }
 
