@@ -29,10 +29,6 @@ export interface Terms {
 export function objection(packet: ConnectPacket, settings: BrokerSettings): Refusal | null {
   const { limits } = settings
   const { will } = packet
-  // [MQTT-4.12.0-1]
-  if (packet.authenticationMethod !== null) {
-    return refuse(Reason.badAuthenticationMethod, 'authentication method not supported')
-  }
   if (will === null) return null
   const topic = parseTopicName(will.topic, limits.maxTopicLevels)
   if (topic instanceof ProtocolError) return refuse(Reason.topicNameInvalid, topic.message)
@@ -42,8 +38,9 @@ export function objection(packet: ConnectPacket, settings: BrokerSettings): Refu
   return null
 }
 
-/** The terms for a client that may connect. `madeUp` gives a client id to one that has none. */
-export function termsFor(packet: ConnectPacket, settings: BrokerSettings, madeUp: () => string): Terms {
+/** The terms for a client that may connect. `madeUp` gives a client id to one that has none; `proof` is our last word in
+ * an enhanced authentication. */
+export function termsFor(packet: ConnectPacket, settings: BrokerSettings, madeUp: () => string, proof?: Buffer): Terms {
   const { limits } = settings
   const assigned = packet.clientId === '' ? madeUp() : null
   const clientId = (assigned ?? packet.clientId) as ClientId
@@ -53,6 +50,9 @@ export function termsFor(packet: ConnectPacket, settings: BrokerSettings, madeUp
     receiveMaximum: limits.maxInflight,
     maximumPacketSize: limits.maxPacketSize,
   }
+  // [MQTT-4.12.0-5]
+  if (packet.authenticationMethod !== null) told.authenticationMethod = packet.authenticationMethod
+  if (proof !== undefined) told.authenticationData = proof
   if (limits.maxTopicAlias > 0) told.topicAliasMaximum = limits.maxTopicAlias
   if (expirySec !== packet.sessionExpirySec) told.sessionExpirySec = expirySec
   // [MQTT-3.2.2-9]

@@ -1,15 +1,20 @@
 // A connected client: what its connection keeps of it, and what its session sees of the connection.
 
+import { ProtocolError } from '../base/errors.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
-import type { ReasonCode } from '../base/reasons.ts'
-import type { ConnectPacket, Version } from '../wire/mqtt/packets.ts'
-import type { Terms } from './connect.ts'
+import { Reason, type ReasonCode } from '../base/reasons.ts'
+import { encodeDisconnect } from '../wire/mqtt/encode.ts'
+import type { ConnectPacket, DisconnectPacket, Version } from '../wire/mqtt/packets.ts'
+import { cappedExpirySec, type Terms } from './connect.ts'
 import type { Connection } from './connection.ts'
+import type { Enhanced } from './enhanced.ts'
 import { Incoming } from './incoming.ts'
 import { type Pace, paceFor } from './pace.ts'
 import type { Sender } from './sender.ts'
 import type { Session } from './session.ts'
 import type { SessionConnection } from './session-home.ts'
+import type { Session, SessionConnection } from './session.ts'
+import type { BrokerSettings } from './settings.ts'
 
 export class Connected implements SessionConnection {
   readonly at = 'connected'
@@ -23,6 +28,10 @@ export class Connected implements SessionConnection {
   readonly expirySec: number
   /** Made with the first PUBLISH: many clients only listen. */
   incoming: Incoming | null = null
+  /** The authentication method of its CONNECT; null: none. */
+  readonly method: string | null
+  /** A re-authentication under way. */
+  enhanced: Enhanced | null = null
   /** Null: it may send as fast as it likes. */
   readonly pace: Pace | null
   readonly #connection: Connection
@@ -35,11 +44,32 @@ export class Connected implements SessionConnection {
     this.bridge = packet.bridge
     this.silenceMs = terms.silenceMs
     this.expirySec = packet.sessionExpirySec
+    this.method = packet.authenticationMethod
     this.pace = paceFor(connection.home.settings.limits)
   }
 
   publishing(): Incoming {
     return (this.incoming ??= new Incoming(this.#connection.home, this.session, this.sender))
+  }
+
+  /** What a DISCONNECT still changes. A session that was to end cannot be prolonged by it (MQTT 3.14.2.2.2). */
+  changeExpiry({ sessionExpirySec }: DisconnectPacket, settings: BrokerSettings): ProtocolError | null {
+    if (sessionExpirySec === null) return null
+    if (this.expirySec === 0 && sessionExpirySec > 0) {
+      return new ProtocolError(Reason.protocolError, 'a DISCONNECT that prolongs a session that was to end')
+    }
+    this.session.expirySec = cappedExpirySec(sessionExpirySec, settings)
+    return null
+  }
+
+  /** The DISCONNECT that tells the client why; null: it cannot be told. */
+  farewell(reason: ReasonCode, why: string): Buffer | null {
+    if (this.version !== 5) return null
+    const room = this.sender.maximumPacketSize
+    const told = encodeDisconnect({ reason, reasonString: why })
+    // [MQTT-3.14.2-3]
+    const bytes = told.length > room ? encodeDisconnect({ reason }) : told
+    return bytes.length > room ? null : bytes
   }
 
   get remote(): Endpoint {

@@ -11,22 +11,24 @@ import type { ByteStream, Endpoint, StreamHandler } from '../base/ports/streams.
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
-import { encodeConnack, encodeDisconnect, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
+import { encodeConnack, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
 import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts'
 import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { acknowledged } from './acknowledged.ts'
 import { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
-import { cappedExpirySec, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
+import { objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
-import { type Guest, turnedAway } from './guest.ts'
+import { type Enhanced, enhancedBy, reauthenticate } from './enhanced.ts'
+import { type Guest, requestOf, turnedAway } from './guest.ts'
 import type { ConnectionHome } from './home.ts'
 import type { Pace } from './pace.ts'
 import type { AuthenticationResult } from './ports.ts'
 import { Hold, Reading } from './reading.ts'
 import { Sender } from './sender.ts'
+import { tellTooLarge } from './too-large.ts'
 
 const PUBLISH = 3
 const PUBACK = 4
@@ -34,7 +36,7 @@ const PUBCOMP = 7
 
 type State =
   | { readonly at: 'awaiting' }
-  | { readonly at: 'authenticating'; readonly packet: ConnectPacket }
+  | { readonly at: 'authenticating'; readonly packet: ConnectPacket; readonly enhanced: Enhanced | null }
   | Connected
   | { readonly at: 'closing' }
   | { readonly at: 'closed' }
@@ -145,8 +147,13 @@ export class Connection implements StreamHandler, PacketSink {
       }
       case 'disconnect':
         return this.#goodbye(state, packet)
+      case 'auth': {
+        const { clientId } = state.session
+        const request = requestOf(this.guest, { clientId, username: null, password: null }, this.#stream)
+        return reauthenticate(state, packet, this.home.authenticator, request, (bytes) => this.#send(state, bytes))
+      }
       default:
-        // [MQTT-3.1.0-2] [MQTT-4.12.0-7]
+        // [MQTT-3.1.0-2]
         return this.#fail(new ProtocolError(Reason.protocolError, `${packet.kind} out of turn`))
     }
   }
@@ -168,21 +175,22 @@ export class Connection implements StreamHandler, PacketSink {
   }
 
   #goodbye(state: Connected, packet: DisconnectPacket): void {
-    if (packet.sessionExpirySec !== null) {
-      // A session that was to end with its connection cannot be prolonged now (MQTT 3.14.2.2.2).
-      if (state.expirySec === 0 && packet.sessionExpirySec > 0) {
-        return this.#fail(
-          new ProtocolError(Reason.protocolError, 'a DISCONNECT that prolongs a session that was to end'),
-        )
-      }
-      state.session.expirySec = cappedExpirySec(packet.sessionExpirySec, this.home.settings)
-    }
+    const error = state.changeExpiry(packet, this.home.settings)
+    if (error !== null) return this.#fail(error)
     this.#end(state, packet.reason === Reason.success, 'said DISCONNECT')
   }
 
   // Before CONNECT was accepted.
 
   #beforeConnected(state: State, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
+    if (state.at === 'authenticating' && state.enhanced !== null) {
+      const answer = state.enhanced.answer(decodeControl(buffer, packetStart, bodyStart, end, state.packet.version))
+      if (answer instanceof ProtocolError) {
+        return this.#refuse({ refused: answer.reason, why: answer.message }, state.packet)
+      }
+      this.#framer.pause()
+      return this.#step(state.packet, state.enhanced, answer.data)
+    }
     if (state.at !== 'awaiting') return
     const packet = decodeControl(buffer, packetStart, bodyStart, end, null)
     if (packet instanceof ConnectError)
@@ -197,33 +205,45 @@ export class Connection implements StreamHandler, PacketSink {
     if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
       return this.#refuse({ refused: Reason.serverBusy, why: 'memory is short' }, packet)
     }
-    this.#state = { at: 'authenticating', packet }
+    const { authenticator } = this.home
+    const request = requestOf(guest, packet, this.#stream)
+    const method = packet.authenticationMethod
+    const enhanced = method === null ? null : enhancedBy(authenticator, method, request)
+    // [MQTT-4.12.0-1]
+    if (method !== null && enhanced === null) {
+      return this.#refuse({ refused: Reason.badAuthenticationMethod, why: 'authentication method not known' }, packet)
+    }
+    this.#state = { at: 'authenticating', packet, enhanced }
     // Nothing is read until the answer is there. [MQTT-3.1.4-6]
     this.#framer.pause()
-    this.home.authenticator.authenticate(
-      {
-        clientId: packet.clientId,
-        username: guest.certified ?? packet.username,
-        password: packet.password,
-        remoteAddress: this.#stream.remote.address,
-        localAddress: this.#stream.local.address,
-        listener: guest.terms.name,
-        proxied: guest.proxied,
-        certified: guest.certified,
-      },
-      (result, account = null) => this.#authenticated(packet, result, account),
-    )
+    if (enhanced !== null) return this.#step(packet, enhanced, packet.authenticationData)
+    authenticator.authenticate(request, (result, account = null) => this.#authenticated(packet, result, account))
     if ((this.#state as State).at === 'authenticating') this.#reading.hold(Hold.answer)
   }
 
-  #authenticated(packet: ConnectPacket, result: AuthenticationResult, account: string | null): void {
+  #step(packet: ConnectPacket, enhanced: Enhanced, data: Buffer | null): void {
+    enhanced.step(data, (step) => {
+      if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
+      if (step.at === 'refused') return this.#authenticated(packet, 'notAuthorized', null)
+      if (step.at === 'done') return this.#authenticated(packet, 'allowed', step.account, step.data)
+      this.#outbox.append(enhanced.continued(step.data))
+      this.#letRead()
+    })
+    if (this.#state.at === 'authenticating' && enhanced.waiting) this.#reading.hold(Hold.answer)
+  }
+
+  #authenticated(packet: ConnectPacket, result: AuthenticationResult, account: string | null, proof?: Buffer): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (result !== 'allowed') return this.#refuse({ refused: Reason[result], why: result }, packet)
     const waitMs = this.#waitMs(packet)
     if (waitMs > 0) {
-      return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet, account))
+      return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet, account, proof))
     }
-    this.#open(packet, account)
+    this.#open(packet, account, proof)
+    this.#letRead()
+  }
+
+  #letRead(): void {
     if (!this.#reading.held) this.#afterRead(this.#framer.resume())
     else this.#reading.letGo(Hold.answer)
   }
@@ -237,11 +257,11 @@ export class Connection implements StreamHandler, PacketSink {
     return waitMs
   }
 
-  #open(packet: ConnectPacket, account: string | null): void {
+  #open(packet: ConnectPacket, account: string | null, proof?: Buffer): void {
     const { home } = this
     if (this.#state.at !== 'authenticating') return
     const { limits } = home.settings
-    const terms = termsFor(packet, home.settings, home.madeUpClientId)
+    const terms = termsFor(packet, home.settings, home.madeUpClientId, proof)
     if (!takesConnack(terms, packet)) {
       return this.#refuse({ refused: Reason.packetTooLarge, why: 'its maximum packet size is too small' }, packet)
     }
@@ -298,29 +318,14 @@ export class Connection implements StreamHandler, PacketSink {
     this.home.tally.count(`mqtt.closed.${reason.toString(16)}`)
     const log = { client: state.session.clientId, address: this.#stream.remote.address, why }
     this.home.log.info(log, 'client disconnected by the broker')
-    if (state.version === 5) {
-      let bytes = encodeDisconnect({ reason, reasonString: why })
-      // [MQTT-3.14.2-3]
-      if (bytes.length > state.sender.maximumPacketSize) bytes = encodeDisconnect({ reason })
-      if (bytes.length <= state.sender.maximumPacketSize) this.#outbox.append(bytes)
-    }
+    const farewell = state.farewell(reason, why)
+    if (farewell !== null) this.#outbox.append(farewell)
     this.#end(state, false, why)
   }
 
   #fail(error: ProtocolError): void {
-    if (error instanceof PacketTooLarge) this.#tooLarge(error)
+    if (error instanceof PacketTooLarge) tellTooLarge(this.home, error, this.clientId, this.remote)
     this.close(error.reason, error.message)
-  }
-
-  #tooLarge({ announced, topic }: PacketTooLarge): void {
-    const { tally, tooLarge, log } = this.home
-    tally.count('mqtt.refused.packet-too-large')
-    const unsaid = tooLarge.now()
-    if (unsaid === null) return
-    log.warn(
-      { client: this.clientId, address: this.#stream.remote.address, bytes: announced, topic, unsaid },
-      'packet too large',
-    )
   }
 
   #end(state: Connected, said: boolean, why: string): void {
@@ -390,6 +395,7 @@ export class Connection implements StreamHandler, PacketSink {
   #goOn(): boolean {
     this.#heardAt = this.home.clock.now()
     this.#afterRead(this.#framer.resume())
-    return this.#state.at === 'connected'
+    const state = this.#state
+    return state.at === 'connected' || (state.at === 'authenticating' && state.enhanced?.waiting === false)
   }
 }

@@ -1,9 +1,10 @@
 // Who a connection belongs to before it has said a word: the listener it came through, and what that found out.
 
-import type { Visitor } from '../base/ports/streams.ts'
+import type { ByteStream, Visitor } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
 import type { ConnectPacket } from '../wire/mqtt/packets.ts'
 import type { Refusal } from './connect.ts'
+import type { AuthenticationRequest } from './ports.ts'
 
 /** What a listener holds for its clients. */
 export interface ListenerTerms {
@@ -29,6 +30,22 @@ export const guestOf = (terms: NamedTerms, { proxied, certificateName }: Visitor
   terms,
   proxied,
   certified: terms.certificateNames === true ? certificateName : null,
+})
+
+/** What the authenticator is asked. */
+export const requestOf = (
+  { terms, proxied, certified }: Guest,
+  { clientId, username, password }: Pick<ConnectPacket, 'clientId' | 'username' | 'password'>,
+  { remote, local }: Pick<ByteStream, 'remote' | 'local'>,
+): AuthenticationRequest => ({
+  clientId,
+  username: certified ?? username,
+  password,
+  remoteAddress: remote.address,
+  localAddress: local.address,
+  listener: terms.name,
+  proxied,
+  certified,
 })
 
 /** What a listener of its own terms says no to. */

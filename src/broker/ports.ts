@@ -67,6 +67,20 @@ export interface Authenticator {
     request: AuthenticationRequest,
     done: (result: AuthenticationResult, account?: string | null) => void,
   ): void
+  /** Begins enhanced authentication; null, or no such function: not by this method. */
+  exchange?(method: string, request: AuthenticationRequest): Exchange | null
+}
+
+/** What one message of the client comes to. */
+export type ExchangeStep =
+  | { readonly at: 'continue'; readonly data: Buffer }
+  | { readonly at: 'done'; readonly account: string; readonly data: Buffer }
+  | { readonly at: 'refused' }
+
+/** One enhanced authentication (MQTT 4.12). */
+export interface Exchange {
+  /** `data`: what the client sent. `done` is called once for each step, now or later; no step overlaps another. */
+  step(data: Buffer | null, done: (step: ExchangeStep) => void): void
 }
 
 /** One thing that may or must not be done. */

@@ -7,13 +7,15 @@ import { randomBytes } from 'node:crypto'
 import { HostError } from '../../base/errors.ts'
 import type { Clock } from '../../base/ports/clock.ts'
 import type { Log } from '../../base/ports/log.ts'
+import type { ScramCredentials } from '../../broker/accountfile.ts'
 import type { Accounts } from '../../broker/accounts.ts'
-import type { AuthenticationRequest, AuthenticationResult, Authenticator } from '../../broker/ports.ts'
+import type { AuthenticationRequest, AuthenticationResult, Authenticator, Exchange } from '../../broker/ports.ts'
 import { type AnonymousPolicy, mayBeAnonymous } from './anonymous.ts'
 import type { Deriver } from './deriver.ts'
 import { Lanes } from './lanes.ts'
 import type { FileVerifier } from './mosquitto.ts'
-import { type AnyVerifier, hmac, isRandomOne, same, verify } from './passwords.ts'
+import { type AnyVerifier, hmac, isRandomOne, SALT_BYTES, SCRAM_ITERATIONS, same, verify } from './passwords.ts'
+import { SCRAM, ScramExchange } from './scram.ts'
 
 export interface GateSettings {
   readonly anonymous: AnonymousPolicy
@@ -66,6 +68,35 @@ export class Gate implements Authenticator {
     const proof = this.#proof(username, verifier, given)
     if (verifier !== null && this.#known(username, verifier, given, proof)) return done('allowed', username)
     this.#check(request.remoteAddress, username, verifier, given, proof, done)
+  }
+
+  exchange(method: string, request: AuthenticationRequest): Exchange | null {
+    if (method !== SCRAM) return null
+    const credentials = (name: string) => this.#accounts?.account(name)?.scram ?? null
+    return new ScramExchange({
+      credentials: (name) => credentials(name) ?? this.#madeUp(name),
+      judge: (name, kept, right, done) => {
+        const entered = this.#lanes.enter(request.remoteAddress, (checked) => {
+          // What was made up is nobody's, and the account may have changed since the first step.
+          const proven = right() && credentials(name) === kept
+          checked(!proven)
+          done(proven)
+        })
+        if (!entered) done(false)
+      },
+      nonce: () => randomBytes(18).toString('base64'),
+    })
+  }
+
+  /** As if there were such an account. */
+  #madeUp(name: string): ScramCredentials {
+    const bytes = (what: string) => hmac(this.#key, Buffer.from(JSON.stringify([what, name])))
+    return {
+      iterations: SCRAM_ITERATIONS,
+      salt: bytes('salt').subarray(0, SALT_BYTES).toString('base64'),
+      storedKey: bytes('stored').toString('base64'),
+      serverKey: bytes('server').toString('base64'),
+    }
   }
 
   #verifier(username: string): AnyVerifier | null {

@@ -10,9 +10,9 @@ export type AnyVerifier = Verifier | FileVerifier
 
 /** 16 MiB and some 50 ms on a fast machine, 250 ms on a Raspberry Pi 3. */
 const SCRYPT = { cost: 16_384, blockSize: 8, parallel: 1, bytes: 32 } as const
-const SALT_BYTES = 16
+export const SALT_BYTES = 16
 /** RFC 7677 asks for 4096 at least. */
-const SCRAM_ITERATIONS = 16_384
+export const SCRAM_ITERATIONS = 16_384
 /** A hundred and twenty bits and more. */
 const RANDOM_LETTERS = 24
 const LETTERS = 'abcdefghijkmnpqrstuvwxyz23456789'
@@ -56,11 +56,9 @@ export function makeVerifier(deriver: Deriver, password: Buffer, done: (made: Ve
   })
 }
 
-export function makeScram(
-  deriver: Deriver,
-  password: Buffer,
-  done: (made: ScramCredentials | HostError) => void,
-): void {
+export function makeScram(deriver: Deriver, given: Buffer, done: (made: ScramCredentials | HostError) => void): void {
+  // What SASLprep comes to for what people type (RFC 5802 chapter 2.2).
+  const password = Buffer.from(given.toString('utf8').normalize('NFKC'))
   const salt = randomBytes(SALT_BYTES)
   const wish = { kind: 'pbkdf2', digest: 'sha256', password, salt, iterations: SCRAM_ITERATIONS, bytes: 32 } as const
   deriver.derive(wish, (salted) => {
