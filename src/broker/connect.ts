@@ -101,4 +101,6 @@ function grantedKeepAliveSec(packet: ConnectPacket, maxSec: number): number {
   return wantedSec === 0 || wantedSec > maxSec ? maxSec : wantedSec
 }
 
+export const NO_ROOM: Refusal = { refused: Reason.packetTooLarge, why: 'its maximum packet size is too small' }
+
 const refuse = (refused: ReasonCode, why: string): Refusal => ({ refused, why })

@@ -18,13 +18,12 @@ import { ConnectError } from '../wire/mqtt/strict.ts'
 import { acknowledged } from './acknowledged.ts'
 import { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
-import { objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
+import { NO_ROOM, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import { type Enhanced, enhancedBy, reauthenticate } from './enhanced.ts'
 import { type Guest, requestOf, turnedAway } from './guest.ts'
 import type { ConnectionHome } from './home.ts'
-import type { Pace } from './pace.ts'
 import type { AuthenticationResult } from './ports.ts'
 import { Hold, Reading } from './reading.ts'
 import { Sender } from './sender.ts'
@@ -119,7 +118,12 @@ export class Connection implements StreamHandler, PacketSink {
     this.home.tally.packetsIn++
     if (state.at !== 'connected') return this.#beforeConnected(state, buffer, packetStart, bodyStart, end)
     const type = buffer[packetStart]! >> 4
-    if (state.pace !== null) this.#keepPace(state.pace, type === PUBLISH ? 1 : 0, end - packetStart)
+    if (
+      state.pace !== null &&
+      this.#reading.keepPace(state.pace, this.home.clock, type === PUBLISH ? 1 : 0, end - packetStart)
+    ) {
+      this.home.tally.count('mqtt.paused.rate')
+    }
     if (type === PUBLISH) {
       const error = (state.incoming ?? state.publishing()).publish(buffer, packetStart, bodyStart, end)
       return error === null ? undefined : this.#fail(error)
@@ -184,7 +188,7 @@ export class Connection implements StreamHandler, PacketSink {
 
   #beforeConnected(state: State, buffer: Buffer, packetStart: number, bodyStart: number, end: number): void {
     if (state.at === 'authenticating' && state.enhanced !== null) {
-      const answer = state.enhanced.answer(decodeControl(buffer, packetStart, bodyStart, end, state.packet.version))
+      const answer = state.enhanced.read(buffer, packetStart, bodyStart, end)
       if (answer instanceof ProtocolError) {
         return this.#refuse({ refused: answer.reason, why: answer.message }, state.packet)
       }
@@ -226,7 +230,9 @@ export class Connection implements StreamHandler, PacketSink {
       if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
       if (step.at === 'refused') return this.#authenticated(packet, 'notAuthorized', null)
       if (step.at === 'done') return this.#authenticated(packet, 'allowed', step.account, step.data)
-      this.#outbox.append(enhanced.continued(step.data))
+      const bytes = enhanced.continued(step.data)
+      if (bytes.length > (packet.maximumPacketSize ?? bytes.length)) return this.#refuse(NO_ROOM, packet)
+      this.#outbox.append(bytes)
       this.#letRead()
     })
     if (this.#state.at === 'authenticating' && enhanced.waiting) this.#reading.hold(Hold.answer)
@@ -262,9 +268,7 @@ export class Connection implements StreamHandler, PacketSink {
     if (this.#state.at !== 'authenticating') return
     const { limits } = home.settings
     const terms = termsFor(packet, home.settings, home.madeUpClientId, proof)
-    if (!takesConnack(terms, packet)) {
-      return this.#refuse({ refused: Reason.packetTooLarge, why: 'its maximum packet size is too small' }, packet)
-    }
+    if (!takesConnack(terms, packet)) return this.#refuse(NO_ROOM, packet)
     const access = new Access(account, terms.clientId, home.rules)
     if (packet.will !== null && !access.mayPublish(packet.will.topic)) {
       return this.#refuse({ refused: Reason.notAuthorized, why: 'will topic not allowed' }, packet)
@@ -386,10 +390,6 @@ export class Connection implements StreamHandler, PacketSink {
       this.home.tally.count('mqtt.paused')
       this.#reading.hold(Hold.output)
     }
-  }
-
-  #keepPace(pace: Pace, messages: number, bytes: number): void {
-    if (this.#reading.keepPace(pace, this.home.clock, messages, bytes)) this.home.tally.count('mqtt.paused.rate')
   }
 
   #goOn(): boolean {

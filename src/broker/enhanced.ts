@@ -2,10 +2,13 @@
 
 import { ProtocolError } from '../base/errors.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
+import { decodeControl } from '../wire/mqtt/control.ts'
 import { encodeAuth } from '../wire/mqtt/encode.ts'
 import type { AuthPacket, ClientPacket } from '../wire/mqtt/packets.ts'
 import type { Connected } from './connected.ts'
 import type { AuthenticationRequest, Authenticator, Exchange, ExchangeStep } from './ports.ts'
+
+const AUTH = 15
 
 /** An exchange under way. */
 export class Enhanced {
@@ -27,10 +30,16 @@ export class Enhanced {
     })
   }
 
+  /** The same before the CONNACK, for a packet in bytes [packetStart, end). */
+  read(buffer: Buffer, packetStart: number, bodyStart: number, end: number): AuthPacket | ProtocolError {
+    // [MQTT-3.1.4-6] Nothing else is even looked at.
+    if (buffer[packetStart]! >> 4 !== AUTH) return wrong('no AUTH in the middle of an authentication')
+    return this.answer(decodeControl(buffer, packetStart, bodyStart, end, 5))
+  }
+
   /** The AUTH that goes on with the exchange, or what is wrong with what came instead. */
   answer(packet: ClientPacket | ProtocolError): AuthPacket | ProtocolError {
     if (packet instanceof ProtocolError) return packet
-    // [MQTT-3.1.4-6]
     if (packet.kind !== 'auth') return wrong(`${packet.kind} in the middle of an authentication`)
     // [MQTT-4.12.0-3] [MQTT-4.12.0-5]
     if (packet.reason !== Reason.continueAuthentication) return wrong('an AUTH that does not continue')

@@ -48,7 +48,6 @@ const terms = (changes: Partial<ConnectPacket>, given = settings) => termsFor(co
 describe('what a CONNECT gets', () => {
   test.each([
     [{}, null],
-    [{ authenticationMethod: 'SCRAM-SHA-1' }, 0x8c],
     [{ will }, null],
     [{ will: { ...will, topic: 'a/#' } }, 0x90],
     [{ will: { ...will, topic: '' } }, 0x90],

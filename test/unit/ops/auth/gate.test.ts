@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { HostError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/ports/log.ts'
 import type { Account } from '../../../../src/broker/accountfile.ts'
-import type { AuthenticationResult } from '../../../../src/broker/ports.ts'
+import type { AuthenticationResult, ExchangeStep } from '../../../../src/broker/ports.ts'
 import type { AnonymousPolicy } from '../../../../src/ops/auth/anonymous.ts'
 import type { Derivation, Deriver } from '../../../../src/ops/auth/deriver.ts'
 import { Gate } from '../../../../src/ops/auth/gate.ts'
 import type { FileVerifier } from '../../../../src/ops/auth/mosquitto.ts'
-import { makeVerifier, randomVerifier } from '../../../../src/ops/auth/passwords.ts'
+import { hmac, makeScram, makeVerifier, randomVerifier, sha256 } from '../../../../src/ops/auth/passwords.ts'
 import { VirtualClock } from '../../../conformance/lab.ts'
 import { accountsInMemory } from '../../broker/make.ts'
 
@@ -60,7 +60,7 @@ function make(anonymous: AnonymousPolicy = 'never') {
       clock.advance(2000)
     }
   }
-  return { deriver, clock, passwords, accounts, results, ask, set, settle }
+  return { gate, deriver, clock, passwords, accounts, results, ask, set, settle }
 }
 
 describe('accounts', () => {
@@ -165,4 +165,68 @@ describe('without an account', () => {
       expect(results.map(([result, account]) => [result, account ?? null])).toEqual([[result, null]])
     })
   }
+})
+
+describe('SCRAM-SHA-256', () => {
+  const scram = (deriver: WordDeriver) =>
+    new Promise<Account['scram']>((resolve) => {
+      makeScram(deriver, Buffer.from('pencil'), (made) => resolve(made instanceof HostError ? null : made))
+      deriver.end()
+    })
+
+  /** The whole exchange as `name`, whose salted password is `salted`. */
+  const prove = (gate: Gate, name: string, salted: Buffer, settle: () => void): string => {
+    const from = { clientId: 'c', remoteAddress: '10.0.0.9', localAddress: '10.0.0.1', listener: 'mqtt' }
+    const exchange = gate.exchange('SCRAM-SHA-256', { ...from, username: null, password: null })!
+    let step: ExchangeStep = { at: 'refused' }
+    const took = (taken: ExchangeStep) => {
+      step = taken
+    }
+    exchange.step(Buffer.from(`n,,n=${name},r=abc`), took)
+    if ((step as ExchangeStep).at !== 'continue') return 'no challenge'
+    const challenge = String((step as unknown as { data: Buffer }).data)
+    const withoutProof = `c=biws,${challenge.split(',')[0]}`
+    const clientKey = hmac(salted, Buffer.from('Client Key'))
+    const signature = hmac(sha256(clientKey), Buffer.from(`n=${name},r=abc,${challenge},${withoutProof}`))
+    const proof = Buffer.from(clientKey.map((byte, index) => byte ^ signature[index]!))
+    exchange.step(Buffer.from(`${withoutProof},p=${proof.toString('base64')}`), took)
+    settle()
+    return (step as ExchangeStep).at
+  }
+
+  test('accounts with credentials get in; others, and those that are not there, get a challenge and no more', async () => {
+    const { gate, accounts, deriver, settle } = make()
+    const credentials = await scram(deriver)
+    const { verifier } = accounts.account('anna')!
+    accounts.setAccount({ is: 'account', name: 'anna', verifier, scram: credentials, groups: [] }, () => {})
+    accounts.setAccount({ is: 'account', name: 'bob', verifier, scram: null, groups: [] }, () => {})
+    const salted = Buffer.from(`pbkdf2 pencil ${credentials!.salt}`)
+    expect(prove(gate, 'anna', salted, settle)).toBe('done')
+    for (const name of ['anna', 'bob', 'nobody'])
+      expect(prove(gate, name, Buffer.from('guess'), settle)).toBe('refused')
+    accounts.removeAccount('anna', () => {})
+    expect(prove(gate, 'anna', salted, settle)).toBe('refused')
+  })
+
+  test('who is not there has the same salt each time', () => {
+    const { gate } = make()
+    const salt = (name: string) => {
+      let said = ''
+      const from = { clientId: 'c', remoteAddress: 'a', localAddress: 'b', listener: 'mqtt' }
+      gate
+        .exchange('SCRAM-SHA-256', { ...from, username: null, password: null })!
+        .step(Buffer.from(`n,,n=${name},r=abc`), (step) => {
+          said = step.at === 'continue' ? String(step.data).replace(/^r=[^,]*/, '') : ''
+        })
+      return said
+    }
+    expect(salt('x')).toMatch(/^,s=[A-Za-z0-9+/]{22}==,i=16384$/)
+    expect(salt('x')).toBe(salt('x'))
+    expect(salt('x')).not.toBe(salt('y'))
+  })
+
+  test('there is no other method', () => {
+    const request = { clientId: '', username: null, password: null, remoteAddress: '', localAddress: '', listener: '' }
+    expect(make().gate.exchange('SCRAM-SHA-1', request)).toBeNull()
+  })
 })
