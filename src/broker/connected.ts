@@ -13,7 +13,6 @@ import { type Pace, paceFor } from './pace.ts'
 import type { Sender } from './sender.ts'
 import type { Session } from './session.ts'
 import type { SessionConnection } from './session-home.ts'
-import type { Session, SessionConnection } from './session.ts'
 import type { BrokerSettings } from './settings.ts'
 
 export class Connected implements SessionConnection {

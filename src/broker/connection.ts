@@ -241,8 +241,11 @@ export class Connection implements StreamHandler, PacketSink {
   #authenticated(packet: ConnectPacket, result: AuthenticationResult, account: string | null, proof?: Buffer): void {
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (result !== 'allowed') return this.#refuse({ refused: Reason[result], why: result }, packet)
-    const waitMs = this.#waitMs(packet)
+    const waitMs = this.home.fights.waitMs(packet.clientId as ClientId, this.home.sessions)
     if (waitMs > 0) {
+      // It is not overdue for that.
+      const { clock, deadlines, settings } = this.home
+      deadlines.set(this.#deadline, clock.now() + waitMs + settings.limits.connectTimeoutMs)
       return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet, account, proof))
     }
     this.#open(packet, account, proof)
@@ -252,15 +255,6 @@ export class Connection implements StreamHandler, PacketSink {
   #letRead(): void {
     if (!this.#reading.held) this.#afterRead(this.#framer.resume())
     else this.#reading.letGo(Hold.answer)
-  }
-
-  /** How long the answer is put off, because its client id is fought over; it is not overdue for that. */
-  #waitMs({ clientId }: ConnectPacket): number {
-    const { fights, sessions, clock, deadlines, settings } = this.home
-    if ((sessions.get(clientId as ClientId)?.connection ?? null) === null) return 0
-    const waitMs = fights.waitMs(clientId as ClientId)
-    if (waitMs > 0) deadlines.set(this.#deadline, clock.now() + waitMs + settings.limits.connectTimeoutMs)
-    return waitMs
   }
 
   #open(packet: ConnectPacket, account: string | null, proof?: Buffer): void {

@@ -62,8 +62,9 @@ export class Fights {
   }
 
   /** How long one who comes with this id, while another has it, waits for its CONNACK. */
-  waitMs(client: ClientId): number {
+  waitMs(client: ClientId, sessions: { get(client: ClientId): { readonly connection: unknown } | undefined }): number {
     const contest = this.#contests.get(client)
+    if (!sessions.get(client)?.connection) return 0
     return contest === undefined ? 0 : waitMs(within(contest, this.#clock.now()))
   }
 
