@@ -211,6 +211,7 @@ describe('a packet of MQTT 5 that closes the connection', () => {
     ['[MQTT-3.8.3-4] no local on a shared subscription', rawSubscribe(5, '$share/g/x', 4), 0x82],
     ['retain handling 3', rawSubscribe(5, 'x', 0x30), 0x82],
     ['subscription identifier 0', packet(0x82, u16(1), properties(0x0b, 0), text('x'), 0), 0x82],
+    ['[MQTT-1.5.5-1] a remaining length of a PUBACK with more bytes than it needs', hex('40 8200 0001'), 0x81],
     ['[MQTT-1.5.5-1] a remaining length with more bytes than it needs', hex('c0 80 00'), 0x81],
     [
       'a session expiry that a session without one gets at DISCONNECT',

@@ -7,6 +7,7 @@ import { ProtocolError } from '../../base/errors.ts'
 import { Reason, type ReasonCode } from '../../base/reasons.ts'
 import type { AckPacket, Version } from './packets.ts'
 import { allow, Property, PropertyCursor } from './properties.ts'
+import { varintBytes } from './varint.ts'
 
 export type AckKind = AckPacket['kind']
 
@@ -53,6 +54,10 @@ export class AckView implements AckPacket {
       return error(malformed, `reserved flags in a ${this.kind}`)
     const length = end - bodyStart
     if (length < 2) return error(malformed, `a ${this.kind} without packet identifier`)
+    // [MQTT-1.5.5-1]
+    if (version === 5 && varintBytes(length) !== bodyStart - packetStart - 1) {
+      return error(malformed, 'a remaining length with more bytes than it needs')
+    }
     this.packetId = (buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!
     this.reason = 0
     if (this.packetId === 0) return error(Reason.protocolError, `a ${this.kind} with packet identifier 0`)
