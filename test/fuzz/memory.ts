@@ -6,7 +6,7 @@ import { Meter } from '../../src/base/meter.ts'
 import { silentLog } from '../../src/base/ports/log.ts'
 import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
-import { NoPeers } from '../../src/broker/ports.ts'
+import { NoPeers, NoRules } from '../../src/broker/ports.ts'
 import { defaultBrokerSettings } from '../../src/broker/settings.ts'
 import { Dice } from '../sim/random.ts'
 import { packet, text, u16 } from '../unit/wire/mqtt/bytes.ts'
@@ -101,6 +101,7 @@ export class Round {
       meter: new Meter(),
       peers: new NoPeers(),
       authenticator: { authenticate: (_request, done) => done('allowed') },
+      rules: new NoRules(),
       origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
     })
     this.#neighbour = this.#wire()

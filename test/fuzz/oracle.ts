@@ -169,7 +169,7 @@ export class Oracle {
       const willProperties = this.version === 5 ? body.properties(WILL_PROPERTIES) : []
       checkPassing(willProperties)
       const topic = body.string()
-      if (!isTopicName(topic) || topic.startsWith('$SYS/')) wrong('will topic')
+      if (!isTopicName(topic) || isOwn(topic)) wrong('will topic')
       body.binary()
       if ((flags & 0x20) !== 0) this.retained.add(topic)
     }
@@ -238,7 +238,7 @@ export class Oracle {
     if (qos !== 2) return
     if (!this.#begun.has(id) && this.version === 5 && this.#begun.size >= this.#limits.receiveMaximum) wrong('too many')
     // A publish that is denied in MQTT 5 is not begun.
-    if (this.version !== 5 || !meant.startsWith('$SYS/')) this.#begun.add(id)
+    if (this.version !== 5 || !isOwn(meant)) this.#begun.add(id)
     this.#expected.answers.push(`5/${id}`)
   }
 
@@ -320,6 +320,9 @@ export class Oracle {
     this.#state = 'over'
   }
 }
+
+/** Topics that only the broker writes. */
+const isOwn = (topic: string): boolean => topic.startsWith('$SYS/') || topic.startsWith('$edge/')
 
 /** Properties that go to the receivers. */
 function checkPassing(properties: readonly PropertySeen[]): void {
