@@ -13,7 +13,7 @@ import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Streams } from './base/ports/streams.ts'
-import type { CertificateAuthority, Trust } from './base/ports/trust.ts'
+import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
@@ -24,7 +24,9 @@ import { Rates } from './broker/rates.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
 import type { DeviceService } from './cluster/adverts.ts'
+import { Certificates, type Reached, reachedBy } from './cluster/certificates.ts'
 import { Cluster } from './cluster/cluster.ts'
+import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
@@ -47,6 +49,8 @@ export interface Ports {
   readonly synchronised: () => boolean
   readonly log: Log
   readonly authenticator: Authenticator
+  /** Without it the listeners have the certificates that people give them, and no others. */
+  readonly issuer?: ServiceIssuer
   /** Without it there is always enough. */
   readonly memory?: Memory
   /** The accounts that every box of a cluster makes alike, from the CA's key. */
@@ -66,6 +70,8 @@ export interface NodeSettings {
   readonly fileRules: readonly GrantedRule[] | null
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
+  /** This machine's own name, where it is not the node's. */
+  readonly hostName?: string
 }
 
 /** A running node, as lifecycle, command line and simulator see it. */
@@ -78,6 +84,8 @@ export interface Node {
   status(named?: boolean): NodeStatus
   /** Accounts and access rules, to look up and to change. */
   readonly accounts: Accounts
+  /** Certificates of the cluster's CA, for listeners and devices. */
+  readonly certificates: Certificates
   /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt, in words. */
   join(to: Endpoint, done: (outcome: string) => void): void
   /** Applies settings that can change live; returns the keys (`cluster.port`) that need a restart. */
@@ -142,6 +150,7 @@ class ComposedNode implements Node, Insight {
   readonly #listeners: Listeners
   /** Null: nothing is kept over a restart. */
   readonly #store: Store | null
+  readonly certificates: Certificates
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
@@ -159,7 +168,10 @@ class ComposedNode implements Node, Insight {
       hardware: settings.hardware,
       membersChanged: () => this.#membersChanged(),
       devicePorts: () => this.#devicePorts(),
-      joined: (ca, cluster) => this.#makeFirstAccounts(ca, cluster),
+      joined: (ca, cluster, anchors) => {
+        this.#makeFirstAccounts(ca, cluster)
+        this.certificates.begin(ca, anchors[0]!)
+      },
     })
     const origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
     const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
@@ -184,6 +196,11 @@ class ComposedNode implements Node, Insight {
       closeAll: (listener) => this.#broker.closeAll(listener),
       changed: () => this.#cluster.devicesChanged(),
     })
+    this.certificates = new Certificates(
+      { ...world, issuer: ports.issuer ?? null },
+      () => this.#reachedBy(),
+      (certificate, authority, why) => this.#listeners.certify(certificate, authority, why),
+    )
   }
 
   start(done: (error: HostError | null) => void): void {
@@ -223,6 +240,7 @@ class ComposedNode implements Node, Insight {
     // Devices must not be sent to a listener that is about to close; the cluster goes last, with what clients still said.
     this.#cluster.withdrawDevices(() => {
       this.#listeners.stop()
+      this.certificates.stop()
       this.#broker.stop()
       this.#cluster.stop(() => (this.#store === null ? done() : this.#store.close(done)))
     })
@@ -286,6 +304,13 @@ class ComposedNode implements Node, Insight {
     this.accounts.setFileRules(settings.fileRules)
     this.#listeners.configure(settings.listeners, settings.broker.limits)
     return [...restart, ...this.#cluster.configure(this.#settings.cluster)]
+  }
+
+  #reachedBy(): Reached {
+    const { nodeName, advertise } = this.#settings.cluster
+    const own = this.#ports.datagrams.interfaces().filter(({ name }) => wantsInterface(name, []))
+    const addresses = [...own.map(({ address }) => address), ...(advertise === null ? [] : [advertise.address])]
+    return reachedBy(nodeName, this.#settings.hostName ?? nodeName, addresses)
   }
 
   #devicePorts(): readonly DeviceService[] {

@@ -31,13 +31,15 @@ const world: World = {
       import('./host/synchronised.ts'),
     ])
     const synchronised = new Synchronised()
+    const trust = new HostTrust()
     return {
       clock: new HostClock(),
       random: new HostRandom(),
       streams: new TcpStreams(),
       datagrams: new UdpDatagrams(),
       names: new MdnsNames(),
-      trust: new HostTrust(),
+      trust,
+      issuer: trust,
       files: new HostFiles(stateDir),
       memory: new HostMemory(),
       engine: new LogEngine(logDirectory(`${stateDir}/store`)),

@@ -63,7 +63,6 @@ export const plainListener = (name: string, bind: string, port: number): Listene
 export interface NodeCertificate {
   readonly certificate: string
   readonly privateKey: string
-  readonly authority: string
 }
 
 export interface ListenerBounds {
@@ -111,6 +110,8 @@ export class Listeners {
   readonly #doors = new Map<string, Door>()
   #bounds: ListenerBounds
   #certificate: NodeCertificate | null = null
+  /** Of the cluster, for the certificates of clients. */
+  #authority: string | null = null
   #noCertificate: string | null = null
   #stopped = false
 
@@ -164,8 +165,9 @@ export class Listeners {
   }
 
   /** The certificate that listeners without one of their own show from now on; null, with why: there is none. */
-  certify(certificate: NodeCertificate | null, why: string | null): void {
+  certify(certificate: NodeCertificate | null, authority: string, why: string | null): void {
     this.#certificate = certificate
+    this.#authority = authority
     this.#noCertificate = why
     this.#renewAll()
   }
@@ -185,7 +187,7 @@ export class Listeners {
   problems(): readonly string[] {
     return [...this.#doors.values()].flatMap((door) => {
       if (door.failure !== null) return [door.failure]
-      const waits = door.listening === null && isSecure(door.settings) && door.settings.tls.own === null
+      const waits = door.how === null && isSecure(door.settings) && door.settings.tls.own === null
       return waits && this.#noCertificate !== null ? [`listeners.${door.settings.name}: ${this.#noCertificate}`] : []
     })
   }
@@ -295,7 +297,7 @@ export class Listeners {
   #tls({ own, anchors, revocations, clientCertificates }: ListenerTls): TlsService | null {
     const shown = own ?? this.#certificate
     if (shown === null) return null
-    const trusted = anchors ?? this.#certificate?.authority ?? null
+    const trusted = anchors ?? this.#authority
     const { certificate, privateKey } = shown
     // Without anchors Node would trust the whole public web.
     if (trusted === null && clientCertificates !== 'none') return null

@@ -39,7 +39,7 @@ export interface ClusterBox {
   /** The listeners that devices may be told of; asked when they are announced. */
   devicePorts(): readonly DeviceService[]
   /** This node has become a member; the CA with its key, if this box has it. */
-  joined?(ca: CertificateAuthority | null, cluster: ClusterId): void
+  joined?(ca: CertificateAuthority | null, cluster: ClusterId, anchors: readonly string[]): void
   /** A member's state or link has changed; called from within what changed it. */
   membersChanged?(): void
 }
@@ -301,7 +301,7 @@ export class Cluster implements Surroundings, Announced {
     this.#standing = { at: 'member', cluster: result.clusterId }
     this.#world.log.info({ cluster: result.clusterId, id: this.id() }, 'member of a cluster')
     this.#presence?.admit(result.credentials, result.clusterId)
-    this.#box.joined?.(result.ca, result.clusterId)
+    this.#box.joined?.(result.ca, result.clusterId, result.credentials.anchors)
     this.#announce()
   }
 

@@ -12,6 +12,7 @@ import { accountCommands, type ClusterSecret } from './auth/commands.ts'
 import { ThreadDeriver } from './auth/deriver.ts'
 import { devicesAccount } from './auth/devices.ts'
 import { Gate, type GateSettings } from './auth/gate.ts'
+import { certificateCommands } from './certificates.ts'
 import { parseEndpoint } from './config/kinds.ts'
 import type { Configuration } from './config/schema.ts'
 import { CLUSTER_PORT } from './config/schema.ts'
@@ -249,6 +250,7 @@ class Daemon {
         this.#deriver,
         () => this.#secret,
       ),
+      ...certificateCommands(() => this.#composed),
       'cluster join': { everybody: false, run: async (args) => join(await this.#composed, args['address']) },
     }
   }

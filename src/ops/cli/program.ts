@@ -7,6 +7,7 @@ import type { StartOptions } from '../start.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 import { addAccountCommands } from './accounts.ts'
+import { addCertificateCommands } from './certificates.ts'
 import { complain, print, printJson } from './output.ts'
 
 interface ReachOptions {
@@ -105,6 +106,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
     })
 
   addAccountCommands(program, reachOptions, example)
+  addCertificateCommands(program, reachOptions, example)
 
   program
     .command('version')

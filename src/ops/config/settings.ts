@@ -1,5 +1,6 @@
 // From configuration keys to the settings a node is composed of.
 
+import { hostname } from 'node:os'
 import type { GrantedRule } from '../../broker/accountfile.ts'
 import { type ListenerSettings, type ListenerTls, NO_TLS } from '../../broker/listeners.ts'
 import type { Bundle, HardwareTies } from '../../cluster/settings.ts'
@@ -75,6 +76,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       .map(([name, listener]) => listenerSettings(name, listener, circumstances.listenerFiles?.get(name))),
     bundle: circumstances.bundle,
     hardware: circumstances.hardware,
+    hostName: hostname().split('.', 1)[0]!,
     fileRules: circumstances.fileRules,
   }
 }

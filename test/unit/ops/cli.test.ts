@@ -46,7 +46,17 @@ describe('version', () => {
 })
 
 describe('help', () => {
-  for (const args of [['start'], ['setup'], ['status'], ['cluster', 'status'], ['cluster', 'join'], ['version'], []]) {
+  for (const args of [
+    ['start'],
+    ['setup'],
+    ['status'],
+    ['cluster', 'status'],
+    ['cluster', 'join'],
+    ['ca', 'show'],
+    ['cert', 'issue'],
+    ['version'],
+    [],
+  ]) {
     test(`of "${args.join(' ')}" has an example`, async () => {
       const { status, out } = await command(...args, '--help')
       expect(status).toBe(0)

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
 import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { Accounts } from '../../../src/broker/accounts.ts'
+import type { Certificates } from '../../../src/cluster/certificates.ts'
 import type { Node, NodeSettings, NodeStatus, Ports } from '../../../src/compose.ts'
 import { ask } from '../../../src/ops/control/client.ts'
 import { runDaemon } from '../../../src/ops/daemon.ts'
@@ -27,6 +28,7 @@ class FakeNode implements Node {
   readonly configured: NodeSettings[] = []
   joined: Endpoint | null = null
   readonly accounts: Accounts
+  readonly certificates = {} as Certificates
   constructor(settings: NodeSettings, ports: Ports) {
     this.settings = settings
     this.ports = ports
