@@ -4,7 +4,6 @@ import { Bug, HostError } from '../base/errors.ts'
 import type { ClusterId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
-import { endpointText } from '../base/ports/streams.ts'
 import type { CertificateAuthority } from '../base/ports/trust.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
 import type { Node, NodeSettings } from '../compose.ts'
@@ -141,11 +140,7 @@ class Daemon {
 
   #ready(node: Node, clock: Clock): void {
     const log = this.#log.log
-    const { listeners, cluster } = node.status()
-    for (const { name, type, bind, port } of listeners) {
-      log.info({ listener: name, type, at: endpointText({ address: bind, port }) }, 'listening')
-    }
-    log.info({ clusterPort: cluster.port, startMs: Math.round(process.uptime() * 1000) }, 'ready')
+    log.info({ clusterPort: node.status().cluster.port, startMs: Math.round(process.uptime() * 1000) }, 'ready')
     this.#supervision.ready(clock, () => node.status())
   }
 

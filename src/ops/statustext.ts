@@ -125,7 +125,7 @@ export function statusText(status: NodeStatus, nowMs: number): string {
     `Holds      ${counted.join(', ')}`,
     ...status.listeners.map(
       ({ name, type, bind, port, connections }, index) =>
-        `${index === 0 ? 'Listeners' : '         '}  ${name} (${type}) on ${endpointText({ address: bind, port })}: ${plural(connections, 'connection')}`,
+        `${index === 0 ? 'Listeners' : '         '}  ${name} (${type}) on ${type === 'unix' ? bind : endpointText({ address: bind, port })}: ${plural(connections, 'connection')}`,
     ),
     clusterText(status, nowMs).trimEnd(),
   ]
