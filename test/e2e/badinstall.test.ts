@@ -236,6 +236,38 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
     })
   })
 
+  describe('with the Node.js of the distribution', () => {
+    // What a clone has after it was built: no Node of its own, and no checksums.
+    const built = (at: Box): void => {
+      at.sh('rm -rf /srv/case && cp -al /srv/release /srv/case && rm -r /srv/case/node /srv/case/SHA256SUMS')
+    }
+
+    test('it runs on one that is new enough', () => {
+      built(box)
+      box.exec('/srv/case/install.sh', '--new-cluster')
+      expect(box.property('ActiveState')).toBe('active')
+      expect(box.sh('readlink /opt/edge-mqtt/node/bin/node')).toBe('/usr/bin/node\n')
+      box.exec('/srv/case/install.sh', '--uninstall', '--purge')
+    })
+
+    test('where there is none and none to be had, it says what to take instead', async () => {
+      const bare = await new Box(lan, 2, 'bookworm').boot()
+      try {
+        bare.push(tree, '/srv/release')
+        built(bare)
+        before = stateOf(bare)
+        const { status, output } = bare.try('/srv/case/install.sh')
+        expect(status).toBe(1)
+        expect(output).toMatch(
+          /Node\.js 20\.19 is needed and could not be installed[\s\S]*release tarball: it brings its own/,
+        )
+        expect(stateOf(bare)).toBe(before)
+      } finally {
+        await bare.destroy()
+      }
+    })
+  })
+
   describe('into an image', () => {
     let image: Box
 

@@ -60,6 +60,25 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
     await until('systemctl status knows both', 5_000, () => /2 of 2 members linked/.test(first.property('StatusText')))
   })
 
+  test('a start without network is a start; an address that comes late, and another one later, are found', async () => {
+    const [first, second] = boxes as [Box, Box]
+    const address = (...words: string[]) => lan.exec(2, 'ip', 'addr', ...words, 'dev', 'eth0')
+    await second.crash()
+    address('flush')
+    await second.boot()
+    await until('it is active', 20_000, () => second.property('ActiveState') === 'active')
+    expect(linksOf(second)).toBe(0)
+    lan.exec(2, 'mosquitto_pub', '-h', '127.0.0.1', '-t', 'greeting', '-m', 'alone', '-q', '1')
+    address('add', '10.77.0.2/24', 'brd', '+')
+    await until('it is linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    address('flush')
+    address('add', '10.77.0.102/24', 'brd', '+')
+    await until('it is linked again', 30_000, () => {
+      const other = statusOf(first).cluster.members.find((member) => !member.self)
+      return other?.linked === true && other.address.startsWith('10.77.0.102:')
+    })
+  })
+
   test('a box with a folder from elsewhere waits and says what to type, and then does as it is told', async () => {
     const third = await add(3).boot()
     third.push(tree, '/root/edge-mqtt')
