@@ -29,7 +29,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
-import type { ClusterStatus } from './cluster/status.ts'
+import type { ClusterStatus, JoinOutcome } from './cluster/status.ts'
 import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
@@ -86,8 +86,8 @@ export interface Node {
   readonly accounts: Accounts
   /** Certificates of the cluster's CA, for listeners and devices. */
   readonly certificates: Certificates
-  /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt, in words. */
-  join(to: Endpoint, done: (outcome: string) => void): void
+  /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt. */
+  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void
   /** Applies settings that can change live; returns the keys (`cluster.port`) that need a restart. */
   configure(settings: NodeSettings): readonly string[]
 }
@@ -287,7 +287,7 @@ class ComposedNode implements Node, Insight {
     return [...(this.#cluster.presence?.routes.of(member as NodeId) ?? [])]
   }
 
-  join(to: Endpoint, done: (outcome: string) => void): void {
+  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
     this.#cluster.join(to, done)
   }
 

@@ -16,7 +16,7 @@ import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
 import { CurrentPeers } from './currentpeers.ts'
 import type { DialOutcome } from './dialling.ts'
-import { type Identity, loadIdentity, renewIdentity } from './identity.ts'
+import { type Identity, loadIdentity, nodeFile, renewIdentity } from './identity.ts'
 import { wantsInterface } from './interfaces.ts'
 import { KnownKeys } from './keys.ts'
 import { Memory } from './memory.ts'
@@ -25,7 +25,7 @@ import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
-import type { ClusterStatus, MemberStatus } from './status.ts'
+import type { ClusterStatus, JoinOutcome, MemberStatus } from './status.ts'
 
 export interface ClusterWorld extends PresenceWorld {
   readonly datagrams: Datagrams
@@ -123,7 +123,10 @@ export class Cluster implements Surroundings, Announced {
    * fresh box listens for seconds before it makes a cluster, and its own clients must not wait for that.
    */
   start(done: (error: HostError | null) => void): void {
-    if (!this.#settings.enabled) return done(null)
+    if (!this.#settings.enabled) {
+      this.#keepId()
+      return done(null)
+    }
     if (this.#identity instanceof HostError) return done(this.#identity)
     const { bind: address, port } = this.#settings
     const accepted = (stream: Parameters<Presence['links']['accept']>[0]) => this.#presence?.links.accept(stream)
@@ -168,10 +171,12 @@ export class Cluster implements Surroundings, Announced {
     else this.#adverts.stop(done)
   }
 
-  /** Adds a candidate by hand; `done` gets what became of the first attempt, in words. */
-  join(to: Endpoint, done: (outcome: string) => void): void {
-    if (this.#presence === null) return done('the cluster is switched off (cluster.enabled)')
-    this.#presence.candidates.tryNow(to, (outcome) => done(this.#words(outcome, to)))
+  /** Adds a candidate by hand; `done` gets what became of the first attempt. */
+  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
+    if (this.#presence === null) return done({ linked: false, words: 'the cluster is switched off (cluster.enabled)' })
+    this.#presence.candidates.tryNow(to, (outcome) =>
+      done({ linked: outcome.at === 'linked', words: this.#words(outcome, to) }),
+    )
   }
 
   /** Applies what can change live; returns the keys that need a restart. */
@@ -303,6 +308,16 @@ export class Cluster implements Surroundings, Announced {
     this.#presence?.admit(result.credentials, result.clusterId)
     this.#box.joined?.(result.ca, result.clusterId, result.credentials.anchors)
     this.#announce()
+  }
+
+  /** A single broker keeps its id too: it stands in what it has stored, and is the same when the cluster is switched on. */
+  #keepId(): void {
+    const identity = this.#identity
+    if (identity instanceof HostError || identity.origin !== 'new') return
+    const { name, text } = nodeFile(identity.id, null)
+    this.#world.files.write(name, Buffer.from(text), false, (error) => {
+      if (error !== null) this.#world.log.warn({ why: error.message }, 'the id of this node is not kept')
+    })
   }
 
   #present(id: NodeId): Presence {

@@ -191,6 +191,15 @@ function ownCertificate(trust: Trust, certificate: string, privateKey: string, a
   return { id: facts.nodeId, certificate, privateKey }
 }
 
+/** What is kept of a box: its id, and the cluster that it waits for. */
+export const nodeFile = (
+  id: NodeId,
+  waitingFor: ClusterId | null,
+): { readonly name: string; readonly text: string } => ({
+  name: FILES.node,
+  text: `${JSON.stringify({ id, waitingFor }, null, 2)}\n`,
+})
+
 /** A damaged file costs a box that was not let in yet nothing but its id. */
 function readNode(text: string): { id: NodeId | null; waitingFor: ClusterId | null } {
   const { id, waitingFor } = parse(text) ?? {}

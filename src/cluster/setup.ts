@@ -17,7 +17,7 @@ import { endpointText } from '../base/ports/streams.ts'
 import type { CertificateAuthority, Credentials, Trust } from '../base/ports/trust.ts'
 import type { Sighting } from './candidates.ts'
 import { sameTies } from './clones.ts'
-import { type Authority, FILES, type Identity } from './identity.ts'
+import { type Authority, FILES, type Identity, nodeFile } from './identity.ts'
 import { type Decision, decideSetup, type Evidence } from './setupdecision.ts'
 
 export type SetupResult =
@@ -223,8 +223,7 @@ export class Setup {
   }
 
   #nodeFile(waitingFor: ClusterId | null): Write {
-    const text = `${JSON.stringify({ id: this.#identity.id, waitingFor }, null, 2)}\n`
-    return { name: FILES.node, text, secret: false }
+    return { ...nodeFile(this.#identity.id, waitingFor), secret: false }
   }
 
   /** Written last: as long as it tells of other hardware, the next start makes a new identity again. */

@@ -28,6 +28,13 @@ export interface WaitingStatus {
   readonly words: string
 }
 
+/** What came of `cluster join ADDR`. */
+export interface JoinOutcome {
+  /** There is a link, by this or already. */
+  readonly linked: boolean
+  readonly words: string
+}
+
 export interface ClusterStatus {
   readonly enabled: boolean
   readonly name: string

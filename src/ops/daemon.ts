@@ -19,6 +19,7 @@ import { nodeSettings } from './config/settings.ts'
 import { type Commands, ControlServer } from './control/server.ts'
 import { prepareDirectories } from './directories.ts'
 import { Ending, Exit, type ExitStatus, exitStatusOf } from './exit.ts'
+import type { Joined } from './joined.ts'
 import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
 import { openVoice } from './notify.ts'
 import { type Plan, readPlan, type StartOptions } from './start.ts'
@@ -255,10 +256,10 @@ class Daemon {
 const needsRestart = (before: Configuration, after: Configuration): readonly string[] =>
   before.log.format === after.log.format ? [] : ['log.format']
 
-function join(node: Node, address: unknown): Promise<{ readonly outcome: string }> {
+function join(node: Node, address: unknown): Promise<Joined> {
   const endpoint: Endpoint | null = typeof address === 'string' ? parseEndpoint(address, CLUSTER_PORT) : null
   if (endpoint === null) {
     throw new HostError('invalid', `not an address: ${JSON.stringify(address)}; right would be host or host:port`)
   }
-  return new Promise((resolve) => node.join(endpoint, (outcome) => resolve({ outcome })))
+  return new Promise((resolve) => node.join(endpoint, ({ linked, words }) => resolve({ linked, outcome: words })))
 }

@@ -2,6 +2,8 @@
 
 import type { NodeStatus } from '../../compose.ts'
 import { ask } from '../control/client.ts'
+import { Ending, Exit } from '../exit.ts'
+import type { Joined } from '../joined.ts'
 import { type PlaceOptions, places } from '../places.ts'
 import { clusterText, statusText } from '../statustext.ts'
 import { print, printJson } from './output.ts'
@@ -33,9 +35,9 @@ async function askStatus(options: PlaceOptions, command: string): Promise<NodeSt
 
 export async function join(address: string, options: PlaceOptions, json: boolean): Promise<void> {
   const request = { command: 'cluster join', args: { address } }
-  const { outcome } = (await ask(ofDaemon(options), request, { everybody: false, timeoutMs: JOIN_MS })) as {
-    readonly outcome: string
-  }
-  if (json) printJson({ address, outcome })
-  else print(`${address}: ${outcome}`)
+  const asked = { everybody: false, timeoutMs: JOIN_MS }
+  const { linked, outcome } = (await ask(ofDaemon(options), request, asked)) as Joined
+  if (json) printJson({ address, linked, outcome })
+  if (!linked) throw new Ending(Exit.unavailable, outcome)
+  if (!json) print(`${address}: ${outcome}`)
 }

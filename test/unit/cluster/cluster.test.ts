@@ -5,6 +5,7 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import { NoPeers } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
+import type { JoinOutcome } from '../../../src/cluster/status.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { at, Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
@@ -192,15 +193,16 @@ describe('a cluster', () => {
     const off = { mdns: { enabled: false }, beacon: { ...defaultClusterSettings.beacon, enabled: false } }
     const [a, b] = [gateway(1, { settings: off }), gateway(2, { settings: off })]
     clock.advance(1000)
-    const words: string[] = []
+    const found: JoinOutcome[] = []
     const join = (to: string) => {
-      a.cluster.join(at(to), (outcome) => words.push(outcome))
+      a.cluster.join(at(to), (outcome) => found.push(outcome))
       clock.advance(4000)
     }
     join('10.0.0.2')
     join('10.0.0.1')
     join('10.0.0.77')
-    expect(words).toEqual([
+    expect(found.map(({ linked }) => linked)).toEqual([true, false, false])
+    expect(found.map(({ words }) => words)).toEqual([
       'linked with gw-2 at 10.0.0.2:4883',
       '10.0.0.1:4883 is this node itself',
       '10.0.0.77:4883 is not reached: refused; it stays a candidate and is tried again',
@@ -249,14 +251,29 @@ describe('a box', () => {
     broken.stop()
   })
 
+  test('whose cluster is switched off keeps its id, for when it is switched on', () => {
+    const files = new MemoryFiles(clock)
+    const off = gateway(1, { settings: { enabled: false }, files, bundle: null })
+    clock.advance(100)
+    off.stop()
+    const again = gateway(1, { settings: { enabled: false }, files, bundle: null })
+    expect(again.cluster.self.id).toBe(off.cluster.self.id)
+    again.stop()
+    const on = gateway(1, { files })
+    clock.advance(1000)
+    expect(on.cluster.status()).toMatchObject({ state: 'alone', id: 'cccccccccccccccc' })
+    expect(on.cluster.self.id).toBe(off.cluster.self.id)
+  })
+
   test('whose cluster is switched off opens nothing', () => {
     const off = gateway(1, { settings: { enabled: false } })
     expect(off.started).toBeNull()
     expect(off.cluster.peers).toBeInstanceOf(NoPeers)
     expect(off.cluster.status()).toMatchObject({ enabled: false, state: 'alone', port: null })
-    const words: string[] = []
-    off.cluster.join(at('10.0.0.2'), (outcome) => words.push(outcome))
-    expect(words).toEqual(['the cluster is switched off (cluster.enabled)'])
+    const found: JoinOutcome[] = []
+    off.cluster.join(at('10.0.0.2'), (outcome) => found.push(outcome))
+    expect(found).toEqual([{ linked: false, words: 'the cluster is switched off (cluster.enabled)' }])
+    clock.advance(100)
     expect(clock.timers).toEqual([])
     off.stop()
   })

@@ -8,7 +8,9 @@ import { HostError } from '../../../src/base/errors.ts'
 import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { Accounts } from '../../../src/broker/accounts.ts'
 import type { Certificates } from '../../../src/cluster/certificates.ts'
+import type { JoinOutcome } from '../../../src/cluster/status.ts'
 import type { Node, NodeSettings, NodeStatus, Ports } from '../../../src/compose.ts'
+import { join as joinByCommand } from '../../../src/ops/cli/queries.ts'
 import { ask } from '../../../src/ops/control/client.ts'
 import { runDaemon } from '../../../src/ops/daemon.ts'
 import { places } from '../../../src/ops/places.ts'
@@ -44,9 +46,9 @@ class FakeNode implements Node {
   status(): NodeStatus {
     return status
   }
-  join(to: Endpoint, done: (outcome: string) => void): void {
+  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
     this.joined = to
-    setImmediate(done, 'linked')
+    setImmediate(done, joinOutcome)
   }
   configure(settings: NodeSettings): readonly string[] {
     this.configured.push(settings)
@@ -55,6 +57,7 @@ class FakeNode implements Node {
 }
 
 let refusal: HostError | null
+let joinOutcome: JoinOutcome = { linked: true, words: 'linked with gw-2' }
 let hangs: boolean
 let node: FakeNode | null
 let directory: string
@@ -117,7 +120,11 @@ describe('a life', () => {
     expect(node!.settings.cluster.port).toBe(0)
 
     expect(await asked('status')).toEqual(JSON.parse(JSON.stringify(status)))
-    expect(await asked('cluster join', { address: 'gw-2:99' })).toEqual({ outcome: 'linked' })
+    expect(await asked('cluster join', { address: 'gw-2:99' })).toEqual({ linked: true, outcome: 'linked with gw-2' })
+    joinOutcome = { linked: false, words: 'gw-2:99 is not reached: refused' }
+    await expect(joinByCommand('gw-2:99', { dataDir: directory }, false)).rejects.toMatchObject({
+      ...{ status: 69, message: 'gw-2:99 is not reached: refused' },
+    })
     expect(node!.joined).toEqual({ address: 'gw-2', port: 99 })
     await expect(asked('cluster join', { address: 'a b' })).rejects.toThrow(
       'not an address: "a b"; right would be host',
