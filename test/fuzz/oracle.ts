@@ -20,6 +20,8 @@ export interface Limits {
   readonly packetBytes: number
   readonly receiveMaximum: number
   readonly aliasMaximum: number
+  /** Answers may come after a commit: a connection that must close then closes without them. */
+  readonly answersLater: boolean
 }
 
 type State = 'new' | 'connected' | 'over'
@@ -34,7 +36,7 @@ const PUBLISH_PROPERTIES = [1, 2, 3, 8, 9, 11, 35, 38]
 const SMALL_PACKETS = 4096
 
 export class Oracle {
-  readonly #limits: Limits
+  readonly limits: Limits
   #state: State = 'new'
   version: Version = 4
   #pending: Buffer = Buffer.alloc(0)
@@ -49,11 +51,13 @@ export class Oracle {
   #sessionUnknown = false
   #maximumPacketSize = Number.POSITIVE_INFINITY
   #expected: Expected = { answers: [], closes: 'no', unsure: false, why: '' }
+  /** A connection of MQTT 3.1 was there, of which nothing is followed. */
+  unfollowed = false
   /** Topics of messages that may have been retained. */
   readonly retained = new Set<string>()
 
   constructor(limits: Limits) {
-    this.#limits = limits
+    this.limits = limits
   }
 
   get connected(): boolean {
@@ -123,10 +127,7 @@ export class Oracle {
     }
     const shortest = at === 1 || bytes[at] !== 0
     at++
-    if (
-      at + length >
-      (this.#state === 'new' ? Math.min(262_144, this.#limits.packetBytes) : this.#limits.packetBytes)
-    ) {
+    if (at + length > (this.#state === 'new' ? Math.min(262_144, this.limits.packetBytes) : this.limits.packetBytes)) {
       wrong('too large')
     }
     if (bytes.length < at + length) return false
@@ -146,6 +147,7 @@ export class Oracle {
       // MQTT 3.1 leaves too much open to say more.
       this.version = 3
       this.#expected.unsure = true
+      this.unfollowed = true
       this.#state = 'over'
       return
     }
@@ -227,7 +229,7 @@ export class Oracle {
       checkPassing(properties)
       const given = properties.find((each) => each.id === 35)
       alias = given?.number ?? 0
-      if (given !== undefined && (alias === 0 || alias > this.#limits.aliasMaximum)) wrong('alias')
+      if (given !== undefined && (alias === 0 || alias > this.limits.aliasMaximum)) wrong('alias')
     }
     if (topic === '' ? !this.#aliases.has(alias) : !isTopicName(topic)) wrong('topic')
     const meant = topic === '' ? this.#aliases.get(alias)! : topic
@@ -236,7 +238,7 @@ export class Oracle {
     this.#mayDeliver = true
     if (qos === 1) this.#expected.answers.push(`4/${id}`)
     if (qos !== 2) return
-    if (!this.#begun.has(id) && this.version === 5 && this.#begun.size >= this.#limits.receiveMaximum) wrong('too many')
+    if (!this.#begun.has(id) && this.version === 5 && this.#begun.size >= this.limits.receiveMaximum) wrong('too many')
     // A publish that is denied in MQTT 5 is not begun.
     if (this.version !== 5 || !isOwn(meant)) this.#begun.add(id)
     this.#expected.answers.push(`5/${id}`)

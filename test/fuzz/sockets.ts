@@ -30,13 +30,14 @@ const LIMITS = {
   packetBytes: limits.maxPacketSize,
   receiveMaximum: limits.maxInflight,
   aliasMaximum: limits.maxTopicAlias,
+  answersLater: true,
 }
 
 export async function fuzzSockets(
   options: SocketsOptions,
 ): Promise<{ packets: number; missions: number; problems: string[] }> {
   const open = options.ws === undefined ? tcp(options.tcp!) : webSocket(options.ws)
-  const outcome: Outcome = { packets: 0, findings: [], retained: new Set() }
+  const outcome: Outcome = { packets: 0, findings: [], retained: new Set(), unfollowed: false }
   let missions = 0
   for (; performance.now() < options.until && outcome.findings.length === 0; missions++) {
     const dice = new Dice(`seed ${options.seed}, mission ${missions}`)
