@@ -24,6 +24,8 @@ export const bounds = {
   willHeldMs: 30_000,
   /** Retained messages matched or sent to one session before others get their turn. */
   retainedPerTurn: 512,
+  /** Deadlines that may come due in one turn: an end of a session takes its subscriptions with it. */
+  deadlinesPerTurn: 256,
   /** Words in the log that clients can provoke: how many together, and the pause between them after that. */
   wordsAtOnce: 10,
   wordMs: 6000,

@@ -1,9 +1,12 @@
 // Everything that has a deadline - CONNECT, keep alive, session expiry, will delay, retained expiry - behind one timer.
 //
+// Many that are due at once, such as the sessions of a whole site, are served over several turns.
+//
 // A heap of deadlines, each with its place in it. Moving one later costs nothing: it comes up at the old time, is found
 // early and goes back. So a connection that is heard a thousand times a second touches the heap once per keep alive.
 
 import type { Clock, Timer } from '../base/ports/clock.ts'
+import { bounds } from './bounds.ts'
 
 /** The timer is never armed further ahead: hosts count delays in 31 bits. */
 const AHEAD_MAX_MS = 24 * 3600 * 1000
@@ -73,7 +76,9 @@ export class Deadlines {
     this.#armedFor = NEVER
     this.#firing = true
     const now = this.#clock.now()
-    for (let head = this.#heap[0]; head !== undefined && head.upAt <= now; head = this.#heap[0]) {
+    let left: number = bounds.deadlinesPerTurn
+    for (let head = this.#heap[0]; head !== undefined && head.upAt <= now && left > 0; head = this.#heap[0]) {
+      left--
       if (head.at > now) {
         head.upAt = head.at
         this.#sink(head, 0)

@@ -66,10 +66,21 @@ describe.skipIf(leftOut('overload'))('overload', () => {
     expect(gateway.status().counters['mqtt.refused.connect-timeout']).toBe(200)
   })
 
+  test('100,000 retained messages for one who subscribes to everything: the others do not notice', async () => {
+    const gateway = await box({})
+    const found = story('retained', gateway)
+    expect(found.received).toBe(100_000)
+    expect(found.neighbour.longestMs).toBeLessThan(1000)
+  })
+
   test('when the memory is full QoS 1 is refused, nothing acknowledged is lost, and it recovers', async () => {
     const gateway = await box({
-      env: { NODE_OPTIONS: '--max-old-space-size=80' },
-      set: { 'sessions.queue.max_messages': 10_000_000, 'sessions.queue.max_bytes': '4GiB' },
+      env: { NODE_OPTIONS: '--max-old-space-size=56' },
+      set: {
+        'store.durability': 'memory',
+        'sessions.queue.max_messages': 10_000_000,
+        'sessions.queue.max_bytes': '4GiB',
+      },
     })
     const found = story('memory', gateway)
     expect(found.reasons[0x97]).toBeGreaterThan(1000)
@@ -79,7 +90,7 @@ describe.skipIf(leftOut('overload'))('overload', () => {
     expect(found.welcome).toBe(0)
     expect(found.again).toEqual({ 0: 1 })
     const { counters, problems } = gateway.status()
-    expect(counters).toMatchObject({ 'mqtt.memory.tight': 1, 'mqtt.memory.full': 1 })
+    expect(counters['mqtt.memory.full']).toBeGreaterThanOrEqual(1)
     expect(problems.join()).not.toContain('memory')
   })
 })

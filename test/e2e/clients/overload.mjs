@@ -198,6 +198,26 @@ const stories = {
     return { longest, shortest, neighbour: await watched.end() }
   },
 
+  /** A hundred thousand retained messages go to somebody who subscribes to everything. */
+  async retained() {
+    const count = 100_000
+    const publisher = await connected('publisher')
+    for (let index = 0; index < count; index++) {
+      const topic = `site/${index % 100}/device/${index}/temperature`
+      if (publisher.send({ cmd: 'publish', topic, payload: `${index}`, qos: 0, retain: true })) continue
+      await new Promise((resolve) => publisher.socket.once('drain', resolve))
+    }
+    publisher.send({ cmd: 'pingreq' })
+    await publisher.next('pingresp')
+    const watched = neighbour(await connected('neighbour'))
+    const start = performance.now()
+    const newcomer = await connected('newcomer')
+    await newcomer.subscribe('#', 1)
+    while (newcomer.publishes < count) await pause(10)
+    const seconds = (performance.now() - start) / 1000
+    return { seconds, received: newcomer.publishes, neighbour: await watched.end() }
+  },
+
   /** A session that is away is sent more than there is memory for; it comes back, and takes it away. */
   async memory() {
     const resume = { clean: false, properties: { sessionExpiryInterval: 600, receiveMaximum: 1000 } }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { bounds } from '../../../src/broker/bounds.ts'
 import { Deadline, Deadlines } from '../../../src/broker/deadlines.ts'
 import { plainRandom, VirtualClock } from '../../conformance/lab.ts'
 
@@ -25,6 +26,19 @@ describe('Deadlines', () => {
     clock.advance(1000)
     expect(fired).toEqual(['a@10', 'b@20', 'c@30'])
     expect(clock.timers).toBe(0)
+  })
+
+  test('many at once come due over several turns: others get theirs between', () => {
+    const { clock, fired, deadlines, make } = setUp()
+    for (let index = 0; index < 1000; index++) deadlines.set(make(`${index}`), 1010)
+    let between = 0
+    clock.after(10, 'test', () => {
+      between = fired.length
+    })
+    clock.advance(10)
+    expect(between).toBe(bounds.deadlinesPerTurn)
+    expect(fired).toHaveLength(1000)
+    expect(new Set(fired).size).toBe(1000)
   })
 
   test('moved later: found early once, then due at the new time', () => {
