@@ -21,6 +21,7 @@ import type { ConnectionHome } from './home.ts'
 import { Interest } from './interest.ts'
 import { Keeping } from './keeping.ts'
 import { MemoryGuard } from './memory-guard.ts'
+import { MountedStream } from './mounted-stream.ts'
 import {
   type Authenticator,
   type Found,
@@ -178,9 +179,14 @@ export class Broker implements LocalDelivery {
       return
     }
     this.#byListener.set(name, this.connections(name) + 1)
-    const connection = new Connection(this.#home, stream, guestOf(listener, visitor))
+    const connection = new Connection(this.#home, this.#mounted(stream, listener), guestOf(listener, visitor))
     this.#connections.add(connection)
     connection.begin()
+  }
+
+  #mounted(stream: ByteStream, { mountPoint = '' }: NamedTerms): ByteStream {
+    if (mountPoint === '') return stream
+    return new MountedStream(stream, mountPoint, () => this.#settings.limits.maxPacketSize)
   }
 
   /** Ends the connections of a listener that is no more. */

@@ -11,6 +11,8 @@ export interface ListenerTerms {
   readonly name: string
   /** Null: no bound but that of all listeners together. */
   readonly maxConnections: number | null
+  /** What stands before its clients' topics in the broker. */
+  readonly mountPoint: string
   readonly allowEmptyClientId: boolean
   /** Whether the common name of a client's certificate is its user name. */
   readonly certificateNames: boolean

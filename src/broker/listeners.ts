@@ -53,6 +53,7 @@ export const plainListener = (name: string, bind: string, port: number): Listene
   port,
   path: null,
   maxConnections: null,
+  mountPoint: '',
   allowEmptyClientId: true,
   certificateNames: false,
   proxyProtocol: false,

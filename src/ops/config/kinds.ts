@@ -94,6 +94,13 @@ export const listenerPath = () =>
     return good && found.length <= 100 ? found : undefined
   })
 
+/** What stands before topics: no wildcards, and not among the topics that begin with $. */
+export const mountPoint = () =>
+  leaf<string | null>(null, 'a text like site-1/ without +, #, and $ at its start, or null', false, (found) => {
+    if (found === null) return null
+    return typeof found === 'string' && /^[^$+#\p{C}][^+#\p{C}]{0,255}$/u.test(found) ? found : undefined
+  })
+
 export const wholeOrNull = (least: number, most: number, note: string) =>
   leaf<number | null>(null, `a whole number from ${least} to ${most}, or null${note}`, false, (found) =>
     found === null || (typeof found === 'number' && Number.isInteger(found) && found >= least && found <= most)

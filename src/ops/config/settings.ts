@@ -94,6 +94,7 @@ function listenerSettings(
     port,
     path,
     maxConnections: listener.max_connections,
+    mountPoint: listener.mount_point ?? '',
     allowEmptyClientId: listener.allow_empty_client_id,
     certificateNames: tls.username_from === 'common_name',
     proxyProtocol: listener.proxy_protocol,

@@ -77,6 +77,28 @@ for (const id of TYPES.text) TYPE[id] = TEXT
 for (const id of TYPES.binary) TYPE[id] = BINARY
 for (const id of TYPES.pair) TYPE[id] = PAIR
 
+/** Where the value of a property at `at` ends; negative: past `end`, not well encoded, or no such property. */
+export function propertyEnd(id: number, bytes: Buffer, at: number, end: number): number {
+  const string = (from: number): number => (from < 0 || from + 2 > end ? -1 : from + 2 + bytes.readUInt16BE(from))
+  const type = TYPE[id]
+  const number = type === VARINT ? readVarint(bytes, at, end) : 0
+  const until =
+    type === BYTE
+      ? at + 1
+      : type === U16
+        ? at + 2
+        : type === U32
+          ? at + 4
+          : type === VARINT && number >= 0
+            ? at + varintBytes(number)
+            : type === TEXT || type === BINARY
+              ? string(at)
+              : type === PAIR
+                ? string(string(at))
+                : -1
+  return until > end ? -1 : until
+}
+
 /** What a client may send, by packet; ids as a set by number. */
 export type AllowedProperties = Uint8Array
 
