@@ -1,7 +1,7 @@
 // The account `devices`, which every box that has the CA's key makes alike, so that a LAN works at once without standing
 // open: its password is derived from the cluster's secret. Whatever is written of that name on purpose wins.
 
-import { createPrivateKey, hkdfSync } from 'node:crypto'
+import { createPrivateKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { hostname, networkInterfaces } from 'node:os'
 import type { ClusterId } from '../../base/ids.ts'
 import type { CertificateAuthority } from '../../base/ports/trust.ts'
@@ -13,10 +13,18 @@ const LABEL = 'edge-mqtt account devices'
 
 /** The password that the CA's key and the cluster's id come to. */
 export function devicesPassword(caKey: string, cluster: ClusterId): string {
-  // The secret number alone: the same key may stand in different files.
-  const { d } = createPrivateKey(caKey).export({ format: 'jwk' })
-  const derived = hkdfSync('sha256', Buffer.from(d!, 'base64url'), Buffer.from(cluster, 'hex'), LABEL, 32)
+  const derived = hkdfSync('sha256', secretOf(createPrivateKey(caKey)), Buffer.from(cluster, 'hex'), LABEL, 32)
   return lettersOf(Buffer.from(derived))
+}
+
+/** The secret number alone, where the kind of key has one to show: the same key may stand in different files. */
+function secretOf(key: KeyObject): Buffer {
+  try {
+    return Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url')
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_CRYPTO_JWK'))) throw error
+    return key.export({ format: 'der', type: 'pkcs8' })
+  }
 }
 
 export const devicesAccount = (ca: CertificateAuthority, cluster: ClusterId): Account => ({

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
 import { HostError } from '../../../../src/base/errors.ts'
 import type { ClusterId } from '../../../../src/base/ids.ts'
@@ -148,6 +149,20 @@ describe('devices', () => {
     expect(devicesPassword(KEY, '0123456789abcdee' as ClusterId)).not.toBe(password)
     // Boxes of other versions must come to it too.
     expect(password).toBe('sr33c7s72mwnr78uk6pxfg7k')
+  })
+
+  test('a CA of people may have any kind of key', () => {
+    const made = [
+      generateKeyPairSync('ed25519'),
+      generateKeyPairSync('rsa', { modulusLength: 2048 }),
+      generateKeyPairSync('ec', { namedCurve: 'secp521r1' }),
+      generateKeyPairSync('ec', { namedCurve: 'brainpoolP256r1' }),
+      generateKeyPairSync('rsa-pss', { modulusLength: 2048 }),
+    ]
+    for (const { privateKey } of made) {
+      const password = devicesPassword(String(privateKey.export({ format: 'pem', type: 'pkcs8' })), cluster)
+      expect(password).toMatch(/^[a-z2-9]{24}$/)
+    }
   })
 
   test('its URL is shown where the CA key is', async () => {

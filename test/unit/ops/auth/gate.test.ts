@@ -1,3 +1,4 @@
+import { pbkdf2Sync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { HostError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/ports/log.ts'
@@ -7,8 +8,8 @@ import type { AnonymousPolicy } from '../../../../src/ops/auth/anonymous.ts'
 import type { Derivation, Deriver } from '../../../../src/ops/auth/deriver.ts'
 import { Gate } from '../../../../src/ops/auth/gate.ts'
 import type { FileVerifier } from '../../../../src/ops/auth/mosquitto.ts'
-import { hmac, makeScram, makeVerifier, randomVerifier, sha256 } from '../../../../src/ops/auth/passwords.ts'
-import { VirtualClock } from '../../../conformance/lab.ts'
+import { hmac, makeScram, makeVerifier, randomVerifier, scramKeys, sha256 } from '../../../../src/ops/auth/passwords.ts'
+import { Lab, VirtualClock } from '../../../conformance/lab.ts'
 import { accountsInMemory } from '../../broker/make.ts'
 
 /** A "slow hash" that is a word, ended by hand. */
@@ -229,4 +230,30 @@ describe('SCRAM-SHA-256', () => {
     const request = { clientId: '', username: null, password: null, remoteAddress: '', localAddress: '', listener: '' }
     expect(make().gate.exchange('SCRAM-SHA-1', request)).toBeNull()
   })
+})
+
+test('SCRAM over MQTT: CONNECT, AUTH, CONNACK with our proof, and a PUBLISH under the rules of the account', () => {
+  const { gate, accounts } = make()
+  const salt = Buffer.alloc(16, 7)
+  const salted = pbkdf2Sync('pencil', salt, 4096, 32, 'sha256')
+  const scram = { iterations: 4096, salt: salt.toString('base64'), ...scramKeys(salted) }
+  const { verifier } = accounts.account('anna')!
+  accounts.setAccount({ is: 'account', name: 'anna', verifier, scram, groups: [] }, () => {})
+  accounts.setRule({ is: 'rule', who: 'user:anna', effect: 'allow', action: 'both', filter: 'of/%u' }, () => {})
+  const client = new Lab({ authenticator: gate, rules: accounts }).client()
+  const method = { authenticationMethod: 'SCRAM-SHA-256' }
+  client.connect({ properties: { ...method, authenticationData: Buffer.from('n,,n=anna,r=abc') } })
+  const challenge = String(client.one('auth').properties.authenticationData)
+  const withoutProof = `c=biws,${challenge.split(',')[0]}`
+  const message = Buffer.from(`n=anna,r=abc,${challenge},${withoutProof}`)
+  const clientKey = hmac(salted, Buffer.from('Client Key'))
+  const signature = hmac(sha256(clientKey), message)
+  const proof = Buffer.from(clientKey.map((byte, index) => byte ^ signature[index]!)).toString('base64')
+  const authenticationData = Buffer.from(`${withoutProof},p=${proof}`)
+  client.send({ cmd: 'auth', reasonCode: 0x18, properties: { ...method, authenticationData } })
+  const { reasonCode, properties } = client.one('connack')
+  const ours = hmac(Buffer.from(scram.serverKey, 'base64'), message).toString('base64')
+  expect([reasonCode, String(properties.authenticationData)]).toEqual([0, `v=${ours}`])
+  client.publish('of/anna', 'x', { qos: 1, messageId: 1 }).publish('of/bob', 'x', { qos: 1, messageId: 2 })
+  expect(client.take().map(({ reasonCode }) => reasonCode)).toEqual([0x10, 0x87])
 })
