@@ -14,6 +14,8 @@ export const bounds = {
   runPacketBytes: 64 * KiB,
   /** The largest packet taken before CONNECT was accepted: nobody unknown makes us buffer megabytes. */
   connectPacketBytes: 256 * KiB,
+  /** Connections over the limits that are taken on to be told so; those beyond are closed without a word. */
+  surplusConnections: 64,
   /** Milliseconds that a closed connection has to take its last bytes. */
   lingerMs: 5000,
   /** Topics whose receivers are remembered, in each of the cache's two halves. */

@@ -93,6 +93,8 @@ export class Broker implements LocalDelivery {
   readonly #home: ConnectionHome
   readonly #connections = new Set<Connection>()
   readonly #byListener = new Map<string, number>()
+  /** Connections over the limits: on their way out. */
+  #surplus = 0
   /** What stands under $SYS. */
   readonly sys: Sys
   #stopped = false
@@ -172,14 +174,18 @@ export class Broker implements LocalDelivery {
   accept(stream: ByteStream, listener: NamedTerms, visitor: Visitor = PLAIN_VISITOR): void {
     this.#tally.sockets++
     const { name, maxConnections = null } = listener
-    const full = this.#connections.size >= this.#settings.limits.maxConnections
-    if (this.#stopped || full || (maxConnections !== null && this.connections(name) >= maxConnections)) {
+    if (this.#stopped) return stream.destroy()
+    const full = this.#connections.size - this.#surplus >= this.#settings.limits.maxConnections
+    const surplus = full || (maxConnections !== null && this.connections(name) >= maxConnections)
+    if (surplus) {
       this.#tally.count('mqtt.refused.max-connections')
-      stream.destroy()
-      return
+      if (this.#surplus >= bounds.surplusConnections) return stream.destroy()
+      this.#surplus++
+    } else {
+      this.#byListener.set(name, this.connections(name) + 1)
     }
-    this.#byListener.set(name, this.connections(name) + 1)
-    const connection = new Connection(this.#home, this.#mounted(stream, listener), guestOf(listener, visitor))
+    const guest = guestOf(listener, visitor, surplus)
+    const connection = new Connection(this.#home, this.#mounted(stream, listener), guest)
     this.#connections.add(connection)
     connection.begin()
   }
@@ -273,8 +279,9 @@ export class Broker implements LocalDelivery {
 
   #gone(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
-    const { name } = connection.guest.terms
-    this.#byListener.set(name, this.connections(name) - 1)
+    const { terms, surplus } = connection.guest
+    if (surplus) this.#surplus--
+    else this.#byListener.set(terms.name, this.connections(terms.name) - 1)
     if (this.#stopped && this.#connections.size === 0) this.#deadlines.stop()
   }
 

@@ -204,7 +204,7 @@ export class Connection implements StreamHandler, PacketSink {
       return this.#fail(new ProtocolError(Reason.protocolError, `${packet.kind} before CONNECT`))
     }
     const { guest } = this
-    const objected = turnedAway(packet, guest.terms) ?? objection(packet, this.home.settings)
+    const objected = turnedAway(packet, guest) ?? objection(packet, this.home.settings)
     if (objected !== null) return this.#refuse(objected, packet)
     if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
       return this.#refuse({ refused: Reason.serverBusy, why: 'memory is short' }, packet)

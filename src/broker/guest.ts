@@ -26,12 +26,15 @@ export interface Guest {
   readonly proxied: boolean
   /** The user name that its certificate gives it. */
   readonly certified: string | null
+  /** There is no room for it; it is only here to be told. */
+  readonly surplus: boolean
 }
 
-export const guestOf = (terms: NamedTerms, { proxied, certificateName }: Visitor): Guest => ({
+export const guestOf = (terms: NamedTerms, { proxied, certificateName }: Visitor, surplus: boolean): Guest => ({
   terms,
   proxied,
   certified: terms.certificateNames === true ? certificateName : null,
+  surplus,
 })
 
 /** What the authenticator is asked. */
@@ -50,8 +53,9 @@ export const requestOf = (
   certified,
 })
 
-/** What a listener of its own terms says no to. */
-export function turnedAway(packet: ConnectPacket, terms: NamedTerms): Refusal | null {
+/** What a listener of its own terms, or without room, says no to. */
+export function turnedAway(packet: ConnectPacket, { terms, surplus }: Guest): Refusal | null {
+  if (surplus) return { refused: Reason.quotaExceeded, why: 'as many connections as there may be' }
   if (packet.clientId !== '' || terms.allowEmptyClientId !== false) return null
   return { refused: Reason.clientIdentifierNotValid, why: 'this listener wants a client id' }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { bounds } from '../../src/broker/bounds.ts'
 import type { AuthenticationRequest, AuthenticationResult } from '../../src/broker/ports.ts'
 import { hex, Lab, MemoryStream } from './lab.ts'
 
@@ -99,11 +100,32 @@ describe('CONNECT', () => {
   test('connections over the limit are refused, and one that leaves makes room', () => {
     const lab = new Lab({ limits: { maxConnections: 1 } })
     const first = lab.connected()
-    expect(lab.client().closed).toBe(true)
+    for (const [version, refused] of [
+      [5, { reasonCode: 0x97 }],
+      [4, { returnCode: 3 }],
+    ] as const) {
+      const surplus = lab.client(version).connect()
+      expect(surplus.one('connack')).toMatchObject(refused)
+      expect(surplus.closed).toBe(true)
+    }
     expect(lab.broker.connections('mqtt')).toBe(1)
+    expect(lab.meter.get('mqtt.refused.max-connections')).toBe(2)
     first.drop()
     expect(lab.broker.connections('mqtt')).toBe(0)
     expect(lab.client().closed).toBe(false)
+  })
+
+  test('only some of those over the limit are told, and one that says nothing does not keep a place', () => {
+    const lab = new Lab({ limits: { maxConnections: 1 } })
+    const first = lab.connected()
+    const more = Array.from({ length: 100 }, () => lab.client())
+    expect(more.filter(({ closed }) => closed)).toHaveLength(100 - bounds.surplusConnections)
+    first.drop()
+    lab.connected()
+    lab.advance(10_000)
+    expect(more.every(({ closed }) => closed)).toBe(true)
+    const told = lab.client().connect()
+    expect(told.one('connack').reasonCode).toBe(0x97)
   })
 
   test('a stream that is gone as soon as it is read leaves nothing behind', () => {

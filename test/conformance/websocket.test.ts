@@ -176,7 +176,7 @@ describe('a listener of its own terms', () => {
     const accept = lab.broker.accept.bind(lab.broker)
     lab.broker.accept = (stream, terms, visitor) => accept(stream, { ...terms, maxConnections: 1 }, visitor)
     const first = lab.client(4, 'a').connect()
-    const second = lab.client(4, 'a')
+    const second = lab.client(4, 'a').connect()
     const third = lab.client(4, 'b').connect()
     expect([first.closed, second.closed, third.closed]).toEqual([false, true, false])
   })
