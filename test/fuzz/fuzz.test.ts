@@ -8,7 +8,7 @@ const MISSIONS = 200
 test('good and spoilt packets: the answers of the standard, no crash, no leak, a neighbour undisturbed', () => {
   let packets = 0
   for (let round = 0; round < ROUNDS; round++) {
-    const result = new Round(`seed test, round ${round}`).run(MISSIONS)
+    const result = new Round(`seed test, round ${round}`, round % 3 === 2).run(MISSIONS)
     expect(result.problems).toEqual([])
     packets += result.packets
   }
@@ -82,14 +82,14 @@ describe('the fuzzer sees', () => {
     const problems: string[] = []
     for (let round = 0; round < 4 && problems.length === 0; round++) {
       const tampered = (stream: ByteStream) => new Tampered(stream, change)
-      problems.push(...new Round(`planted, round ${round}`, tampered).run(MISSIONS).problems)
+      problems.push(...new Round(`planted, round ${round}`, false, tampered).run(MISSIONS).problems)
     }
     expect(problems.join()).toMatch(expected)
   })
 
   test('a broker that throws', () => {
     const broken = { write: () => raise() }
-    expect(() => new Round('planted', (stream) => new Tampered(stream, broken)).run(1)).toThrow('planted')
+    expect(() => new Round('planted', false, (stream) => new Tampered(stream, broken)).run(1)).toThrow('planted')
   })
 })
 

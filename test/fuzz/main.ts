@@ -34,7 +34,7 @@ if (values.tcp !== undefined || values.ws !== undefined) {
 } else {
   const first = values.round === undefined ? 0 : Number(values.round)
   for (let round = first; performance.now() < until && problems.length === 0; round++) {
-    const result = new Round(`seed ${values.seed}, round ${round}`).run(MISSIONS)
+    const result = new Round(`seed ${values.seed}, round ${round}`, round % 3 === 2).run(MISSIONS)
     packets += result.packets
     rounds++
     problems.push(...result.problems)

@@ -1,14 +1,17 @@
 // Missions against a broker in this process, on a virtual clock: fast, the same for every seed, and with the broker's
 // own figures to be compared afterwards. A neighbour talks to itself all the while.
 
+import { HostError } from '../../src/base/errors.ts'
 import type { NodeId } from '../../src/base/ids.ts'
 import { Meter } from '../../src/base/meter.ts'
 import { silentLog } from '../../src/base/ports/log.ts'
 import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
 import { NoPeers, NoRules } from '../../src/broker/ports.ts'
-import { defaultBrokerSettings } from '../../src/broker/settings.ts'
+import { type BrokerSettings, defaultBrokerSettings } from '../../src/broker/settings.ts'
+import { Store } from '../../src/store/store.ts'
 import { Dice } from '../sim/random.ts'
+import { SimEngine, StoreDisk } from '../sim/store-disk.ts'
 import { packet, text, u16 } from '../unit/wire/mqtt/bytes.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 import { mission, type Outcome, type Reply, type Step } from './mission.ts'
@@ -71,11 +74,41 @@ const LIMITS = {
   packetBytes: set.maxPacketSize,
   receiveMaximum: set.maxInflight,
   aliasMaximum: set.maxTopicAlias,
-  answersLater: false,
 }
+/** The disk is at rest by then. */
+const SETTLING_MS = 2000
 /** Longer than any session lasts without its client. */
 const LONG_MS = 2 * MAX_EXPIRY_SEC * 1000
+const WAITS = 40
+const WAIT_MS = 50
 const NEIGHBOUR = 'neighbour/of/all/7c1f'
+
+/** A node's broker on this disk, and the store between them; no disk: nothing is kept. */
+function brokerOn(disk: StoreDisk | null, clock: VirtualClock, dice: Dice): Broker {
+  const { sessions } = defaultBrokerSettings
+  const settings: BrokerSettings = { ...defaultBrokerSettings, sessions: { ...sessions, maxExpirySec: MAX_EXPIRY_SEC } }
+  const meter = new Meter()
+  const world = {
+    clock,
+    random: dice.fork('broker'),
+    log: silentLog,
+    meter,
+    peers: new NoPeers(),
+    authenticator: { authenticate: (_request: unknown, done: (result: 'allowed') => void) => done('allowed') },
+    rules: new NoRules(),
+    origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
+  }
+  if (disk === null) return new Broker(settings, world)
+  const engine = new SimEngine(disk, clock, dice.fork('disk'))
+  const store = new Store({ clock, log: silentLog, meter, engine, synchronised: () => true })
+  const broker = new Broker(settings, { ...world, keeper: store })
+  store.open((found) => {
+    if (found instanceof HostError) throw found
+    broker.restore(found, (record) => store.records.found(record, found))
+  })
+  clock.advance(SETTLING_MS)
+  return broker
+}
 
 export interface RoundResult {
   readonly packets: number
@@ -90,25 +123,16 @@ export class Round {
   readonly #name: string
   readonly #neighbour: Wire
   readonly #tampered: (stream: ByteStream) => ByteStream
+  readonly #disk: StoreDisk | null
   #said = 0
 
-  /** `tampered`: what a test of the fuzzer does to what the broker reads and writes. */
-  constructor(name: string, tampered: (stream: ByteStream) => ByteStream = (stream) => stream) {
+  /** `kept`: with a store. `tampered`: what a test of the fuzzer does to what the broker reads and writes. */
+  constructor(name: string, kept: boolean, tampered: (stream: ByteStream) => ByteStream = (stream) => stream) {
     this.#name = name
     this.#tampered = tampered
     this.#dice = new Dice(name)
-    const { sessions } = defaultBrokerSettings
-    const settings = { ...defaultBrokerSettings, sessions: { ...sessions, maxExpirySec: MAX_EXPIRY_SEC } }
-    this.broker = new Broker(settings, {
-      clock: this.clock,
-      random: this.#dice.fork('broker'),
-      log: silentLog,
-      meter: new Meter(),
-      peers: new NoPeers(),
-      authenticator: { authenticate: (_request, done) => done('allowed') },
-      rules: new NoRules(),
-      origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
-    })
+    this.#disk = kept ? new StoreDisk() : null
+    this.broker = brokerOn(this.#disk, this.clock, this.#dice)
     this.#neighbour = this.#wire()
     this.#say(this.#neighbour, packet(0x10, text('MQTT'), 4, 2, u16(0), text('the neighbour')))
     this.#say(this.#neighbour, packet(0x82, u16(1), text(NEIGHBOUR), 1))
@@ -120,8 +144,9 @@ export class Round {
     const problems: string[] = []
     for (let index = 0; index < missions && problems.length === 0; index++) {
       const dice = this.#dice.fork(`mission ${index}`)
+      const limits = { ...LIMITS, answersLater: this.#disk !== null }
       try {
-        this.#play(mission(dice, `fuzz-${index}`, LIMITS, outcome), dice)
+        this.#play(mission(dice, `fuzz-${index}`, limits, outcome), dice)
         this.#askNeighbour(problems)
       } catch (error) {
         problems.push(`threw ${error instanceof Error ? error.stack : error}`)
@@ -131,6 +156,7 @@ export class Round {
       }
       if (problems.length > 0) problems[0] = `${this.#name}, mission ${index}: ${problems[0]}`
     }
+    if (problems.length === 0) this.#survives(problems)
     if (problems.length === 0) this.#leaksNothing(outcome, problems)
     return { packets: outcome.packets, problems }
   }
@@ -152,7 +178,14 @@ export class Round {
           if (dice.chance(0.5)) this.clock.settle()
         }
         this.clock.settle()
-        reply = { bytes: wire.take(), closed: wire.closed }
+        const received = [wire.take()]
+        // With a store answers come after a commit.
+        for (let waits = 0; this.#disk !== null && waits < WAITS; waits++) {
+          if (step.settled(Buffer.concat(received), wire.closed)) break
+          this.clock.advance(WAIT_MS)
+          received.push(wire.take())
+        }
+        reply = { bytes: Buffer.concat(received), closed: wire.closed }
         // A message for the client may come later: a will, what another has left.
         if (dice.chance(0.1)) this.clock.advance(dice.whole(0, 900))
       }
@@ -166,6 +199,7 @@ export class Round {
     const payload = Buffer.from(`${++this.#said}`)
     const id = (this.#said % 65_535) + 1
     this.#say(this.#neighbour, packet(0x32, text(NEIGHBOUR), u16(id), payload))
+    if (this.#disk !== null) this.clock.advance(SETTLING_MS)
     const reply = this.#neighbour.take()
     const topic = text(NEIGHBOUR)
     const at = 2 + topic.length
@@ -174,6 +208,21 @@ export class Round {
     if (!reply.equals(Buffer.concat([expected, ack]))) problems.push(`the neighbour got ${reply.toString('hex')}`)
     else this.#say(this.#neighbour, packet(0x40, expected.subarray(at, at + 2)))
     if (this.#neighbour.closed) problems.push('the neighbour was closed')
+  }
+
+  /** A broker that starts from what is on the disk has what this one has, but for the neighbour's clean session. */
+  #survives(problems: string[]): void {
+    if (this.#disk === null) return
+    this.clock.advance(SETTLING_MS)
+    const { sessions, subscriptions, retained } = this.broker.counts()
+    const copy = new StoreDisk()
+    for (const [number, bytes] of this.#disk.batches) copy.batches.set(number, bytes)
+    const again = brokerOn(copy, this.clock, this.#dice.fork('again'))
+    const found = again.counts()
+    const before = JSON.stringify([sessions - 1, subscriptions - 1, retained])
+    const after = JSON.stringify([found.sessions, found.subscriptions, found.retained])
+    if (before !== after) problems.push(`${this.#name}: before a restart ${before}, after it ${after}`)
+    again.stop()
   }
 
   /** Once everybody is gone and their time is over, the neighbour is all there is. */

@@ -262,8 +262,9 @@ export class Oracle {
       return
     }
     const waits = this.#sent.get(id)
-    // What is delivered within this step may have this id.
-    if (this.#sessionUnknown || (waits === undefined && this.#mayDeliver)) this.#expected.unsure = true
+    // What is delivered within this step, or waits for a commit, may have this id.
+    const maySend = this.#mayDeliver || this.limits.answersLater
+    if (this.#sessionUnknown || (waits === undefined && maySend)) this.#expected.unsure = true
     const fits = type === 4 ? waits === 'puback' : type === 5 ? waits !== 'puback' : waits === 'pubcomp'
     if (waits !== undefined && !fits) wrong('out of turn')
     this.#mayDeliver = true

@@ -2,8 +2,8 @@
 // chance says whether the batch got there. A batch is whole or not at all, as the real engine's checksums make it.
 
 import type { HostError } from '../../src/base/errors.ts'
+import type { Clock } from '../../src/base/ports/clock.ts'
 import type { OpenedEngine, StoreEngine } from '../../src/base/ports/engine.ts'
-import type { SimClock } from './clock.ts'
 import type { Dice } from './random.ts'
 
 /** What survives the process. */
@@ -16,10 +16,10 @@ export class StoreDisk {
 /** The disk as one run of a node sees it. */
 export class SimEngine implements StoreEngine {
   readonly #disk: StoreDisk
-  readonly #clock: SimClock
+  readonly #clock: Clock
   readonly #dice: Dice
 
-  constructor(disk: StoreDisk, clock: SimClock, dice: Dice) {
+  constructor(disk: StoreDisk, clock: Clock, dice: Dice) {
     this.#disk = disk
     this.#clock = clock
     this.#dice = dice
