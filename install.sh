@@ -8,7 +8,9 @@ umask 022
 HERE=$(cd "$(dirname "$0")" && pwd)
 NODE_LEAST=20.19
 
+said='' # why this run ends, when we have said it
 fail() {
+  said=yes
   echo "install.sh: $1" >&2
   shift
   for line in "$@"; do echo "  $line" >&2; done
@@ -222,6 +224,10 @@ put_back() {
   rm -rf "$PROGRAM.new"
   [ -z "$done" ] || exit "$status"
   set +e
+  case $status in
+    130) echo 'install.sh: interrupted' >&2 ;;
+    *) [ -n "$said" ] || echo 'install.sh: stopped by the error above: mend it, then run this again' >&2 ;;
+  esac
   if [ -n "$swapped" ]; then
     if live; then systemctl stop edge-mqtt 2>/dev/null; fi
     [ -n "$old_unit" ] || rm -f "$ROOT/etc/systemd/system/multi-user.target.wants/edge-mqtt.service"
@@ -250,9 +256,12 @@ if active edge-mqtt; then was_active=yes; fi
 
 size=$(du -sk "$HERE/dist" "$HERE/node_modules" ${release:+"$HERE/node"} | awk '{ sum += $1 } END { print sum + 20480 }')
 mkdir -p "$ROOT/opt"
-free=$(df -Pk "$ROOT/opt" | awk 'NR == 2 { print $4 }')
-[ "$free" -gt "$size" ] ||
-  fail "no space in $ROOT/opt: $((free / 1024)) MiB are free, $((size / 1024)) MiB are needed" 'make room (df -h), then type: sudo ./install.sh'
+for place in "opt $size" 'var/lib 10240' 'etc 1024'; do
+  needed=${place#* } place=$ROOT/${place% *}
+  free=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')
+  [ "$free" -gt "$needed" ] ||
+    fail "no space in $place: $((free / 1024)) MiB are free, $((needed / 1024)) MiB are needed" 'make room (df -h), then type: sudo ./install.sh'
+done
 rm -rf "$PROGRAM.new"
 mkdir -p "$PROGRAM.new"
 for part in dist node_modules package.json package-lock.json CHANGELOG.md LICENSE docs ${release:+node}; do

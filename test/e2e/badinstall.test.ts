@@ -111,6 +111,12 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
         'systemctl stop mosquitto',
       ],
       [
+        'no space for what it keeps',
+        'mount -t tmpfs -o size=5M none /var/lib',
+        /no space in \/var\/lib: \d+ MiB are free, 10 MiB are needed[\s\S]*make room/,
+        'umount /var/lib',
+      ],
+      [
         'no space',
         'mount -t tmpfs -o size=20M none /opt',
         /no space in \/opt: \d+ MiB are free, \d+ MiB are needed/,
@@ -146,6 +152,16 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
       expect(asNobody).toMatchObject({ status: 1, output: expect.stringContaining('type: sudo ./install.sh') })
       const bare = box.try('unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /run/systemd && /srv/case/install.sh')
       expect(bare).toMatchObject({ status: 1, output: expect.stringContaining('systemd is not running here') })
+    })
+
+    test('an interruption is taken back', async () => {
+      before = stateOf(box)
+      box.sh('setsid /srv/case/install.sh >/srv/said 2>&1 & echo $! >/srv/pid')
+      await until('it is in the midst of it', 20_000, () => box.sh('cat /srv/said').includes('listening for a cluster'))
+      box.sh('kill -TERM -$(cat /srv/pid)')
+      await until('it has ended', 20_000, () => box.sh('cat /srv/said').includes('what was changed has been put back'))
+      expect(box.sh('cat /srv/said')).toContain('install.sh: interrupted')
+      expect(stateOf(box)).toBe(before)
     })
 
     test('a service that does not start is taken back whole', () => {
