@@ -216,8 +216,8 @@ fi
 
 done=''
 was_active=''
-made='' # what this run has made, newest first
-made_user='' made_group='' old_unit='' old_command='' swapped='' stopped_mosquitto=''
+made='' # what this run has made, a path a line, newest first
+changed='' made_user='' made_group='' old_unit='' old_command='' swapped='' stopped_mosquitto=''
 put_back() {
   status=$?
   trap - EXIT
@@ -237,11 +237,14 @@ put_back() {
     [ -z "$old_command" ] || { printf '%s\n' "$old_command" >"$COMMAND"; chmod 0755 "$COMMAND"; }
     if live; then systemctl daemon-reload; systemctl reset-failed edge-mqtt 2>/dev/null; fi
   fi
-  for path in $made; do rm -rf "$path"; done
+  # A path a line: none is split at its blanks.
+  printf '%s' "$made" | while IFS= read -r path; do rm -rf "$path"; done
   [ -z "$made_user" ] || userdel ${ROOT:+--prefix "$ROOT"} edge-mqtt >/dev/null 2>&1
   [ -z "$made_group" ] || ! account group || groupdel ${ROOT:+--prefix "$ROOT"} edge-mqtt >/dev/null 2>&1
   [ -z "$stopped_mosquitto" ] || systemctl enable --now --quiet mosquitto 2>/dev/null
-  if [ -n "$was_active" ]; then
+  if [ -z "$changed" ]; then
+    echo '  nothing was changed' >&2
+  elif [ -n "$was_active" ]; then
     systemctl start edge-mqtt && echo '  the version that ran before runs again' >&2
   else
     echo '  what was changed has been put back' >&2
@@ -252,7 +255,7 @@ trap put_back EXIT
 trap 'exit 130' INT TERM HUP
 if active edge-mqtt; then was_active=yes; fi
 
-# The new program, whole, beside the old one; then tried; then in its place.
+# Is there room, does it run here, and is all that it would start with good?
 
 size=$(du -sk "$HERE/dist" "$HERE/node_modules" ${release:+"$HERE/node"} | awk '{ sum += $1 } END { print sum + 20480 }')
 mkdir -p "$ROOT/opt"
@@ -262,6 +265,41 @@ for place in "opt $size" 'var/lib 10240' 'etc 1024'; do
   [ "$free" -gt "$needed" ] ||
     fail "no space in $place: $((free / 1024)) MiB are free, $((needed / 1024)) MiB are needed" 'make room (df -h), then type: sudo ./install.sh'
 done
+
+# Nothing of the caller's environment: the service will not have it either.
+new() { env -i PATH="$PATH" CONFIGURATION_DIRECTORY="$CONFIG" STATE_DIRECTORY="$STATE" "$@"; }
+main=$HERE/dist/main.js
+if [ -n "$ROOT" ]; then
+  # Another machine's Node does not run here: judged by ours where there is one.
+  judge=$(command -v node || true)
+  [ -z "$judge" ] || new_enough "$judge" || judge=''
+else
+  judge=$node
+  new "$judge" "$main" version >/dev/null || fail 'the new version does not run: see above'
+fi
+if [ -n "$judge" ]; then
+  new "$judge" "$main" start --check >/dev/null || fail "what lies in $CONFIG does not fit this version: see above" 'mend it, then run this again'
+  new CONFIGURATION_DIRECTORY="$HERE" "$judge" "$main" start --check --config /dev/null >/dev/null ||
+    fail "what lies in $HERE/certs cannot be used: see above" 'mend it, then run this again'
+fi
+
+if [ -n "$start" ] && [ -z "$was_active" ]; then
+  if active mosquitto && [ -n "$replace" ]; then
+    stopped_mosquitto=yes changed=yes
+    systemctl disable --now --quiet mosquitto 2>/dev/null || fail 'mosquitto could not be stopped' 'see systemctl status mosquitto'
+    echo 'mosquitto is stopped and disabled; sudo ./install.sh --uninstall puts it back.'
+  fi
+  new "$judge" "$main" start --ports >/dev/null || {
+    set -- "free them, or choose other ones in $CONFIG/edge-mqtt.yaml"
+    ! active mosquitto || set -- 'mosquitto runs here. To put edge-mqtt in its place (--uninstall puts it back):' \
+      '  sudo ./install.sh --replace-mosquitto' "or choose another port in $CONFIG/edge-mqtt.yaml: listeners: { mqtt: { port: 1884 } }"
+    fail 'a port that edge-mqtt needs is taken: see above' "$@"
+  }
+fi
+
+# The new program, whole, beside the old one; then in its place.
+
+changed=yes
 rm -rf "$PROGRAM.new"
 mkdir -p "$PROGRAM.new"
 for part in dist node_modules package.json package-lock.json CHANGELOG.md LICENSE docs ${release:+node}; do
@@ -276,40 +314,11 @@ if [ -z "$release" ]; then
   ln -s "${node:-/usr/bin/node}" "$PROGRAM.new/node/bin/node"
 fi
 [ ! -e "$REPLACED" ] || cp "$REPLACED" "$PROGRAM.new/"
+[ -z "$stopped_mosquitto" ] || echo 'mosquitto was enabled and running' >"$PROGRAM.new/replaced-mosquitto"
 chown -R root:root "$PROGRAM.new"
 chmod -R u=rwX,go=rX "$PROGRAM.new"
-
-# Nothing of the caller's environment: the service will not have it either.
-new() { env -i PATH="$PATH" CONFIGURATION_DIRECTORY="$CONFIG" STATE_DIRECTORY="$STATE" "$@"; }
-main=$PROGRAM.new/dist/main.js
-if [ -n "$ROOT" ]; then
-  # Another machine's Node does not run here: judged by ours where there is one.
-  judge=$(command -v node || true)
-  [ -z "$judge" ] || new_enough "$judge" || judge=''
-else
-  judge=$PROGRAM.new/node/bin/node
-  new "$judge" "$main" version >/dev/null || fail 'the new version does not run: see above'
-fi
-if [ -n "$judge" ]; then
-  new "$judge" "$main" start --check >/dev/null || fail "what lies in $CONFIG does not fit this version: see above" 'mend it, then run this again'
-  new CONFIGURATION_DIRECTORY="$HERE" "$judge" "$main" start --check --config /dev/null >/dev/null ||
-    fail "what lies in $HERE/certs cannot be used: see above" 'mend it, then run this again'
-fi
-
-if [ -n "$start" ] && [ -z "$was_active" ]; then
-  if active mosquitto && [ -n "$replace" ]; then
-    stopped_mosquitto=yes
-    systemctl disable --now --quiet mosquitto 2>/dev/null || fail 'mosquitto could not be stopped' 'see systemctl status mosquitto'
-    echo 'mosquitto is stopped and disabled; sudo ./install.sh --uninstall puts it back.'
-    echo 'mosquitto was enabled and running' >"$PROGRAM.new/replaced-mosquitto"
-  fi
-  new "$judge" "$main" start --ports >/dev/null || {
-    set -- "free them, or choose other ones in $CONFIG/edge-mqtt.yaml"
-    ! active mosquitto || set -- 'mosquitto runs here. To put edge-mqtt in its place (--uninstall puts it back):' \
-      '  sudo ./install.sh --replace-mosquitto' "or choose another port in $CONFIG/edge-mqtt.yaml: listeners: { mqtt: { port: 1884 } }"
-    fail 'a port that edge-mqtt needs is taken: see above' "$@"
-  }
-fi
+# On the card before it takes the old one's place: a power cut must not leave empty files there.
+sync -f "$PROGRAM.new"
 
 if ! account group; then
   groupadd ${ROOT:+--prefix "$ROOT"} --system edge-mqtt
@@ -329,14 +338,17 @@ fi
 
 # usage: directory PATH MODE OWNER GROUP
 directory() {
-  [ -e "$1" ] || made="$1 $made"
+  [ -e "$1" ] || made="$1
+$made"
   install -d -m "$2" -o "$3" -g "$4" "$1"
 }
 directory "$CONFIG" 0755 0 0
 directory "$CONFIG/certs" 0750 0 "$gid"
 directory "$STATE" 0700 "$uid" "$gid"
 lay_ca() { # from to key's-mode owner group
-  made="$2/ca.key $2/ca.crt $made"
+  made="$2/ca.key
+$2/ca.crt
+$made"
   install -m "$3" -o "$4" -g "$5" "$1/ca.key" "$2/ca.key"
   install -m 0644 -o "$4" -g "$5" "$1/ca.crt" "$2/ca.crt"
 }
@@ -345,6 +357,8 @@ if [ -e "$HERE/certs/ca.crt" ] && [ ! -e "$CONFIG/certs/ca.crt" ]; then lay_ca "
 [ ! -e "$UNIT" ] || old_unit=$(cat "$UNIT")
 [ ! -e "$COMMAND" ] || old_command=$(cat "$COMMAND")
 swapped=yes
+# The power may have failed between these two lines of an earlier run.
+[ -e "$PROGRAM" ] || [ ! -e "$PROGRAM.old" ] || mv "$PROGRAM.old" "$PROGRAM"
 rm -rf "$PROGRAM.old"
 [ ! -e "$PROGRAM" ] || mv "$PROGRAM" "$PROGRAM.old"
 mv "$PROGRAM.new" "$PROGRAM"

@@ -291,7 +291,7 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
 
     test("lays everything in but an identity, and the first boot makes one under the image's CA", async () => {
       image = new Box(lan, 2)
-      const installer = join(folder, 'image')
+      const installer = join(folder, 'an image')
       execFileSync('cp', ['-al', tree, installer])
       execFileSync('sh', ['-c', `cp '${folder}'/one/ca.* '${installer}/certs/'`])
       const said = execFileSync(join(installer, 'install.sh'), ['--prefix', image.root], { encoding: 'utf8' })
