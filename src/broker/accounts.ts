@@ -96,11 +96,16 @@ export class Accounts implements Rules {
     return true
   }
 
-  /** An account that every box of the cluster makes alike: anything ever written of that name is kept. */
+  /**
+   * An account that every box of the cluster makes alike: anything ever written of that name on purpose is kept. What
+   * was made so before, in another cluster, is not.
+   */
   setFirst(account: Account): void {
-    const key = accountKey(account.name)
-    if (this.#kept.has(key)) return
-    this.#kept.put({ key, stamp: FIRST, value: account })
+    const before = this.account(account.name)
+    if (JSON.stringify(before) === JSON.stringify(account)) return
+    if (!this.#kept.putAgain({ key: accountKey(account.name), stamp: FIRST, value: account })) return
+    this.#index()
+    this.#watcher?.accountChanged(account.name)
     this.#save((error) => {
       if (error !== null) this.#log.warn({ file: FILE, why: error.message }, 'accounts cannot be written')
     })

@@ -33,9 +33,9 @@ export class Access {
   #generation = -1
   #publish: Side = OPEN
   #receive: Side = OPEN
-  /** Answers already found, by topic. */
-  readonly #publishing = new Map<string, boolean>()
-  readonly #receiving = new Map<string, boolean>()
+  /** Answers already found, by topic; made for clients that have rules. */
+  #publishing: Map<string, boolean> | null = null
+  #receiving: Map<string, boolean> | null = null
 
   constructor(account: string | null, clientId: ClientId, rules: Rules) {
     this.account = account
@@ -46,14 +46,14 @@ export class Access {
   mayPublish(topic: string): boolean {
     if (isOwn(topic)) return false
     this.#follow()
-    return this.#publish === OPEN || remembered(this.#publishing, topic, this.#publish, mayUse)
+    return this.#publish === OPEN || remembered((this.#publishing ??= new Map()), topic, this.#publish)
   }
 
   /** Whether a message of this topic may be delivered to it. */
   mayReceive(topic: string): boolean {
     this.#follow()
     if (this.#receive === OPEN) return !topic.startsWith(RESERVED)
-    return remembered(this.#receiving, topic, this.#receive, mayUse)
+    return remembered((this.#receiving ??= new Map()), topic, this.#receive)
   }
 
   /** Whether a subscription can bring it anything; what it must not see of it is left out at delivery. */
@@ -68,8 +68,8 @@ export class Access {
     if (this.#generation === this.#rules.generation) return
     this.#generation = this.#rules.generation
     const { rules, strict } = this.#rules.of(this.account)
-    this.#publishing.clear()
-    this.#receiving.clear()
+    this.#publishing = null
+    this.#receiving = null
     if (rules.length === 0 && !strict) {
       this.#publish = OPEN
       this.#receive = OPEN
@@ -97,16 +97,11 @@ function mayUse(side: Side, topic: string): boolean {
   return allow === null ? !topic.startsWith(RESERVED) : allow.some((filter) => matches(filter, topic))
 }
 
-function remembered(
-  known: Map<string, boolean>,
-  topic: string,
-  side: Side,
-  decide: (side: Side, topic: string) => boolean,
-): boolean {
+function remembered(known: Map<string, boolean>, topic: string, side: Side): boolean {
   const before = known.get(topic)
   if (before !== undefined) return before
   if (known.size >= bounds.decisionsRemembered) known.clear()
-  const decision = decide(side, topic)
+  const decision = mayUse(side, topic)
   known.set(topic, decision)
   return decision
 }

@@ -37,9 +37,21 @@ export class StampedMap<Value> {
   put(entry: Stamped<Value>): boolean {
     const before = this.#entries.get(entry.key)
     if (before !== undefined && compareStamps(entry.stamp, before.stamp) <= 0) return false
+    this.#set(entry, before)
+    return true
+  }
+
+  /** Takes the entry in the place of one with the same stamp, or of none; returns whether it did. */
+  putAgain(entry: Stamped<Value>): boolean {
+    const before = this.#entries.get(entry.key)
+    if (before !== undefined && compareStamps(entry.stamp, before.stamp) !== 0) return false
+    this.#set(entry, before)
+    return true
+  }
+
+  #set(entry: Stamped<Value>, before: Stamped<Value> | undefined): void {
     this.#living += (entry.value === null ? 0 : 1) - ((before?.value ?? null) === null ? 0 : 1)
     this.#entries.set(entry.key, entry)
-    return true
   }
 
   entries(): IterableIterator<Stamped<Value>> {

@@ -58,6 +58,19 @@ describe('kept', () => {
     expect(accountsInMemory(files).account('devices')?.groups).toEqual(['mine'])
   })
 
+  test('what a box made by itself in another cluster gives way to what it makes in this one', () => {
+    const files = new FilesInMemory()
+    accountsInMemory(files).setFirst(account('devices'))
+    const accounts = accountsInMemory(files)
+    const changed: string[] = []
+    accounts.watch({ rulesChanged: () => {}, accountChanged: (name) => void changed.push(name) })
+    accounts.setFirst(account('devices'))
+    expect(changed).toEqual([])
+    accounts.setFirst(account('devices', { verifier: { kind: 'sha256', hash: 'b3RoZXI=' } }))
+    expect(changed).toEqual(['devices'])
+    expect(accountsInMemory(files).account('devices')?.verifier.hash).toBe('b3RoZXI=')
+  })
+
   for (const text of ['', '{', '[]', '{"version":2,"entries":[]}', '{"version":1,"entries":[{"key":"account:x"}]}']) {
     test(`a damaged file (${text}) is set aside and starts empty`, () => {
       const files = new FilesInMemory()
