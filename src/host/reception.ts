@@ -17,7 +17,7 @@ import { WebSocketStream } from './websocket-stream.ts'
 
 /** Connections between accepting and their stream, of one listener and of one address. */
 const ARRIVING_MAX = 2048
-const ARRIVING_PER_ADDRESS_MAX = 256
+const ARRIVING_PER_ADDRESS_MAX = 512
 const KEEP_ALIVE_MS = 60_000
 
 type Ends = { readonly local: Endpoint; readonly remote: Endpoint }

@@ -83,6 +83,20 @@ test('does not find itself, nor believe nonsense, nor take more addresses than a
   expect(heard).toHaveLength(8)
 })
 
+test('services for devices follow the listeners, and nothing else is said again', () => {
+  adverts.start([{ type: 'mqtt', port: 1883 }])
+  adverts.updateDevices([
+    { type: 'mqtt', port: 1883 },
+    { type: 'secure-mqtt', port: 8883 },
+  ])
+  expect(names.events).toEqual(['announce edge-mqtt', 'announce mqtt', 'announce secure-mqtt'])
+  adverts.updateDevices([{ type: 'secure-mqtt', port: 8884 }])
+  expect(names.published.map(({ name, port }) => `${name} ${port}`)).toEqual(['edge-mqtt 4883', 'secure-mqtt 8884'])
+  adverts.stop(() => {})
+  adverts.updateDevices([{ type: 'mqtt', port: 1883 }])
+  expect(names.published).toEqual([])
+})
+
 test('devices hear the goodbye first; the stop withdraws the rest', () => {
   adverts.start([{ type: 'mqtt', port: 1883 }])
   let done = 0

@@ -172,9 +172,9 @@ test('who dawdles is turned away: with the PROXY header, with TLS, with HTTP', a
   expect(slow.map(({ refused }) => refused)).toEqual([['too slow'], ['too slow'], ['too slow']])
 })
 
-test('256 half-open connections of one address are the most', async () => {
+test('512 half-open connections of one address are the most', async () => {
   const { port, refused } = await open({ tls: await tlsService(), arrivalMs: 60_000 })
-  const clients = Array.from({ length: 300 }, () => dial(port))
+  const clients = Array.from({ length: 556 }, () => dial(port))
   await until(() => refused.length >= 44, 'the ones over the bound')
   expect(refused).toEqual(Array.from({ length: 44 }, () => 'too many at once'))
   for (const { socket } of clients) socket.destroy()
