@@ -214,10 +214,11 @@ export class Round {
   #survives(problems: string[]): void {
     if (this.#disk === null) return
     this.clock.advance(SETTLING_MS)
-    const { sessions, subscriptions, retained } = this.broker.counts()
     const copy = new StoreDisk()
     for (const [number, bytes] of this.#disk.batches) copy.batches.set(number, bytes)
     const again = brokerOn(copy, this.clock, this.#dice.fork('again'))
+    // Time went on for both.
+    const { sessions, subscriptions, retained } = this.broker.counts()
     const found = again.counts()
     const before = JSON.stringify([sessions - 1, subscriptions - 1, retained])
     const after = JSON.stringify([found.sessions, found.subscriptions, found.retained])
