@@ -38,8 +38,8 @@ export class Delivery {
     return 0
   }
 
-  /** The session is done with it. */
-  forget(): void {}
+  /** The session is done with it; `replaced`: another one has it. */
+  forget(_replaced = false): void {}
 
   /** What it counts against the byte bound of a queue. */
   get bytes(): number {

@@ -51,8 +51,8 @@ export class KeptDelivery extends Delivery implements Recordable {
     return this.#keeping.keeper.changed(this.kept!)
   }
 
-  override forget(): void {
-    this.#keeping.forget(this.kept!, this.#record)
+  override forget(replaced = false): void {
+    this.#keeping.forget(this.kept!, this.#record, replaced)
   }
 
   write(into: ByteWriter): void {
@@ -151,12 +151,12 @@ export class Keeping {
 
   subscribed(subscription: Subscription, replaced: Subscription | undefined): void {
     if (subscription.session.kept === null) return
-    if (replaced !== undefined) this.unsubscribed(replaced)
+    if (replaced !== undefined) this.unsubscribed(replaced, true)
     subscription.kept = this.keeper.put(new SubscriptionRecord(subscription))
   }
 
-  unsubscribed({ kept }: Subscription): void {
-    if (kept !== null) this.keeper.remove(kept)
+  unsubscribed({ kept }: Subscription, replaced = false): void {
+    if (kept !== null) this.keeper.remove(kept, replaced)
   }
 
   /** The delivery as the session is to hold it: kept, when the session is. */
@@ -178,15 +178,16 @@ export class Keeping {
     return this.#keep(new MessageUse(this.#use(message), null, 0))
   }
 
-  done(use: Use | null): void {
-    if (use !== null) this.forget(use.kept!, use.record)
+  /** `replaced`: by another that is kept already. */
+  done(use: Use | null, replaced = false): void {
+    if (use !== null) this.forget(use.kept!, use.record, replaced)
   }
 
-  forget(kept: Kept, record: MessageRecord): void {
-    this.keeper.remove(kept)
+  forget(kept: Kept, record: MessageRecord, replaced: boolean): void {
+    this.keeper.remove(kept, replaced)
     if (--record.users > 0) return
     this.#messages.delete(record.message)
-    this.keeper.remove(record.kept!)
+    this.keeper.remove(record.kept!, replaced)
   }
 
   // For what was found at start.

@@ -130,7 +130,8 @@ export interface Keeper {
   put(value: Recordable): Kept
   /** The value is another now; returns the position that makes the change safe. */
   changed(kept: Kept): number
-  remove(kept: Kept): void
+  /** `replaced`: by something that was staged after it, and that keeps what was promised. */
+  remove(kept: Kept, replaced?: boolean): void
   /** `moved` is called whenever `safe` has grown. */
   watch(moved: () => void): void
 }

@@ -51,7 +51,7 @@ export class RetainedMessages {
       this.#topics.set(message.topic, retained)
     } else {
       retained.message = message
-      this.#keeping.done(retained.use)
+      this.#keeping.done(retained.use, use !== null)
     }
     retained.use = use
     this.#watch(retained, message)

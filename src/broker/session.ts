@@ -136,11 +136,11 @@ export class Session {
     if (!this.#heldShared) return
     for (const outgoing of this.inflight.inOrder()) {
       const { delivery, awaiting } = outgoing
-      if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.#drop(outgoing)
+      if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.#drop(outgoing, true)
     }
     this.queue.filter((delivery) => {
       if (delivery.share === null || !taken(delivery)) return true
-      delivery.forget()
+      delivery.forget(true)
       return false
     })
   }
@@ -256,9 +256,9 @@ export class Session {
   }
 
   /** It is not sent, and will not be. */
-  #drop(outgoing: Outgoing): void {
+  #drop(outgoing: Outgoing, replaced = false): void {
     this.inflight.release(outgoing)
-    outgoing.delivery.forget()
+    outgoing.delivery.forget(replaced)
   }
 
   #release(outgoing: Outgoing): void {

@@ -12,6 +12,10 @@ export class Entry implements Kept {
   batch = 0
   /** The position it is staged at; 0: it is not. */
   stagedAt = 0
+  /** The position of its last change since it was staged. */
+  changedAt = 0
+  /** Removed in favour of something staged after it: no promise made on it is kept before that is on disk. */
+  replaced = false
   /** In the batch that is on its way to the disk. */
   writing = false
   /** Bytes of its last writing. */

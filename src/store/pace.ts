@@ -3,7 +3,7 @@
 // takes 20 ms to flush is not flushed more often than every 50.
 
 /** Shortest and longest wait of what was staged first. */
-const WAIT_MS_MIN = 10
+const WAIT_MS_MIN = 25
 const WAIT_MS_MAX = 50
 /** The wait is this many times what a flush takes. */
 const FLUSHES = 4

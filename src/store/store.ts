@@ -8,6 +8,7 @@
 // soon as no living record has its last writing there. When the disk holds much more than what lives, commits write the
 // oldest living records once more, a few at a time, and so free the oldest batches.
 
+import { Deque } from '../base/deque.ts'
 import { assert, HostError } from '../base/errors.ts'
 import { KiB, MiB } from '../base/limits.ts'
 import type { Meter } from '../base/meter.ts'
@@ -54,6 +55,9 @@ export class Store implements Keeper {
   /** Staged and not yet in a batch, in order; slots of what was taken back stay until they come up. */
   #staged: Entry[] = []
   #stagedFrom = 0
+  /** The ends of turns in which something was staged. */
+  readonly #marks = new Deque<{ readonly position: number; readonly atMs: number }>()
+  #marking = false
   /** Being written. */
   #writing: { readonly entry: Entry; readonly value: Recordable | null; readonly bytes: number }[] = []
   #lastId = 0
@@ -124,14 +128,17 @@ export class Store implements Keeper {
   changed(kept: Kept): number {
     const entry = kept as Entry
     if (entry.stagedAt === 0) this.#stage(entry)
+    else entry.changedAt = ++this.#position
     return entry.stagedAt
   }
 
-  remove(kept: Kept): void {
+  remove(kept: Kept, replaced = false): void {
     const entry = kept as Entry
     entry.value = null
-    if (entry.stagedAt === 0) this.#stage(entry)
-    else this.#advance()
+    entry.replaced = replaced
+    if (entry.stagedAt === 0) return this.#stage(entry)
+    entry.changedAt = ++this.#position
+    this.#advance()
   }
 
   /** Writes what is staged; `done` when it is on disk, or cannot be. */
@@ -149,6 +156,10 @@ export class Store implements Keeper {
     assert(this.#state !== 'closed' || this.#drained !== null, 'staged before the store was opened')
     entry.stagedAt = ++this.#position
     this.#staged.push(entry)
+    if (!this.#marking) {
+      this.#marking = true
+      this.#world.clock.soon(this.#mark)
+    }
     if (this.#state !== 'idle') {
       if (this.#state === 'waiting' && this.#staged.length - this.#stagedFrom === STAGED_MAX) this.#commitSoon(0)
       return
@@ -162,11 +173,16 @@ export class Store implements Keeper {
     this.#timer = this.#world.clock.after(waitMs, 'store.commit', () => this.#commit())
   }
 
+  readonly #mark = (): void => {
+    this.#marking = false
+    this.#marks.push({ position: this.#position, atMs: this.#world.clock.now() })
+  }
+
   readonly #tellMoved = (): void => this.#moved()
 
   /** Taken back before its commit: nothing to write any more. */
   #isMoot(entry: Entry): boolean {
-    return entry.value === null && entry.batch === 0 && !entry.writing
+    return entry.value === null && entry.batch === 0 && !entry.writing && !entry.replaced
   }
 
   /** Steps over what was taken back at the head of what is staged, and moves `safe` on when that is the next. */
@@ -203,7 +219,9 @@ export class Store implements Keeper {
     }
     const batch = new BatchWriter(time, nowMs)
     this.#writing = []
-    for (let index = this.#stagedFrom; index < this.#staged.length; index++) {
+    const until = this.#cut(nowMs)
+    let index = this.#stagedFrom
+    for (; index < this.#staged.length && this.#staged[index]!.stagedAt <= until; index++) {
       const entry = this.#staged[index]!
       const { value } = entry
       entry.stagedAt = 0
@@ -212,7 +230,7 @@ export class Store implements Keeper {
       if (value === null) batch.remove(entry.id)
       this.#writing.push({ entry, value, bytes: value === null ? 0 : batch.put(entry.id, value) })
     }
-    this.#staged = []
+    this.#staged = this.#staged.slice(index)
     this.#stagedFrom = 0
     if (batch.empty) return this.#idle()
     this.#state = 'committing'
@@ -222,6 +240,28 @@ export class Store implements Keeper {
       if (error === null) this.#committed(number, bytes.length, clock.now() - nowMs)
       else this.#failed(error)
     })
+  }
+
+  /**
+   * The position up to which is written now: what was staged just before has receivers that may acknowledge it yet.
+   * Always the end of a turn, because what is staged in one turn stands or falls together; and all of it, when anything
+   * before has been changed since.
+   */
+  #cut(nowMs: number): number {
+    let cut = 0
+    const oldEnough = nowMs - this.#pace.waitMs / 2
+    for (let mark = this.#marks.peek(); mark !== undefined && mark.atMs <= oldEnough; mark = this.#marks.peek()) {
+      cut = mark.position
+      this.#marks.shift()
+    }
+    const { length } = this.#staged
+    if (this.#drained !== null || this.#state === 'failed' || length - this.#stagedFrom >= STAGED_MAX)
+      return this.#position
+    for (let index = this.#stagedFrom; index < length && this.#staged[index]!.stagedAt <= cut; index++) {
+      const entry = this.#staged[index]!
+      if (entry.changedAt > cut && !this.#isMoot(entry)) return this.#position
+    }
+    return cut
   }
 
   #committed(number: number, length: number, tookMs: number): void {

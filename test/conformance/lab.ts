@@ -11,7 +11,15 @@ import { ampleMemory, type Memory } from '../../src/base/ports/memory.ts'
 import type { Random } from '../../src/base/ports/random.ts'
 import type { ByteStream, Endpoint, StreamHandler } from '../../src/base/ports/streams.ts'
 import { Broker } from '../../src/broker/broker.ts'
-import { type Authenticator, NoPeers, NoRules, type Peers, type Rules } from '../../src/broker/ports.ts'
+import {
+  type Authenticator,
+  type Keeper,
+  NoKeeper,
+  NoPeers,
+  NoRules,
+  type Peers,
+  type Rules,
+} from '../../src/broker/ports.ts'
 import { type BrokerSettings, defaultBrokerSettings } from '../../src/broker/settings.ts'
 
 export class VirtualClock implements Clock {
@@ -346,16 +354,19 @@ export interface LabOptions {
   /** How much of the memory is used. */
   readonly memory?: Memory
   readonly rules?: Rules
+  readonly clock?: VirtualClock
+  readonly keeper?: Keeper
 }
 
 export class Lab {
-  readonly clock = new VirtualClock()
+  readonly clock: VirtualClock
   readonly meter = new Meter()
   readonly settings: BrokerSettings
   readonly broker: Broker
   readonly #lines: { readonly fields: LogFields; readonly message: string }[] = []
 
   constructor(options: LabOptions = {}) {
+    this.clock = options.clock ?? new VirtualClock()
     this.settings = labSettings(options)
     this.broker = new Broker(this.settings, {
       clock: this.clock,
@@ -366,6 +377,7 @@ export class Lab {
       authenticator: options.authenticator ?? { authenticate: (_request, done) => done('allowed') },
       memory: options.memory ?? ampleMemory,
       rules: options.rules ?? new NoRules(),
+      keeper: options.keeper ?? new NoKeeper(),
       origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
     })
   }

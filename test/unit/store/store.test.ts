@@ -34,7 +34,7 @@ describe('group commit', () => {
     expect(box.store.safe).toBe(0)
     box.store.remove(first)
     box.clock.settle()
-    expect([box.store.safe, moved]).toEqual([2, 1])
+    expect([box.store.safe, moved]).toEqual([box.store.position, 1])
     await box.commit()
     expect([box.meter.get('store.commits'), card.steps.length]).toEqual([0, 0])
   })

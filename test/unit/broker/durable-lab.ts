@@ -1,0 +1,82 @@
+// A running broker with a store on a disk whose flushes the test lets happen, and which outlives the broker.
+
+import { HostError } from '../../../src/base/errors.ts'
+import { Meter } from '../../../src/base/meter.ts'
+import type { StoreEngine } from '../../../src/base/ports/engine.ts'
+import { silentLog } from '../../../src/base/ports/log.ts'
+import { Store } from '../../../src/store/store.ts'
+import { Lab, VirtualClock } from '../../conformance/lab.ts'
+
+/** What is on the card. */
+export class Platter {
+  readonly batches = new Map<number, Buffer>()
+}
+
+/** The disk as one run sees it: an append is done when `flush` is called. */
+export class HandEngine implements StoreEngine {
+  readonly #platter: Platter
+  #appending: (() => void) | null = null
+  full = false
+
+  constructor(platter: Platter) {
+    this.#platter = platter
+  }
+
+  get bytes(): number {
+    return 0
+  }
+
+  open(batch: (number: number, bytes: Buffer) => void, done: Parameters<StoreEngine['open']>[1]): void {
+    const numbers = [...this.#platter.batches.keys()].sort((a, b) => a - b)
+    for (const number of numbers) batch(number, Buffer.from(this.#platter.batches.get(number)!))
+    done({ lastBatch: numbers.at(-1) ?? 0, damaged: [] })
+  }
+
+  append(number: number, bytes: Buffer, done: (error: HostError | null) => void): void {
+    const copy = Buffer.from(bytes)
+    this.#appending = () => {
+      if (!this.full) this.#platter.batches.set(number, copy)
+      done(this.full ? new HostError('failed', 'no space left on the disk') : null)
+    }
+  }
+
+  /** Ends the append that is under way, if there is one. */
+  flush(): void {
+    const appending = this.#appending
+    this.#appending = null
+    appending?.()
+  }
+
+  drop(below: number): void {
+    for (const number of this.#platter.batches.keys()) if (number < below) this.#platter.batches.delete(number)
+  }
+
+  close(done: () => void): void {
+    done()
+  }
+}
+
+/** One run of the broker; `commit` lets what is staged get to the disk. */
+export class DurableLab extends Lab {
+  readonly engine: HandEngine
+  readonly store: Store
+
+  constructor(platter = new Platter()) {
+    const clock = new VirtualClock()
+    const engine = new HandEngine(platter)
+    const store = new Store({ clock, log: silentLog, meter: new Meter(), engine, synchronised: () => true })
+    super({ clock, keeper: store })
+    this.engine = engine
+    this.store = store
+    store.open((found) => {
+      if (found instanceof HostError) throw found
+      this.broker.restore(found, (record) => store.records.found(record, found))
+    })
+  }
+
+  commit(): void {
+    this.clock.advance(60)
+    this.engine.flush()
+    this.clock.settle()
+  }
+}

@@ -1,0 +1,217 @@
+// What the broker promises only when it is on disk, and what a broker finds again after its own death.
+
+import { describe, expect, test } from 'vitest'
+import { DurableLab, Platter } from './durable-lab.ts'
+
+const away = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
+
+/** A persistent session with one subscription, its client gone, all of it on disk. */
+function sleeper(lab: DurableLab, qos: 1 | 2, id = 'sleeper'): void {
+  const client = lab.connected({ id, ...away }).subscribe('t/#', { qos })
+  expect(client.take()).toEqual([])
+  lab.commit()
+  client.one('suback')
+  client.drop()
+  lab.commit()
+}
+
+const reasons = (packets: { cmd: string; reasonCode?: number }[]) =>
+  packets.map(({ cmd, reasonCode = 0 }) => [cmd, reasonCode])
+
+/** The client is back; what it gets behind its CONNACK. */
+function resumed(lab: DurableLab, id: string) {
+  const client = lab.client().connect({ id, ...away })
+  const [connack, ...packets] = client.take()
+  expect([connack.cmd, connack.sessionPresent]).toEqual(['connack', true])
+  return { client, packets }
+}
+
+describe('acknowledgements', () => {
+  test('a PUBACK waits for the commit when a kept session waits for the message, in order with all others', () => {
+    const lab = new DurableLab()
+    sleeper(lab, 1)
+    const publisher = lab.connected({ id: 'p' })
+    publisher.publish('t/1', 'kept', { qos: 1, messageId: 1 }).publish('nobody', 'x', { qos: 1, messageId: 2 })
+    expect(publisher.take()).toEqual([])
+    lab.commit()
+    expect(publisher.take().map(({ messageId }) => messageId)).toEqual([1, 2])
+  })
+
+  test('what only clean sessions get is acknowledged at once and costs the store nothing', () => {
+    const lab = new DurableLab()
+    const subscriber = lab.subscribed('t/#', { qos: 1 })
+    lab.connected({ id: 'p' }).publish('t/1', 'x', { qos: 1, messageId: 1 }).one('puback')
+    expect(subscriber.got()).toEqual(['t/1=x'])
+    expect(lab.store.position).toBe(0)
+  })
+
+  test('what its receiver acknowledges before the commit is acknowledged at once and never written', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    const subscriber = lab.connected({ id: 's', ...away }).subscribe('t/#', { qos: 1 })
+    lab.commit()
+    subscriber.one('suback')
+    const batches = platter.batches.size
+    const publisher = lab.connected({ id: 'p' }).publish('t/1', 'x', { qos: 1, messageId: 9 })
+    expect(publisher.take()).toEqual([])
+    subscriber.puback(subscriber.one('publish').messageId)
+    expect(publisher.one('puback').messageId).toBe(9)
+    lab.commit()
+    expect(platter.batches.size).toBe(batches)
+  })
+
+  test('the packet id of a QoS 2 message is on disk before the client hears of it, and PUBREC before PUBREL', () => {
+    const lab = new DurableLab()
+    const subscriber = lab.connected({ id: 's', ...away }).subscribe('t/#', { qos: 2 })
+    lab.commit()
+    subscriber.one('suback')
+    lab.connected({ id: 'p' }).publish('t/1', 'x', { qos: 2, messageId: 1 }).pubrel(1)
+    expect(subscriber.take()).toEqual([])
+    lab.commit()
+    const { messageId } = subscriber.one('publish')
+    subscriber.pubrec(messageId)
+    expect(subscriber.take()).toEqual([])
+    lab.commit()
+    subscriber.one('pubrel')
+  })
+
+  test('a retained message that is replaced at once is not acknowledged before its successor is on disk', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    const publisher = lab.connected({ id: 'p' })
+    for (const messageId of [1, 2]) publisher.publish('r', `v${messageId}`, { qos: 1, retain: true, messageId })
+    expect(publisher.take()).toEqual([])
+    lab.commit()
+    expect(publisher.take().length).toBe(2)
+    expect(retainedOf(new DurableLab(platter))).toEqual(['r=v2'])
+  })
+})
+
+function retainedOf(lab: DurableLab): string[] {
+  return lab.connected({ id: 'looks' }).subscribe('#', { qos: 1 }).got()
+}
+
+describe('a full disk', () => {
+  test('QoS 1 and 2 are refused, QoS 0 goes on, and all is well when there is room', () => {
+    const lab = new DurableLab()
+    sleeper(lab, 1)
+    const watcher = lab.subscribed('t/#', { id: 'watcher' })
+    const publisher = lab.connected({ id: 'p' })
+    lab.engine.full = true
+    publisher.publish('t/1', 'first', { qos: 1, messageId: 1 })
+    lab.commit()
+    const other = lab.connected({ id: 'q' })
+    other.publish('t/1', 'one', { qos: 1, messageId: 2 }).publish('t/1', 'two', { qos: 2, messageId: 3 })
+    other.publish('t/1', 'zero')
+    expect(reasons(other.take())).toEqual([
+      ['puback', 0x97],
+      ['pubrec', 0x97],
+    ])
+    expect(watcher.got()).toEqual(['t/1=first', 't/1=zero'])
+    const old = lab.connected({ id: 'old', version: 4 }).publish('t/1', 'x', { qos: 1, messageId: 1 })
+    expect([old.take(), old.closed]).toEqual([[], true])
+    lab.engine.full = false
+    lab.advance(1000)
+    lab.commit()
+    publisher.publish('t/1', 'later', { qos: 1, messageId: 4 })
+    lab.commit()
+    expect(publisher.take().map(({ messageId }) => messageId)).toEqual([1, 4])
+  })
+})
+
+describe('the next run', () => {
+  test('has the session with its subscriptions, queue, windows both ways, and the retained messages', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    const subscriber = lab.connected({ id: 's', ...away }).subscribe(['t/#', 'u'], { qos: 2 })
+    lab.commit()
+    subscriber.one('suback')
+    const publisher = lab.connected({ id: 'p', ...away })
+    publisher.publish('t/1', 'under way', { qos: 1, messageId: 1 })
+    const first = subscriber.one('publish')
+    publisher.publish('t/2', 'begun', { qos: 2, messageId: 2 })
+    publisher.publish('t/3', 'state', { qos: 1, messageId: 3, retain: true })
+    lab.commit()
+    subscriber.drop()
+    publisher.publish('t/4', 'queued', { qos: 1, messageId: 4 })
+    lab.commit()
+    expect(reasons(publisher.take()).map(([cmd]) => cmd)).toEqual(['puback', 'pubrec', 'puback', 'puback'])
+
+    const next = new DurableLab(platter)
+    expect(next.broker.counts()).toMatchObject({ sessions: 2, subscriptions: 2, retained: 1 })
+    const { client: back, packets: got } = resumed(next, 's')
+    expect(got.map(({ payload, dup }) => [payload, dup])).toEqual([
+      ['under way', true],
+      ['state', true],
+      ['queued', false],
+    ])
+    expect(got[0].messageId).toBe(first.messageId)
+    const again = next.connected({ id: 'p', ...away }).publish('t/2', 'begun', { qos: 2, messageId: 2, dup: true })
+    again.pubrel(2)
+    next.commit()
+    next.commit()
+    expect(back.got()).toEqual(['t/2=begun'])
+    expect(retainedOf(next)).toEqual(['t/3=state'])
+  })
+
+  test('counts an expiry down, of sessions too', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    sleeper(lab, 1)
+    lab.connected({ id: 'p' }).publish('t/1', 'x', { qos: 1, messageId: 1, properties: { messageExpiryInterval: 100 } })
+    lab.commit()
+    lab.advance(60_000)
+    lab.connected({ id: 'p' }).publish('t/1', 'y', { qos: 1, messageId: 1 })
+    lab.commit()
+    const next = new DurableLab(platter)
+    next.advance(30_000)
+    const { client: back, packets } = resumed(next, 'sleeper')
+    const [x, y] = packets
+    expect([x.payload, y.payload]).toEqual(['x', 'y'])
+    expect(x.properties.messageExpiryInterval).toBe(10)
+    back.drop()
+    next.advance(3_601_000)
+    expect(next.broker.counts().sessions).toBe(0)
+    next.commit()
+    next.commit()
+    expect(new DurableLab(platter).broker.counts()).toMatchObject({ sessions: 0, subscriptions: 0 })
+  })
+
+  test('forgets what was ended: sessions, subscriptions, retained messages, what was acknowledged', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    sleeper(lab, 1)
+    const publisher = lab.connected({ id: 'p' })
+    publisher.publish('r', 'x', { qos: 1, messageId: 1, retain: true })
+    publisher.publish('t/1', 'y', { qos: 1, messageId: 2 })
+    lab.commit()
+    const { client: back, packets } = resumed(lab, 'sleeper')
+    back.puback(packets[0].messageId)
+    back.unsubscribe('t/#')
+    publisher.publish('r', '', { qos: 1, messageId: 3, retain: true })
+    lab.commit()
+    back.one('unsuback')
+    const next = new DurableLab(platter)
+    expect(next.broker.counts()).toMatchObject({ sessions: 1, subscriptions: 0, retained: 0 })
+    expect(resumed(next, 'sleeper').packets).toEqual([])
+    next.connected({ id: 'sleeper', clean: true })
+    next.commit()
+    expect(new DurableLab(platter).broker.counts().sessions).toBe(0)
+  })
+
+  test('lets a will of a client that was connected wait for its return, then publishes it', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    for (const id of ['stays away', 'comes back']) {
+      lab.connected({ id, ...away, will: { topic: 'w', payload: id, qos: 1 } })
+    }
+    lab.commit()
+    const next = new DurableLab(platter)
+    const watcher = next.subscribed('w', { id: 'watcher', qos: 1 })
+    next.connected({ id: 'comes back', ...away })
+    next.advance(29_000)
+    expect(watcher.got()).toEqual([])
+    next.advance(2000)
+    expect(watcher.got()).toEqual(['w=stays away'])
+  })
+})
