@@ -122,9 +122,15 @@ describe.skipIf(boxesLeftOut('box.test.ts'))('a gateway', () => {
 
     test('is there after a reboot, and after the power failed', async () => {
       const { id } = statusOf(box).node
+      const keeper = ['-h', '127.0.0.1', '-c', '-i', 'keeper', '-q', '1', '-t', 'kept/#']
+      lan.exec(1, 'mosquitto_sub', ...keeper, '-E')
+      const keep = (message: string) =>
+        lan.exec(1, 'mosquitto_pub', '-h', '127.0.0.1', '-q', '1', '-t', 'kept/a', '-m', message)
+      keep('before the reboot')
       await box.reboot()
       await until('it is active', 20_000, () => box.property('ActiveState') === 'active')
       expect(statusOf(box).node.id).toBe(id)
+      keep('before the crash')
       await box.crash()
       await box.boot()
       await until('it is active', 20_000, () => box.property('ActiveState') === 'active')
@@ -133,6 +139,7 @@ describe.skipIf(boxesLeftOut('box.test.ts'))('a gateway', () => {
 
     test('is upgraded in place, with state and configuration as they were', () => {
       const before = statusOf(box)
+      expect(before.sessions).toBe(1)
       box.push(newer, '/root/newer')
       box.exec('/root/newer/install.sh')
       const after = statusOf(box)
@@ -140,6 +147,8 @@ describe.skipIf(boxesLeftOut('box.test.ts'))('a gateway', () => {
       expect([after.node.id, after.cluster.id]).toEqual([before.node.id, before.cluster.id])
       expect(box.sh('cat /etc/edge-mqtt/edge-mqtt.yaml')).toContain('anonymous: always')
       expect(box.sh('ls -d /opt/edge-mqtt*')).toBe('/opt/edge-mqtt\n')
+      const keeper = ['-h', '127.0.0.1', '-c', '-i', 'keeper', '-q', '1', '-t', 'kept/#', '-C', '2', '-W', '10']
+      expect(lan.exec(1, 'mosquitto_sub', ...keeper)).toBe('before the reboot\nbefore the crash\n')
       // The same once more changes nothing.
       box.exec('/root/newer/install.sh')
       expect(statusOf(box).node.id).toBe(before.node.id)
