@@ -30,6 +30,7 @@ import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus, JoinOutcome } from './cluster/status.ts'
+import { nextIncarnation } from './store/incarnation.ts'
 import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
@@ -148,6 +149,8 @@ class ComposedNode implements Node, Insight {
   readonly #broker: Broker
   readonly accounts: Accounts
   readonly #listeners: Listeners
+  /** Where this run counts its messages; the store knows of earlier runs. */
+  readonly #origin: { readonly node: NodeId; incarnation: number }
   /** Null: nothing is kept over a restart. */
   readonly #store: Store | null
   readonly certificates: Certificates
@@ -173,7 +176,7 @@ class ComposedNode implements Node, Insight {
         this.certificates.begin(ca, anchors[0]!)
       },
     })
-    const origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
+    this.#origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
     const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
     this.accounts = new Accounts(ports.files, ports.log, stamps)
     this.accounts.setFileRules(settings.fileRules)
@@ -183,7 +186,7 @@ class ComposedNode implements Node, Insight {
       ...(this.#store === null ? {} : { keeper: this.#store }),
       peers: this.#cluster.peers,
       rules: this.accounts,
-      origin,
+      origin: this.#origin,
       facts: () => this.#facts(),
     })
     this.accounts.watch({
@@ -217,6 +220,7 @@ class ComposedNode implements Node, Insight {
     store.open((found) => {
       if (found instanceof HostError) return done(found)
       this.#broker.restore(found, (record) => store.records.found(record, found))
+      this.#origin.incarnation = nextIncarnation(store.records, this.#ports.clock.wall())
       done(null)
     })
   }
