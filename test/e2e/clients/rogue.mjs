@@ -105,8 +105,9 @@ const ways = {
     const socket = dial()
     const theirs = decodeHello(await hear(socket))
     socket.write(own(theirs, 'abababababababab'))
+    // Once the box has begun TLS: words that come together with the hello are another offence.
+    socket.once('data', () => socket.write('no TLS here, just words\n'))
     socket.resume()
-    setTimeout(() => socket.write('no TLS here, just words\n'), 200)
   },
   async http() {
     const socket = dial()
