@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// Two projects: everything that runs in one process, and the end-to-end tests, which own network namespaces and
-// therefore run one file at a time.
+// Three projects: everything that runs in one process; the end-to-end tests, which own network namespaces and therefore
+// run one file at a time; and, before a release, the image in a machine of its own (`npm run test:appliance`).
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           name: 'core',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**'],
+          exclude: ['test/e2e/**', 'test/appliance/**'],
           testTimeout: 30_000,
         },
       },
@@ -21,6 +21,16 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'appliance',
+          include: ['test/appliance/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 600_000,
+          // The Debian below the image takes ten minutes when it is made for the first time.
+          hookTimeout: 2_400_000,
         },
       },
     ],

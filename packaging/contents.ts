@@ -1,7 +1,7 @@
 // What goes into a release: the built code, its production packages, its own Node and what an installer needs.
 
 import { createHash } from 'node:crypto'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { byBytes, bytesOf, type Entry, type Tree, text } from './archive.ts'
 
@@ -34,12 +34,15 @@ export function releaseTree(parts: Parts, arch: Arch): Tree {
   const add = (path: string, file: string, executable = false): void => {
     tree.set(path, { executable, content: { file } })
   }
-  for (const file of OWN_FILES) add(file, join(parts.repository, file))
-  for (const folder of OWN_FOLDERS) {
-    for (const file of filesIn(join(parts.repository, folder)))
-      add(`${folder}/${file}`, join(parts.repository, folder, file))
+  // Read now: somebody may be writing there while this runs, and the checksums must fit.
+  const addOwn = (path: string, executable = false): void => {
+    tree.set(path, { executable, content: readFileSync(join(parts.repository, path)) })
   }
-  add('install.sh', join(parts.repository, 'install.sh'), true)
+  for (const file of OWN_FILES) addOwn(file)
+  for (const folder of OWN_FOLDERS) {
+    for (const file of filesIn(join(parts.repository, folder))) addOwn(`${folder}/${file}`)
+  }
+  addOwn('install.sh', true)
   for (const file of filesIn(parts.dist)) add(`dist/${file}`, join(parts.dist, file), file === 'main.js')
   for (const file of filesIn(parts.modules)) {
     if (isNeededAtRunTime(file, arch)) add(`node_modules/${file}`, join(parts.modules, file))
