@@ -12,11 +12,11 @@ import { makeCerts } from './certs.ts'
 import { Lan, until } from './lan.ts'
 import { release, rewrite } from './release.ts'
 
-/** Everything that an installation could have touched, but for the backups that useradd keeps. */
+/** Everything that an installation could have touched, but for the backups that useradd keeps and the daemon's own segments. */
 const stateOf = (box: Box): string =>
   box.sh(
     [
-      `find /opt /etc /usr/local /var/lib/edge-mqtt -not -name '*-' -not -name .pwd.lock -printf '%p %m %u:%g %l\\n' 2>/dev/null | sort`,
+      `find /opt /etc /usr/local /var/lib/edge-mqtt -not -name '*-' -not -name .pwd.lock -not -path '*/store/*' -printf '%p %m %u:%g %l\\n' 2>/dev/null | sort`,
       'sort /etc/passwd /etc/group',
       'systemctl is-active edge-mqtt mosquitto',
       'true',
