@@ -102,6 +102,8 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
     const copy = add(4)
     copy.copyDiskOf(second)
     await second.boot()
+    // The later start gives way, and starts are told apart by the second.
+    await until('the original has run for a while', 30_000, () => statusOf(second).node.uptimeMs > 1500)
     await copy.boot()
     await until('the copy is another', 30_000, () => {
       const { node, cluster } = statusOf(copy)
