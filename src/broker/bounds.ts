@@ -22,7 +22,8 @@ export const bounds = {
   receiversCached: 1 << 17,
   /** Bytes that a queued message costs beyond its own: what the queue's byte bound counts. */
   queuedOverheadBytes: 128,
-  /** A will of a client that was connected when this box died waits at least as long for it to come back. */
+  /** A client that was connected when this box died has so long to come back before its will goes out, or its share of a
+   * group's messages to another. */
   willHeldMs: 30_000,
   /** Retained messages matched or sent to one session before others get their turn. */
   retainedPerTurn: 512,

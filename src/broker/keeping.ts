@@ -64,6 +64,7 @@ export class KeptDelivery extends Delivery implements Recordable {
       awaiting: this.awaiting,
       packetId: this.packetId,
       subscriptionIds: this.subscriptionIds,
+      share: this.share,
     })
   }
 }

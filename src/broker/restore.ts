@@ -16,6 +16,7 @@ import type { RetainedMessages } from './retained.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
+import { ShareGroup } from './shared.ts'
 import { Subscription, type Subscriptions } from './subscriptions.ts'
 
 export interface Tables {
@@ -41,6 +42,7 @@ export function restore(found: Found, other: (record: FoundRecord) => void, tabl
     else if (!taken) found.remove(record.kept)
   }
   for (const { message, kept } of seen.messages.values()) if (!tables.keeping.isUsed(message)) found.remove(kept)
+  tables.sessions.restored()
 }
 
 function take(record: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean | 'other' {
@@ -102,7 +104,10 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   const { qos, retain, awaiting, packetId, subscriptionIds } = stored
   if (awaiting !== 'queued' && session.inflight.find(packetId) !== null) return false
   const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
-  const delivery = tables.keeping.adoptDelivery(session, new Delivery(message, qos, retain, ids), kept)
+  // Only its name counts: the group itself stands where subscriptions are.
+  const share = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)
+  if (share !== null) session.heldShared = true
+  const delivery = tables.keeping.adoptDelivery(session, new Delivery(message, qos, retain, ids, share), kept)
   delivery.awaiting = awaiting
   delivery.packetId = packetId
   found.adopt(kept, delivery)

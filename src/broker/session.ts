@@ -49,6 +49,8 @@ export class Session {
   endsAt = Number.POSITIVE_INFINITY
   /** For whichever of the two comes first; made when the client first goes away. */
   deadline: Deadline | null = null
+  /** It has been given messages of shared subscriptions. */
+  heldShared = false
   /** Scratch of a match in progress. */
   matching: Receiver | null = null
   /** QoS 1 and 2 messages that may be under way to the client at once. */
@@ -63,8 +65,6 @@ export class Session {
   #held: Deque<Outgoing> | null = null
   #waitsForSafety = false
   #pumping = false
-  /** It has been given messages of shared subscriptions. */
-  #heldShared = false
 
   constructor(clientId: ClientId, home: SessionHome) {
     this.clientId = clientId
@@ -107,7 +107,7 @@ export class Session {
     share: ShareGroup | null = null,
   ): void {
     const { connection } = this
-    if (share !== null) this.#heldShared = true
+    if (share !== null) this.heldShared = true
     if (qos === 0) {
       if (connection === null) {
         if (this.#home.queueSettings.qos0) this.#enqueueQoS0(publication.delivery(qos, retain, ids, share))
@@ -133,7 +133,7 @@ export class Session {
    * go of. [MQTT-4.8.2-4] QoS 2 once begun is not offered.
    */
   offerShared(taken: (delivery: Delivery) => boolean): void {
-    if (!this.#heldShared) return
+    if (!this.heldShared) return
     for (const outgoing of this.inflight.inOrder()) {
       const { delivery, awaiting } = outgoing
       if (delivery.share !== null && awaiting === 'puback' && taken(delivery)) this.#drop(outgoing, true)

@@ -156,6 +156,15 @@ export class Sessions {
     return session
   }
 
+  /** All of an earlier run are there: clients that do not come back soon leave behind what others of a group can take. */
+  restored(): void {
+    if (![...this.#byClient.values()].some(({ heldShared }) => heldShared)) return
+    const offer = new Deadline(() => {
+      for (const session of this.#byClient.values()) if (session.connection === null) this.#handover.away(session)
+    })
+    this.#deadlines.set(offer, this.#clock.now() + bounds.willHeldMs)
+  }
+
   /** The broker stops: no will of its clients is published. */
   dropWills(): void {
     this.#stopping = true

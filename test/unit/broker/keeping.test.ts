@@ -214,4 +214,50 @@ describe('the next run', () => {
     next.advance(2000)
     expect(watcher.got()).toEqual(['w=stays away'])
   })
+
+  test("hands on a group's messages when the member that had them does not come back, and keeps that too", () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    const group = ['gone', 'comes back'].map((id) => {
+      const member = lab.connected({ id, ...away }).subscribe('$share/g/t/#', { qos: 1 })
+      lab.commit()
+      member.one('suback')
+      return member
+    })
+    const publisher = lab.connected({ id: 'p' })
+    publisher.publish('t/1', 'first', { qos: 1, messageId: 1 }).publish('t/2', 'second', { qos: 1, messageId: 2 })
+    expect(group.map((member) => member.got())).toEqual([['t/1=first'], ['t/2=second']])
+    lab.commit()
+    expect(publisher.take().length).toBe(2)
+
+    const next = new DurableLab(platter)
+    const { client: back, packets } = resumed(next, 'comes back')
+    expect(packets.map(({ payload, dup }) => [payload, dup])).toEqual([['second', true]])
+    next.advance(29_000)
+    expect(back.got()).toEqual([])
+    next.advance(2000)
+    expect(back.got()).toEqual(['t/1=first'])
+    next.commit()
+    next.commit()
+
+    const last = new DurableLab(platter)
+    expect(resumed(last, 'gone').packets).toEqual([])
+    expect(resumed(last, 'comes back').packets.map(({ payload }) => payload)).toEqual(['second', 'first'])
+  })
+
+  test("hands on a group's messages when the session that had them ends", () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    sleeper(lab, 1)
+    const member = lab.connected({ id: 'gone', ...away }).subscribe('$share/g/u', { qos: 1 })
+    lab.commit()
+    member.one('suback')
+    lab.connected({ id: 'p' }).publish('u', 'x', { qos: 1, messageId: 1 })
+    lab.commit()
+
+    const next = new DurableLab(platter)
+    const other = next.subscribed('$share/g/u', { id: 'other', qos: 1 })
+    next.connected({ id: 'gone', clean: true })
+    expect(other.got()).toEqual(['u=x'])
+  })
 })

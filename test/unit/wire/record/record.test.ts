@@ -71,7 +71,9 @@ const delivery = {
   awaiting: 'pubrec',
   packetId: 3,
   subscriptionIds: [7, 8],
+  share: null,
 } as const
+const shared = { ...delivery, qos: 1, awaiting: 'queued', packetId: 0, share: { share: 'g', filter: 'a/+' } } as const
 
 const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = [
   [
@@ -103,6 +105,13 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('000000000001 000000000002 16 0003 02 00000007 00000008'),
     readDelivery,
     delivery,
+  ],
+  [
+    'delivery of a shared subscription',
+    written((into) => writeDelivery(into, shared)),
+    golden('000000000001 000000000002 25 0000 02 00000007 00000008 0001 67 0003 612f2b'),
+    readDelivery,
+    shared,
   ],
   [
     'begun',
