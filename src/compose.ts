@@ -14,12 +14,13 @@ import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
+import { Positions } from './base/positions.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
 import { Broker } from './broker/broker.ts'
 import { type ListenerSettings, Listeners } from './broker/listeners.ts'
-import type { Authenticator } from './broker/ports.ts'
+import { type Authenticator, NoKeeper } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
@@ -165,7 +166,8 @@ class ComposedNode implements Node, Insight {
     this.#settings = settings
     this.#ports = ports
     this.#startedMs = clock.now()
-    const world = { ...ports, meter: this.#meter }
+    const positions = new Positions(clock)
+    const world = { ...ports, meter: this.#meter, positions }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
@@ -183,7 +185,7 @@ class ComposedNode implements Node, Insight {
     this.#store = settings.store.durability === 'memory' ? null : new Store(world)
     this.#broker = new Broker(settings.broker, {
       ...world,
-      ...(this.#store === null ? {} : { keeper: this.#store }),
+      keeper: this.#store ?? new NoKeeper(positions),
       peers: this.#cluster.peers,
       rules: this.accounts,
       origin: this.#origin,

@@ -124,25 +124,46 @@ export interface Keeper {
   readonly durable: boolean
   /** There is no room: nothing more that would have to be kept may be accepted. */
   readonly full: boolean
-  /** The position of what was staged last. */
+  /** The position of what was staged last, here or by whoever else a promise may have to wait for. */
   readonly position: number
+  /** Everything up to here is safe, at the members that were sent it too. */
   readonly safe: number
+  /** Everything up to here is safe as far as this node and its copies are concerned. */
+  readonly ours: number
   put(value: Recordable): Kept
   /** The value is another now; returns the position that makes the change safe. */
   changed(kept: Kept): number
   /** `replaced`: by something that was staged after it, and that keeps what was promised. */
   remove(kept: Kept, replaced?: boolean): void
-  /** `moved` is called whenever `safe` has grown. */
+  /** `moved` is called whenever `safe` or `ours` has grown. */
   watch(moved: () => void): void
 }
 
 const NOTHING_KEPT: Kept = { id: 0 }
+const NOTHING_STAGED = { position: 0, safe: 0, ours: 0, watch: () => {} }
 
+/** `positions`: what others than the store have staged, and how far that is safe. */
 export class NoKeeper implements Keeper {
   readonly durable = false
   readonly full = false
-  readonly position = 0
-  readonly safe = 0
+  readonly #positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'watch'>
+
+  constructor(positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'watch'> = NOTHING_STAGED) {
+    this.#positions = positions
+  }
+
+  get position(): number {
+    return this.#positions.position
+  }
+
+  get safe(): number {
+    return this.#positions.safe
+  }
+
+  get ours(): number {
+    return this.#positions.ours
+  }
+
   put(): Kept {
     return NOTHING_KEPT
   }
@@ -150,7 +171,9 @@ export class NoKeeper implements Keeper {
     return 0
   }
   remove(): void {}
-  watch(): void {}
+  watch(moved: () => void): void {
+    this.#positions.watch(moved)
+  }
 }
 
 /** A record found at start. */

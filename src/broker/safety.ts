@@ -1,5 +1,8 @@
 // Promises wait until what they promise is safe: acknowledgements in a ring per connection, in the order of what they
 // acknowledge, and now and then something else that has to wait. Nothing waits for what costs the store nothing.
+//
+// PUBACK and PUBCOMP say that a message is safe wherever it was sent. All else says something of a session of this node,
+// and waits for this node and its copies only (CLUSTER 6).
 
 import { Deque } from '../base/deque.ts'
 import type { AckKind } from '../wire/mqtt/acks.ts'
@@ -39,13 +42,14 @@ export class Safety {
     return this.#keeper.full
   }
 
+  /** Whether this node may let a client know what was staged at `position`. */
   isSafe(position: number): boolean {
-    return position <= this.#keeper.safe
+    return position <= this.#keeper.ours
   }
 
   /** Sends the acknowledgement when `position` is safe, and those before it are sent; 0: it stands on nothing kept. */
   ack(sender: Sender, kind: AckKind, packetId: number, reason: number, position: number): void {
-    if (position <= this.#keeper.safe && sender.held === null) return sender.ack(kind, packetId, reason)
+    if (sender.held === null && position <= this.#until(kind)) return sender.ack(kind, packetId, reason)
     if (sender.held === null) {
       sender.held = new HeldAcks()
       this.#senders.push(sender)
@@ -54,9 +58,9 @@ export class Safety {
     sender.held.ring.push((KINDS.indexOf(kind) << 24) | (reason << 16) | packetId)
   }
 
-  /** Runs when everything staged until now is safe; not for what happens with every message. */
+  /** Runs when everything staged here until now is safe; not for what happens with every message. */
   when(position: number, run: () => void): void {
-    if (position <= this.#keeper.safe) run()
+    if (position <= this.#keeper.ours) run()
     else this.#waiting.push({ position, run })
   }
 
@@ -66,11 +70,11 @@ export class Safety {
   }
 
   #moved(): void {
-    const { safe } = this.#keeper
+    const { ours } = this.#keeper
     const senders = this.#senders
     this.#senders = []
-    for (const sender of senders) if (!this.#release(sender, safe)) this.#senders.push(sender)
-    for (let next = this.#waiting.peek(); next !== undefined && next.position <= safe; next = this.#waiting.peek()) {
+    for (const sender of senders) if (!this.#release(sender)) this.#senders.push(sender)
+    for (let next = this.#waiting.peek(); next !== undefined && next.position <= ours; next = this.#waiting.peek()) {
       this.#waiting.shift()
       next.run()
     }
@@ -80,17 +84,24 @@ export class Safety {
   }
 
   /** True when nothing of the connection waits any more. */
-  #release(sender: Sender, safe: number): boolean {
+  #release(sender: Sender): boolean {
     const { held } = sender
     if (held === null) return true
     const { ring } = held
     for (let position = ring.peek(); position !== undefined; position = ring.peek()) {
-      if (position > safe) return false
+      const ack = ring.at(1)!
+      const kind = KINDS[ack >> 24]!
+      if (position > this.#until(kind)) return false
       ring.shift()
-      const ack = ring.shift()!
-      sender.ack(KINDS[ack >> 24]!, ack & 0xffff, (ack >> 16) & 0xff)
+      ring.shift()
+      sender.ack(kind, ack & 0xffff, (ack >> 16) & 0xff)
     }
     sender.held = null
     return true
+  }
+
+  /** How far everything is safe that an acknowledgement of this kind speaks of. */
+  #until(kind: AckKind): number {
+    return kind === 'puback' || kind === 'pubcomp' ? this.#keeper.safe : this.#keeper.ours
   }
 }

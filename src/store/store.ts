@@ -15,6 +15,7 @@ import type { Meter } from '../base/meter.ts'
 import type { Clock, Timer } from '../base/ports/clock.ts'
 import type { StoreEngine } from '../base/ports/engine.ts'
 import type { Log } from '../base/ports/log.ts'
+import type { Lane, Positions } from '../base/positions.ts'
 import type { Found, FoundRecord, Keeper, Kept } from '../broker/ports.ts'
 import { BatchWriter, type Recordable } from '../wire/record/batch.ts'
 import { AgeList, Entry } from './entry.ts'
@@ -28,6 +29,8 @@ export interface StoreWorld {
   readonly log: Log
   readonly meter: Meter
   readonly engine: StoreEngine
+  /** What waits for the disk gets its positions here. */
+  readonly positions: Positions
   /** Whether this machine's wall clock is known to be right. */
   readonly synchronised: () => boolean
 }
@@ -47,11 +50,12 @@ export class Store implements Keeper {
   readonly durable = true
   readonly records: KeyedRecords
   readonly #world: StoreWorld
+  readonly #positions: Positions
+  readonly #lane: Lane
   readonly #pace = new Pace()
   readonly #living = new AgeList()
   #state: State = 'closed'
   #timer: Timer | null = null
-  #moved: () => void = () => {}
   /** Staged and not yet in a batch, in order; slots of what was taken back stay until they come up. */
   #staged: Entry[] = []
   #stagedFrom = 0
@@ -62,8 +66,8 @@ export class Store implements Keeper {
   #writing: { readonly entry: Entry; readonly value: Recordable | null; readonly bytes: number }[] = []
   #lastId = 0
   #lastBatch = 0
-  #position = 0
-  #safe = 0
+  /** Nothing that was staged up to this position is waiting for the disk. */
+  #settled = 0
   /** What the age was at the monotonic time 0. */
   #ageOffsetMs = 0
   #problems: string[] = []
@@ -72,6 +76,8 @@ export class Store implements Keeper {
 
   constructor(world: StoreWorld) {
     this.#world = world
+    this.#positions = world.positions
+    this.#lane = world.positions.lane()
     this.records = new KeyedRecords(this)
   }
 
@@ -80,11 +86,15 @@ export class Store implements Keeper {
   }
 
   get position(): number {
-    return this.#position
+    return this.#positions.position
   }
 
   get safe(): number {
-    return this.#safe
+    return this.#positions.safe
+  }
+
+  get ours(): number {
+    return this.#positions.ours
   }
 
   /** For `status`. */
@@ -93,7 +103,7 @@ export class Store implements Keeper {
   }
 
   watch(moved: () => void): void {
-    this.#moved = moved
+    this.#positions.watch(moved)
   }
 
   /** Reads what an earlier run left; `done` gets the records, or what keeps the disk from being used at all. */
@@ -128,7 +138,7 @@ export class Store implements Keeper {
   changed(kept: Kept): number {
     const entry = kept as Entry
     if (entry.stagedAt === 0) this.#stage(entry)
-    else entry.changedAt = ++this.#position
+    else entry.changedAt = this.#lane.staged()
     return entry.stagedAt
   }
 
@@ -137,7 +147,7 @@ export class Store implements Keeper {
     entry.value = null
     entry.replaced = replaced
     if (entry.stagedAt === 0) return this.#stage(entry)
-    entry.changedAt = ++this.#position
+    entry.changedAt = this.#lane.staged()
     this.#advance()
   }
 
@@ -154,7 +164,7 @@ export class Store implements Keeper {
 
   #stage(entry: Entry): void {
     assert(this.#state !== 'closed' || this.#drained !== null, 'staged before the store was opened')
-    entry.stagedAt = ++this.#position
+    entry.stagedAt = this.#lane.staged()
     this.#staged.push(entry)
     if (!this.#marking) {
       this.#marking = true
@@ -175,10 +185,8 @@ export class Store implements Keeper {
 
   readonly #mark = (): void => {
     this.#marking = false
-    this.#marks.push({ position: this.#position, atMs: this.#world.clock.now() })
+    this.#marks.push({ position: this.#positions.position, atMs: this.#world.clock.now() })
   }
-
-  readonly #tellMoved = (): void => this.#moved()
 
   /** Taken back before its commit: nothing to write any more. */
   #isMoot(entry: Entry): boolean {
@@ -199,11 +207,8 @@ export class Store implements Keeper {
 
   #settle(): void {
     const next = this.#staged[this.#stagedFrom]
-    const safe = next === undefined ? this.#position : next.stagedAt - 1
-    if (safe <= this.#safe) return
-    this.#safe = safe
-    // Not from within whatever has just staged or removed: those who wait must not find it half done.
-    this.#world.clock.soon(this.#tellMoved)
+    this.#settled = next === undefined ? this.#positions.position : next.stagedAt - 1
+    this.#lane.settled(this.#settled)
   }
 
   #commit(): void {
@@ -256,10 +261,10 @@ export class Store implements Keeper {
     }
     const { length } = this.#staged
     if (this.#drained !== null || this.#state === 'failed' || length - this.#stagedFrom >= STAGED_MAX)
-      return this.#position
+      return this.#positions.position
     for (let index = this.#stagedFrom; index < length && this.#staged[index]!.stagedAt <= cut; index++) {
       const entry = this.#staged[index]!
-      if (entry.changedAt > cut && !this.#isMoot(entry)) return this.#position
+      if (entry.changedAt > cut && !this.#isMoot(entry)) return this.#positions.position
     }
     return cut
   }
@@ -304,7 +309,7 @@ export class Store implements Keeper {
     const later = this.#staged.slice(this.#stagedFrom).filter((entry) => !entry.writing)
     for (const entry of again) {
       entry.writing = false
-      entry.stagedAt = this.#safe + 1
+      entry.stagedAt = this.#settled + 1
     }
     this.#staged = [...again, ...later]
     this.#stagedFrom = 0
@@ -315,7 +320,7 @@ export class Store implements Keeper {
   }
 
   #stageAgain(entry: Entry): void {
-    entry.stagedAt = ++this.#position
+    entry.stagedAt = this.#lane.staged()
     this.#staged.push(entry)
   }
 

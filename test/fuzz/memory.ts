@@ -6,6 +6,7 @@ import type { NodeId } from '../../src/base/ids.ts'
 import { Meter } from '../../src/base/meter.ts'
 import { silentLog } from '../../src/base/ports/log.ts'
 import type { ByteStream, StreamHandler } from '../../src/base/ports/streams.ts'
+import { Positions } from '../../src/base/positions.ts'
 import { Broker } from '../../src/broker/broker.ts'
 import { NoPeers, NoRules } from '../../src/broker/ports.ts'
 import { type BrokerSettings, defaultBrokerSettings } from '../../src/broker/settings.ts'
@@ -100,7 +101,14 @@ function brokerOn(disk: StoreDisk | null, clock: VirtualClock, dice: Dice): Brok
   }
   if (disk === null) return new Broker(settings, world)
   const engine = new SimEngine(disk, clock, dice.fork('disk'))
-  const store = new Store({ clock, log: silentLog, meter, engine, synchronised: () => true })
+  const store = new Store({
+    clock,
+    log: silentLog,
+    meter,
+    engine,
+    positions: new Positions(clock),
+    synchronised: () => true,
+  })
   const broker = new Broker(settings, { ...world, keeper: store })
   store.open((found) => {
     if (found instanceof HostError) throw found

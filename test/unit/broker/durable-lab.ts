@@ -4,6 +4,7 @@ import { HostError } from '../../../src/base/errors.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import type { StoreEngine } from '../../../src/base/ports/engine.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
+import { Positions } from '../../../src/base/positions.ts'
 import { Store } from '../../../src/store/store.ts'
 import { Lab, VirtualClock } from '../../conformance/lab.ts'
 
@@ -64,7 +65,14 @@ export class DurableLab extends Lab {
   constructor(platter = new Platter()) {
     const clock = new VirtualClock()
     const engine = new HandEngine(platter)
-    const store = new Store({ clock, log: silentLog, meter: new Meter(), engine, synchronised: () => true })
+    const store = new Store({
+      clock,
+      log: silentLog,
+      meter: new Meter(),
+      engine,
+      positions: new Positions(clock),
+      synchronised: () => true,
+    })
     super({ clock, keeper: store })
     this.engine = engine
     this.store = store

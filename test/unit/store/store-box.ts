@@ -4,6 +4,7 @@ import { HostError } from '../../../src/base/errors.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import type { StoreEngine } from '../../../src/base/ports/engine.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
+import { Positions } from '../../../src/base/positions.ts'
 import type { Found } from '../../../src/broker/ports.ts'
 import { Store } from '../../../src/store/store.ts'
 import type { Recordable } from '../../../src/wire/record/batch.ts'
@@ -33,6 +34,7 @@ export class StoreBox {
       log: silentLog,
       meter: this.meter,
       engine,
+      positions: new Positions(clock),
       synchronised: () => this.synchronised,
     })
   }
