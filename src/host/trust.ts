@@ -1,7 +1,9 @@
 // X.509 and TLS joined into the Trust port: slow work comes back by a call, and the world's errors as HostError.
 
+import { createHash, hkdfSync } from 'node:crypto'
 import { HostError } from '../base/errors.ts'
 import type { ClusterId, NodeId } from '../base/ids.ts'
+import { KEY_BYTES, type KeyedFailure, type KeySide } from '../base/ports/keyed.ts'
 import type { ByteStream } from '../base/ports/streams.ts'
 import type {
   CertificateAuthority,
@@ -15,6 +17,8 @@ import type {
   Trust,
 } from '../base/ports/trust.ts'
 import { hostError } from './host-errors.ts'
+import { secureByKey } from './keyed-tls.ts'
+import { passwordKey } from './password-key.ts'
 import { secure } from './tls.ts'
 import {
   factsOf,
@@ -26,6 +30,8 @@ import {
   parseCertificate,
   parsePrivateKey,
 } from './x509.ts'
+
+const SECRET_LABEL = 'edge-mqtt enrolment'
 
 export class HostTrust implements Trust, ServiceIssuer {
   makeKeys(done: (keys: KeyPair | HostError) => void): void {
@@ -74,6 +80,27 @@ export class HostTrust implements Trust, ServiceIssuer {
     done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
   ): void {
     secure(stream, role, credentials, timeoutMs, done)
+  }
+
+  digest(bytes: Buffer): Buffer {
+    return createHash('sha256').update(bytes).digest()
+  }
+
+  secretKey(secret: Buffer, salt: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', secret, salt, SECRET_LABEL, KEY_BYTES))
+  }
+
+  passwordKey(password: string, cluster: ClusterId, done: (key: Buffer | HostError) => void): void {
+    answer('making a key of the password', passwordKey(password, Buffer.from(cluster, 'hex')), done)
+  }
+
+  secureByKey(
+    stream: ByteStream,
+    side: KeySide,
+    timeoutMs: number,
+    done: (result: { stream: ByteStream; identity: string } | KeyedFailure) => void,
+  ): void {
+    secureByKey(stream, side, timeoutMs, done)
   }
 }
 

@@ -13,6 +13,7 @@ import { clockContract } from './clock.ts'
 import { datagramsContract } from './datagrams.ts'
 import { engineContract } from './engine.ts'
 import { filesContract } from './files.ts'
+import { keyedContract } from './keyed.ts'
 import { namesContract } from './names.ts'
 import { randomContract } from './random.ts'
 import { streamsContract } from './streams.ts'
@@ -99,4 +100,5 @@ for (const [shape, apply] of Object.entries(shapes)) {
   }
   streamsContract(`the simulator, ${shape}`, make)
   trustContract(`the simulator, ${shape}`, make)
+  keyedContract(`the simulator, ${shape}`, make)
 }

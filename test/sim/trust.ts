@@ -8,6 +8,7 @@
 
 import { HostError } from '../../src/base/errors.ts'
 import type { ClusterId, NodeId } from '../../src/base/ids.ts'
+import type { KeyedFailure, KeySide } from '../../src/base/ports/keyed.ts'
 import type { ByteStream } from '../../src/base/ports/streams.ts'
 import type {
   CertificateAuthority,
@@ -18,6 +19,7 @@ import type {
   SecureFailure,
   Trust,
 } from '../../src/base/ports/trust.ts'
+import { digest, passwordKey, secretKey, secureByKey } from '../keyed.ts'
 import type { SimClock } from './clock.ts'
 import { type Dice, hash64 } from './random.ts'
 import { SimStream } from './stream.ts'
@@ -148,6 +150,31 @@ export class SimTrust implements Trust {
       return
     }
     new Handshake(this.#notary, this.#clock, this.#dice, stream, role, credentials, timeoutMs, done)
+  }
+
+  digest = digest
+  secretKey = secretKey
+
+  passwordKey(password: string, cluster: ClusterId, done: (key: Buffer | HostError) => void): void {
+    this.#later('trust.password', 100, 1500, () => done(passwordKey(password, cluster)))
+  }
+
+  secureByKey(
+    stream: ByteStream,
+    side: KeySide,
+    timeoutMs: number,
+    done: (result: { stream: ByteStream; identity: string } | KeyedFailure) => void,
+  ): void {
+    if (!(stream instanceof SimStream)) throw new TypeError('only simulated streams can be secured here')
+    if (stream.gone) {
+      this.#clock.after(0, 'tls.closed', () => done('closed'))
+      return
+    }
+    const release = (rest: Buffer) => {
+      stream.unread(rest)
+      stream.detach()
+    }
+    secureByKey(this.#clock, stream, side, timeoutMs, release, done)
   }
 
   #later(name: string, lowMs: number, highMs: number, run: () => void): void {

@@ -2,6 +2,7 @@
 
 import type { HostError } from '../errors.ts'
 import type { ClusterId, NodeId } from '../ids.ts'
+import type { KeyedTrust } from './keyed.ts'
 import type { ByteStream } from './streams.ts'
 
 export interface KeyPair {
@@ -54,7 +55,7 @@ export type SecureFailure =
   | 'timeout'
   | 'closed'
 
-export interface Trust {
+export interface Trust extends KeyedTrust {
   /** Makes a key pair off the main thread. */
   makeKeys(done: (keys: KeyPair | HostError) => void): void
   /** Makes a CA with the cluster id in its subject, valid from 1970 to 9999, off the main thread where it is slow. */

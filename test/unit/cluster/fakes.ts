@@ -9,6 +9,7 @@ import type { Announcement, FoundService, Names, ServiceType } from '../../../sr
 import type { Random } from '../../../src/base/ports/random.ts'
 import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { CertificateFacts, KeyPair, Trust } from '../../../src/base/ports/trust.ts'
+import { digest, passwordKey, secretKey } from '../../keyed.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
 
 export const node = (digit: string): NodeId => digit.repeat(16) as NodeId
@@ -105,6 +106,14 @@ export class FakeTrust implements Trust {
   }
   secure(): void {
     throw new Error('nothing is secured in these tests')
+  }
+  secureByKey(): void {
+    throw new Error('nothing is secured in these tests')
+  }
+  digest = digest
+  secretKey = secretKey
+  passwordKey(password: string, id: ClusterId, done: (key: Buffer | HostError) => void): void {
+    this.#clock.after(100, 'test.password', () => done(passwordKey(password, id)))
   }
 }
 

@@ -5,6 +5,7 @@ import type { NodeId } from '../../../src/base/ids.ts'
 import type { ByteStream, Endpoint, Listening, StreamHandler, Streams } from '../../../src/base/ports/streams.ts'
 import { endpointText } from '../../../src/base/ports/streams.ts'
 import type { Credentials, SecuredPeer, SecureFailure, Trust } from '../../../src/base/ports/trust.ts'
+import { secureByKey } from '../../keyed.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
 
 /** One end of a connection. What is written arrives `delayMs` later, in order, and is spoilt after the call. */
@@ -211,9 +212,9 @@ export class Net {
  * and shown its own; the server is through, or closes, later. Certificates are those of FakeTrust.
  */
 export class FakeTls implements Trust {
-  readonly #trust: Omit<Trust, 'secure'>
+  readonly #trust: Omit<Trust, 'secure' | 'secureByKey'>
   readonly #clock: VirtualClock
-  constructor(trust: Omit<Trust, 'secure'>, clock: VirtualClock) {
+  constructor(trust: Omit<Trust, 'secure' | 'secureByKey'>, clock: VirtualClock) {
     this.#trust = trust
     this.#clock = clock
   }
@@ -224,6 +225,11 @@ export class FakeTls implements Trust {
   read: Trust['read'] = (text) => this.#trust.read(text)
   matches: Trust['matches'] = (certificate, key) => this.#trust.matches(certificate, key)
   signedBy: Trust['signedBy'] = (certificate, ca) => this.#trust.signedBy(certificate, ca)
+  digest: Trust['digest'] = (bytes) => this.#trust.digest(bytes)
+  secretKey: Trust['secretKey'] = (secret, salt) => this.#trust.secretKey(secret, salt)
+  passwordKey: Trust['passwordKey'] = (password, cluster, done) => this.#trust.passwordKey(password, cluster, done)
+  secureByKey: Trust['secureByKey'] = (stream, side, timeoutMs, done) =>
+    secureByKey(this.#clock, stream, side, timeoutMs, () => {}, done)
 
   secure(
     stream: ByteStream,
