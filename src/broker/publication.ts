@@ -197,6 +197,7 @@ export class Publication {
       properties: own && view.passThrough ? copy(properties) : properties,
       expiresAt: this.#expiresAt,
       publisher: this.publisher,
+      stamp: null,
     }
   }
 }

@@ -83,6 +83,7 @@ export class Publisher {
         properties: will.properties,
         expiresAt: will.expirySec === null ? Number.POSITIVE_INFINITY : nowMs + will.expirySec * 1000,
         publisher: clientId,
+        stamp: null,
       },
       true,
       true,

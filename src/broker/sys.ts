@@ -99,6 +99,7 @@ export class Sys {
       properties: EMPTY,
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: NOBODY,
+      stamp: null,
     }
   }
 }

@@ -2,6 +2,7 @@
 // forwards it. Its properties stay the bytes they came in, so that their order and content cannot change on the way.
 
 import type { ClientId, NodeId } from '../base/ids.ts'
+import type { Stamp } from '../base/stamps.ts'
 
 export type QoS = 0 | 1 | 2
 
@@ -31,6 +32,8 @@ export interface Message {
   readonly expiresAt: number
   /** For No Local, across boxes too. */
   readonly publisher: ClientId
+  /** Of a retained message: which of a topic's is the latest, whatever way they came. Null: it is not retained. */
+  readonly stamp: Stamp | null
 }
 
 /** No bytes: the payload or properties of a message that has none. */

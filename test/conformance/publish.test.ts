@@ -376,6 +376,7 @@ describe('messages of members', () => {
       properties: Buffer.alloc(0),
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: 'elsewhere' as never,
+      stamp: null,
     }
     expect(lab.broker.deliverFromPeer(message)).toBe(1)
     expect(lab.broker.deliverFromPeer({ ...message, counter: 2 })).toBe(1)

@@ -190,6 +190,7 @@ describe('retained messages', () => {
       properties: Buffer.alloc(0),
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: 'p' as never,
+      stamp: null,
     })
     expect(lab.broker.counts().retained).toBe(0)
   })

@@ -105,6 +105,7 @@ describe('a subscriber of $SYS', () => {
       retain: false,
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: 'p' as never,
+      stamp: null,
     }
     expect(lab.broker.deliverFromPeer({ ...message, ...bytes('1 seconds'), topic: '$SYS/broker/uptime', qos: 0 })).toBe(
       0,

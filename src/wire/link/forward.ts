@@ -4,15 +4,18 @@
 //   item   flags u8 | topic u16+utf8 | publisher u16+utf8
 //          | expiry u48                           flag 3: milliseconds that are left
 //          | node 8 . incarnation u48 . counter u48      flag 4: the message id, of QoS 1 and 2
-//          | extra u16+bytes                      flag 5: fields of later versions, each number u8, length u16, bytes
+//          | extra u16+bytes                      flag 5: fields, each number u8, length u16, bytes
 //          | length varint . properties           flag 6: MQTT 5 properties that pass through, as encoded
 //          | payload u32+bytes
 //
+//   field 1: the stamp (16) of a retained message. Field 2: kept for the targets of share groups. Others are passed over.
+//
 // flags: bits 0-1 QoS, bit 2 RETAIN, bits 3-6 as above, bit 7 zero. The publisher's client id is for No Local. Unknown
-// kinds of message are skipped; unknown extra fields too. Aliases never travel: the topic is always spelled out.
+// kinds of message are skipped. Aliases never travel: the topic is always spelled out.
 
 import { PeerError } from '../../base/errors.ts'
 import { type ClientId, ID_BYTES, type NodeId, readId } from '../../base/ids.ts'
+import { readStamp, STAMP_BYTES, type Stamp, writeStamp } from '../../base/stamps.ts'
 import { parseTopicName } from '../../topic/name.ts'
 import { EMPTY, type Message, type Origin, type QoS } from '../message.ts'
 import { PASS_THROUGH, Property, PropertyCursor } from '../mqtt/properties.ts'
@@ -32,6 +35,12 @@ const HAS_ID = 0x10
 const HAS_EXTRA = 0x20
 const HAS_PROPERTIES = 0x40
 const RESERVED = 0x80
+
+/** Numbers of extra fields; only ever added. */
+const FIELD_STAMP = 1
+const FIELD_HEADER_BYTES = 3
+/** The extra fields of a retained message: their length, and the stamp. */
+const STAMP_FIELD_BYTES = 2 + FIELD_HEADER_BYTES + STAMP_BYTES
 
 const EXPIRY_BYTES = 6
 const ORIGIN_BYTES = ID_BYTES + 6
@@ -58,6 +67,7 @@ export function itemBytes(message: Message, topic: Buffer, publisher: Buffer): n
   let length = 1 + topic.length + publisher.length + 4 + message.payload.length
   if (message.qos > 0) length += MESSAGE_ID_BYTES
   if (message.expiresAt !== Number.POSITIVE_INFINITY) length += EXPIRY_BYTES
+  if (message.stamp !== null) length += STAMP_FIELD_BYTES
   const properties = message.properties.length
   if (properties > 0) length += varintBytes(properties) + properties
   return length
@@ -79,7 +89,7 @@ export function writeItem(
   publisher: Buffer,
   leftMs: number,
 ): number {
-  const { qos, payload, properties } = message
+  const { qos, payload, properties, stamp } = message
   const expires = message.expiresAt !== Number.POSITIVE_INFINITY
   let at = start
   into[at++] =
@@ -87,6 +97,7 @@ export function writeItem(
     (message.retain ? RETAIN : 0) |
     (expires ? HAS_EXPIRY : 0) |
     (qos > 0 ? HAS_ID : 0) |
+    (stamp === null ? 0 : HAS_EXTRA) |
     (properties.length > 0 ? HAS_PROPERTIES : 0)
   at = copy(topic, into, at)
   at = copy(publisher, into, at)
@@ -98,9 +109,17 @@ export function writeItem(
     at = copy(originBytes(message.origin), into, at)
     at = into.writeUIntBE(message.counter, at, 6)
   }
+  if (stamp !== null) at = writeStampField(into, at, stamp)
   if (properties.length > 0) at = copy(properties, into, writeVarint(properties.length, into, at))
   at = into.writeUInt32BE(payload.length, at)
   return copy(payload, into, at)
+}
+
+function writeStampField(into: Buffer, start: number, stamp: Stamp): number {
+  let at = into.writeUInt16BE(STAMP_FIELD_BYTES - 2, start)
+  into[at++] = FIELD_STAMP
+  at = into.writeUInt16BE(STAMP_BYTES, at)
+  return writeStamp(stamp, into, at)
 }
 
 /** A node's own messages all have one origin, so its bytes are kept from one to the next. */
@@ -183,7 +202,7 @@ export class BatchReader {
       counter = bytes.readUIntBE(at + ORIGIN_BYTES, 6)
       if (counter === 0) throw new PeerError('forwarded message id without a counter')
     }
-    if ((flags & HAS_EXTRA) !== 0) this.#extra()
+    const stamp = (flags & HAS_EXTRA) === 0 ? null : this.#extra()
     const passed = (flags & HAS_PROPERTIES) !== 0 ? this.#properties() : EMPTY
     const lengthAt = this.#skip(4)
     const length = bytes.readUInt32BE(lengthAt)
@@ -199,6 +218,7 @@ export class BatchReader {
       properties: passed,
       expiresAt,
       publisher: publisher as ClientId,
+      stamp,
     }
   }
 
@@ -228,13 +248,20 @@ export class BatchReader {
     return this.#origin
   }
 
-  #extra(): void {
+  /** Reads the extra fields; returns the stamp among them. */
+  #extra(): Stamp | null {
     const end = this.#text()
+    let stamp: Stamp | null = null
     while (this.#at < end) {
-      this.#skip(1)
+      const number = this.#bytes[this.#skip(1)]!
+      const at = this.#at + 2
       this.#at = this.#text()
+      if (number !== FIELD_STAMP) continue
+      if (this.#at - at !== STAMP_BYTES) throw new PeerError('forwarded stamp of a wrong length')
+      stamp = readStamp(this.#bytes, at)
     }
     if (this.#at !== end) throw new PeerError('forwarded extra fields do not add up')
+    return stamp
   }
 
   /** Checks them as if a client had sent them: they go to clients as they are. */

@@ -57,6 +57,7 @@ export function readMessage(body: Buffer, countedFromMs: number): Message | null
     properties,
     expiresAt: (flags & EXPIRES) === 0 ? Number.POSITIVE_INFINITY : countedFromMs + left,
     publisher,
+    stamp: null,
   }
 }
 

@@ -68,6 +68,7 @@ const message = (topic: string, payload: Buffer, properties: Buffer): Message =>
   properties,
   expiresAt: Number.POSITIVE_INFINITY,
   publisher: 'c' as ClientId,
+  stamp: null,
 })
 
 test('a PUBLISH that we encode, we read, and mqtt-packet reads the same', () => {

@@ -100,6 +100,7 @@ const message: fc.Arbitrary<Message> = fc
     properties: fc.array(userProperty, { maxLength: 4 }).map((all) => Buffer.concat(all)),
     leftMs: fc.option(fc.integer({ min: 0, max: 2 ** 42 })),
     publisher: mqttText,
+    stamp: fc.option(fc.record({ wallMs: u48, counter: fc.integer({ min: 0, max: 0xffff }), node: nodeId })),
   })
   .map(({ leftMs, publisher, ...rest }) => ({
     ...rest,

@@ -20,6 +20,7 @@ export function message(payload: string, changes: Partial<Message> = {}): Messag
     properties: EMPTY,
     expiresAt: Number.POSITIVE_INFINITY,
     publisher: 'p' as ClientId,
+    stamp: null,
     ...changes,
   }
 }

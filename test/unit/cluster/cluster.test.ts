@@ -106,6 +106,7 @@ class Gateway {
       properties: EMPTY,
       expiresAt: Number.POSITIVE_INFINITY,
       publisher: 'p' as Message['publisher'],
+      stamp: null,
     }
   }
 }

@@ -36,6 +36,7 @@ const message = (topic: string, payload: string | Buffer, qos: QoS = 0, rest: Pa
   properties: EMPTY,
   expiresAt: Number.POSITIVE_INFINITY,
   publisher: 'publisher' as ClientId,
+  stamp: null,
   ...rest,
 })
 

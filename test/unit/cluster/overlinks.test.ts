@@ -57,6 +57,7 @@ const publish = (forwarding: Forwarding, topic: string, name: string, length: nu
     properties: EMPTY,
     expiresAt: Number.POSITIVE_INFINITY,
     publisher: 'p' as ClientId,
+    stamp: null,
   })
   return `${topic} ${name} ${length}`
 }

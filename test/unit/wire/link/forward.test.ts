@@ -24,6 +24,7 @@ const plain: Message = {
   properties: EMPTY,
   expiresAt: Number.POSITIVE_INFINITY,
   publisher: 'p1' as ClientId,
+  stamp: null,
 }
 const full: Message = {
   ...plain,
@@ -55,6 +56,8 @@ function decode(bytes: Buffer, nowMs = 1000): Message[] {
   return messages
 }
 
+const stamped: Message = { ...plain, retain: true, stamp: { wallMs: 5, counter: 6, node: origin.node } }
+
 const bytesOf = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex')
 const HEADER = '01 000000000001'
 
@@ -68,10 +71,18 @@ test('a message with everything has these bytes', () => {
   expect(encode([full])).toEqual(bytesOf(expected))
 })
 
+test('a stamped message has these bytes', () => {
+  const expected = `${HEADER} 24 0003612f62 00027031 0013 01 0010 000000000005 0006 00112233445566aa 00000002 6869`
+  expect(encode([stamped])).toEqual(bytesOf(expected))
+})
+
 test('what was written is read, in order', () => {
-  expect(decode(encode([plain, full, { ...plain, payload: EMPTY, topic: 'ü', publisher: '' as ClientId }]))).toEqual([
+  expect(
+    decode(encode([plain, full, stamped, { ...plain, payload: EMPTY, topic: 'ü', publisher: '' as ClientId }])),
+  ).toEqual([
     { ...plain, origin: expect.anything() },
     full,
+    { ...stamped, origin: expect.anything() },
     { ...plain, payload: EMPTY, topic: 'ü', publisher: '', origin: expect.anything() },
   ])
 })
@@ -115,6 +126,7 @@ test.each([
   ['a topic alias among the properties', `${HEADER} 40 000161 0000 03 230001 00000000`],
   ['a payload format of 2', `${HEADER} 40 000161 0000 02 0102 00000000`],
   ['a wildcard in the response topic', `${HEADER} 40 000161 0000 04 08000123 00000000`],
+  ['a stamp cut short', `${HEADER} 20 000161 0000 0005 01 0002 abcd 00000000`],
   ['extra fields that do not add up', `${HEADER} 20 000161 0000 0004 09 0002 ab 00000000`],
 ])('%s is refused', (_what, hex) => {
   expect(() => decode(bytesOf(hex))).toThrow(PeerError)

@@ -188,6 +188,7 @@ const message = (over: Partial<Message> = {}): Message => ({
   properties: EMPTY,
   expiresAt: Number.POSITIVE_INFINITY,
   publisher: 'c' as ClientId,
+  stamp: null,
   ...over,
 })
 

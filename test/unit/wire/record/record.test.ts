@@ -37,6 +37,7 @@ const message: Message = {
   properties: Buffer.from([1, 1]),
   expiresAt: NOW + 5000,
   publisher: 'p' as ClientId,
+  stamp: null,
 }
 const session = {
   clientId: 'c' as ClientId,
