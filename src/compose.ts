@@ -15,6 +15,7 @@ import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { Positions } from './base/positions.ts'
+import { StampFloor } from './base/stampfloor.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
@@ -31,7 +32,6 @@ import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus, JoinOutcome } from './cluster/status.ts'
-import { nextIncarnation } from './store/incarnation.ts'
 import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
@@ -150,7 +150,9 @@ class ComposedNode implements Node, Insight {
   readonly #broker: Broker
   readonly accounts: Accounts
   readonly #listeners: Listeners
-  /** Where this run counts its messages; the store knows of earlier runs. */
+  readonly #floor: StampFloor
+  readonly #stamps: StampClock
+  /** Where this run counts its messages: among all runs of this node, by a stamp. */
   readonly #origin: { readonly node: NodeId; incarnation: number }
   /** Null: nothing is kept over a restart. */
   readonly #store: Store | null
@@ -167,7 +169,9 @@ class ComposedNode implements Node, Insight {
     this.#ports = ports
     this.#startedMs = clock.now()
     const positions = new Positions(clock)
-    const world = { ...ports, meter: this.#meter, positions }
+    this.#floor = new StampFloor(ports.files, ports.log, this.#meter)
+    this.#stamps = new StampClock(null, () => clock.wall(), this.#floor)
+    const world = { ...ports, meter: this.#meter, stamps: this.#stamps, positions }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
@@ -178,9 +182,8 @@ class ComposedNode implements Node, Insight {
         this.certificates.begin(ca, anchors[0]!)
       },
     })
-    this.#origin = { node: this.#cluster.self.id, incarnation: clock.wall() }
-    const stamps = new StampClock(this.#cluster.self.id, () => clock.wall())
-    this.accounts = new Accounts(ports.files, ports.log, stamps)
+    this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
+    this.accounts = new Accounts(ports.files, ports.log, this.#stamps)
     this.accounts.setFileRules(settings.fileRules)
     this.#store = settings.store.durability === 'memory' ? null : new Store(world)
     this.#broker = new Broker(settings.broker, {
@@ -209,9 +212,14 @@ class ComposedNode implements Node, Insight {
   }
 
   start(done: (error: HostError | null) => void): void {
-    this.#openStore((failed) => {
-      if (failed !== null || this.#state !== 'starting') return done(failed)
-      this.#open(done)
+    // First of all: nothing may be numbered that the next run could number again.
+    this.#floor.begin(this.#ports.clock.wall(), () => {
+      if (this.#state !== 'starting') return done(null)
+      this.#origin.incarnation = this.#stamps.next().wallMs
+      this.#openStore((failed) => {
+        if (failed !== null || this.#state !== 'starting') return done(failed)
+        this.#open(done)
+      })
     })
   }
 
@@ -222,7 +230,6 @@ class ComposedNode implements Node, Insight {
     store.open((found) => {
       if (found instanceof HostError) return done(found)
       this.#broker.restore(found, (record) => store.records.found(record, found))
-      this.#origin.incarnation = nextIncarnation(store.records, this.#ports.clock.wall())
       done(null)
     })
   }
@@ -248,7 +255,8 @@ class ComposedNode implements Node, Insight {
       this.#listeners.stop()
       this.certificates.stop()
       this.#broker.stop()
-      this.#cluster.stop(() => (this.#store === null ? done() : this.#store.close(done)))
+      const closed = () => this.#floor.end(this.#stamps.lastMs, done)
+      this.#cluster.stop(() => (this.#store === null ? closed() : this.#store.close(closed)))
     })
   }
 

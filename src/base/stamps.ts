@@ -2,6 +2,7 @@
 //
 //   wall part (ms since 1970, never behind any stamp seen) . counter . node id   compared in this order
 
+import { assert } from './errors.ts'
 import { ID_BYTES, type NodeId, readId } from './ids.ts'
 
 export interface Stamp {
@@ -30,34 +31,75 @@ export function readStamp(from: Buffer, at: number): Stamp {
   return { wallMs: from.readUIntBE(at, 6), counter: from.readUInt16BE(at + 6), node: readId<NodeId>(from, at + 8) }
 }
 
-/** Gives stamps, each greater than every stamp given or observed before. */
+/** A stamp further ahead of our time than this is nobody's time: whoever holds it has a broken clock (CLUSTER 3). */
+export const STAMP_AHEAD_MAX_MS = 24 * 3600 * 1000
+
+/** What is kept of how far stamps have gone (stampfloor.ts). */
+export interface Floor {
+  /** The greatest wall part that an earlier run may have given; 0: there was none. */
+  readonly beforeMs: number
+  /** Stamps want to go as far as `wallMs`; returns how far they may, until that is on disk. */
+  within(wallMs: number): number
+}
+
+const NO_FLOOR: Floor = { beforeMs: 0, within: () => Number.POSITIVE_INFINITY }
+
+/** Gives stamps, each greater than every stamp given or observed before. One for each node. */
 export class StampClock {
-  readonly #node: NodeId
+  #node: NodeId | null
   readonly #wall: () => number
+  readonly #floor: Floor
   #lastWallMs = 0
   #lastCounter = 0
 
-  /** `wall` is cluster time in milliseconds; `floorMs` is the greatest wall part this node may have given before. */
-  constructor(node: NodeId, wall: () => number, floorMs = 0) {
+  /** `wall` is cluster time in milliseconds. Node null: `become` says it before the first stamp. */
+  constructor(node: NodeId | null, wall: () => number, floor: Floor = NO_FLOOR) {
     this.#node = node
     this.#wall = wall
-    this.#lastWallMs = floorMs
+    this.#floor = floor
+    this.#lastWallMs = floor.beforeMs
     // Any counter may have been given with that wall part: the next stamp goes past it.
-    if (floorMs > 0) this.#lastCounter = COUNTER_MAX
+    if (floor.beforeMs > 0) this.#lastCounter = COUNTER_MAX
+  }
+
+  /** The node has this id from now on. */
+  become(node: NodeId): void {
+    this.#node = node
+  }
+
+  /** The wall part of the greatest stamp given or observed. */
+  get lastMs(): number {
+    return this.#lastWallMs
   }
 
   next(): Stamp {
-    this.#advance(Math.max(0, Math.floor(this.#wall())))
+    assert(this.#node !== null, 'a stamp before the node has an id')
+    const wallMs = this.#wallMs()
+    const withinMs = this.#floor.within(Math.max(wallMs, this.#lastWallMs))
+    this.#advance(Math.min(wallMs, withinMs))
     return { wallMs: this.#lastWallMs, counter: this.#lastCounter, node: this.#node }
   }
 
-  /** Takes note of a stamp from elsewhere; the next one given is greater. */
-  observe(stamp: Stamp): void {
-    if (stamp.wallMs < this.#lastWallMs || (stamp.wallMs === this.#lastWallMs && stamp.counter <= this.#lastCounter)) {
-      return
-    }
-    this.#lastWallMs = stamp.wallMs
-    this.#lastCounter = stamp.counter
+  /**
+   * Takes note of a stamp from elsewhere; the next one given is greater. False: it is too far ahead of our time, and
+   * whatever carries it is to be refused (`clock-ahead`).
+   */
+  observe(stamp: Stamp): boolean {
+    if (stamp.wallMs > Math.max(this.#wallMs(), this.#floor.beforeMs) + STAMP_AHEAD_MAX_MS) return false
+    this.recall(stamp)
+    return true
+  }
+
+  /** The same for a stamp of this node's own disk: what it once took it keeps, whatever its clock says now. */
+  recall({ wallMs, counter }: Stamp): void {
+    if (wallMs < this.#lastWallMs || (wallMs === this.#lastWallMs && counter <= this.#lastCounter)) return
+    this.#lastWallMs = wallMs
+    this.#lastCounter = counter
+    this.#floor.within(wallMs)
+  }
+
+  #wallMs(): number {
+    return Math.max(0, Math.floor(this.#wall()))
   }
 
   #advance(wallMs: number): void {

@@ -41,7 +41,7 @@ export class Accounts implements Rules {
     this.#stamps = stamps
     for (const entry of this.#read()) {
       this.#kept.put(entry)
-      stamps.observe(entry.stamp)
+      stamps.recall(entry.stamp)
     }
     this.#index()
   }

@@ -94,6 +94,7 @@ export class Cluster implements Surroundings, Announced {
     this.memory = new Memory(world)
     this.#fallbackId = nodeId(random)
     this.#identity = loadIdentity(world, box)
+    world.stamps.become(this.id())
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)
     this.#peers = this.#presence === null ? new NoPeers() : new CurrentPeers(this.#presence.peers)
     const { interfaces, nodeName } = settings
@@ -276,6 +277,7 @@ export class Cluster implements Surroundings, Announced {
       return
     }
     const before = this.#presence!
+    this.#world.stamps.become(identity.id)
     const presence = this.#present(identity.id)
     this.#identity = identity
     this.#presence = presence

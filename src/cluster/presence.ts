@@ -8,7 +8,7 @@ import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { ByteStream, Endpoint, Streams } from '../base/ports/streams.ts'
 import type { Credentials, Trust } from '../base/ports/trust.ts'
-import { StampClock } from '../base/stamps.ts'
+import type { StampClock } from '../base/stamps.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { MemberEntry } from '../wire/link/members.ts'
@@ -34,6 +34,8 @@ export interface PresenceWorld {
   readonly trust: Trust
   readonly log: Log
   readonly meter: Meter
+  /** Of this node, whatever its id. */
+  readonly stamps: StampClock
 }
 
 /** What outlives an identity. */
@@ -86,8 +88,7 @@ export class Presence implements LinksEvents, LinksSelf {
       (node, endpoint) => this.#heard(node, endpoint),
     )
     const features = { clock, random, log: world.log, meter }
-    const stamps = new StampClock(id, () => clock.wall())
-    this.routes = new Routes(features, this.#channels, this.members, stamps)
+    this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),
     )

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import type { NodeId } from '../../../src/base/ids.ts'
-import { compareStamps, readStamp, STAMP_BYTES, type Stamp, StampClock, writeStamp } from '../../../src/base/stamps.ts'
+import {
+  compareStamps,
+  readStamp,
+  STAMP_AHEAD_MAX_MS,
+  STAMP_BYTES,
+  type Stamp,
+  StampClock,
+  writeStamp,
+} from '../../../src/base/stamps.ts'
 
 const A = '00000000000000aa' as NodeId
 const B = '00000000000000bb' as NodeId
@@ -35,8 +43,35 @@ test('a full counter moves on to the next millisecond', () => {
 test('after a restart stamps go past all that may have been given', () => {
   const before = new StampClock(A, () => 1000)
   const last = [before.next(), before.next(), before.next()].at(-1)!
-  const after = new StampClock(A, () => 900, last.wallMs)
+  const floor = { beforeMs: last.wallMs, within: () => Number.POSITIVE_INFINITY }
+  const after = new StampClock(A, () => 900, floor)
   expect(compareStamps(last, after.next())).toBeLessThan(0)
+})
+
+test('a stamp a day ahead is refused, and leaves no trace; one of our own disk is not', () => {
+  const clock = new StampClock(A, () => 1000)
+  const at = { wallMs: 1000 + STAMP_AHEAD_MAX_MS, counter: 0, node: B }
+  expect(clock.observe({ ...at, wallMs: at.wallMs + 1 })).toBe(false)
+  expect(text(clock.next())).toBe('1000.0.aa')
+  expect(clock.observe(at)).toBe(true)
+  expect(text(clock.next())).toBe(`${at.wallMs}.1.aa`)
+  clock.recall({ ...at, wallMs: 2 * at.wallMs })
+  expect(text(clock.next())).toBe(`${2 * at.wallMs}.1.aa`)
+})
+
+test('a box whose clock has fallen back measures a day from what it knew before', () => {
+  const clock = new StampClock(A, () => 0, { beforeMs: 5 * STAMP_AHEAD_MAX_MS, within: () => Number.POSITIVE_INFINITY })
+  expect(clock.observe({ wallMs: 6 * STAMP_AHEAD_MAX_MS, counter: 0, node: B })).toBe(true)
+  expect(clock.observe({ wallMs: 6 * STAMP_AHEAD_MAX_MS + 1, counter: 0, node: B })).toBe(false)
+})
+
+test('a node that becomes another goes on above what it gave', () => {
+  const clock = new StampClock(null, () => 1000)
+  expect(() => clock.next()).toThrow('id')
+  clock.become(B)
+  clock.next()
+  clock.become(A)
+  expect(text(clock.next())).toBe('1000.1.aa')
 })
 
 test('a wall clock before 1970 counts as 1970', () => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
+import { StampClock } from '../../../src/base/stamps.ts'
 import { NoPeers } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
@@ -55,6 +56,7 @@ class Gateway {
       files: this.files,
       log: silentLog,
       meter: this.meter,
+      stamps: new StampClock(null, () => clock.wall()),
     }
     const bundle = options.bundle === undefined ? BUNDLE : options.bundle
     this.cluster = new Cluster(this.settings, world, {

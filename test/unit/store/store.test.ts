@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Kept } from '../../../src/broker/ports.ts'
 import { LogEngine } from '../../../src/host/log-engine.ts'
-import { nextIncarnation } from '../../../src/store/incarnation.ts'
 import { Card } from '../../power-cut.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { StoreBox, text, turns } from './store-box.ts'
@@ -198,21 +197,6 @@ describe('time', () => {
     expect(await offFor([true, true])).toBe(60)
     expect(await offFor([true, false])).toBe(0)
     expect(await offFor([false, true])).toBe(0)
-  })
-})
-
-describe('incarnation', () => {
-  test('is greater after every restart, also when the clock is at 1970', async () => {
-    const card = new Card()
-    const run = async (wallMs: number): Promise<number> => {
-      const box = await on(card, new VirtualClock(1000, wallMs))
-      for (const record of box.found!.records) box.store.records.found(record, box.found!)
-      const incarnation = nextIncarnation(box.store.records, box.clock.wall())
-      await box.commit()
-      return incarnation
-    }
-    const runs = [await run(1_790_000_000_000), await run(0), await run(-5000), await run(1_790_000_500_000)]
-    expect(runs).toEqual([1_790_000_001_000, 1_790_000_001_001, 1_790_000_001_002, 1_790_000_501_000])
   })
 })
 
