@@ -28,6 +28,7 @@ import type { Fact } from './broker/sys.ts'
 import type { DeviceService } from './cluster/adverts.ts'
 import { Certificates, type Reached, reachedBy } from './cluster/certificates.ts'
 import { Cluster } from './cluster/cluster.ts'
+import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
@@ -171,15 +172,21 @@ class ComposedNode implements Node, Insight {
     const positions = new Positions(clock)
     this.#floor = new StampFloor(ports.files, ports.log, this.#meter)
     this.#stamps = new StampClock(null, () => clock.wall(), this.#floor)
-    const world = { ...ports, meter: this.#meter, stamps: this.#stamps, positions }
+    const world = {
+      ...ports,
+      meter: this.#meter,
+      stamps: this.#stamps,
+      positions,
+      issuer: ports.issuer ?? null,
+    }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
       membersChanged: () => this.#membersChanged(),
       devicePorts: () => this.#devicePorts(),
-      joined: (ca, cluster, anchors) => {
-        this.#makeFirstAccounts(ca, cluster)
-        this.certificates.begin(ca, anchors[0]!)
+      joined: (papers) => {
+        this.#makeFirstAccounts(papers)
+        this.certificates.begin(rootsOf(papers))
       },
     })
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
@@ -205,9 +212,9 @@ class ComposedNode implements Node, Insight {
       changed: () => this.#cluster.devicesChanged(),
     })
     this.certificates = new Certificates(
-      { ...world, issuer: ports.issuer ?? null },
+      { ...world, sign: ports.issuer === undefined ? null : (...wish) => this.#cluster.sign(...wish) },
       () => this.#reachedBy(),
-      (certificate, authority, why) => this.#listeners.certify(certificate, authority, why),
+      (certificate, authorities, why) => this.#listeners.certify(certificate, authorities, why),
     )
   }
 
@@ -335,9 +342,10 @@ class ComposedNode implements Node, Insight {
   }
 
   /** A box without the CA's key makes none. */
-  #makeFirstAccounts(ca: CertificateAuthority | null, cluster: ClusterId): void {
+  #makeFirstAccounts({ authority }: Papers): void {
+    const ca = caOf(authority)
     if (ca === null) return
-    for (const account of this.#ports.firstAccounts?.(ca, cluster) ?? []) this.accounts.setFirst(account)
+    for (const account of this.#ports.firstAccounts?.(ca, authority.clusterId) ?? []) this.accounts.setFirst(account)
   }
 
   *#facts(): IterableIterator<Fact> {

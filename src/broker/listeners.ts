@@ -111,8 +111,8 @@ export class Listeners {
   readonly #doors = new Map<string, Door>()
   #bounds: ListenerBounds
   #certificate: NodeCertificate | null = null
-  /** Of the cluster, for the certificates of clients. */
-  #authority: string | null = null
+  /** CAs of the cluster, for the certificates of clients. */
+  #authorities: readonly string[] = []
   #noCertificate: string | null = null
   #stopped = false
 
@@ -166,9 +166,9 @@ export class Listeners {
   }
 
   /** The certificate that listeners without one of their own show from now on; null, with why: there is none. */
-  certify(certificate: NodeCertificate | null, authority: string, why: string | null): void {
+  certify(certificate: NodeCertificate | null, authorities: readonly string[], why: string | null): void {
     this.#certificate = certificate
-    this.#authority = authority
+    this.#authorities = authorities
     this.#noCertificate = why
     this.#renewAll()
   }
@@ -298,11 +298,11 @@ export class Listeners {
   #tls({ own, anchors, revocations, clientCertificates }: ListenerTls): TlsService | null {
     const shown = own ?? this.#certificate
     if (shown === null) return null
-    const trusted = anchors ?? this.#authority
+    const trusted = anchors === null ? this.#authorities : [anchors]
     const { certificate, privateKey } = shown
     // Without anchors Node would trust the whole public web.
-    if (trusted === null && clientCertificates !== 'none') return null
-    return { certificate, privateKey, anchors: trusted === null ? [] : [trusted], revocations, clientCertificates }
+    if (trusted.length === 0 && clientCertificates !== 'none') return null
+    return { certificate, privateKey, anchors: trusted, revocations, clientCertificates }
   }
 
   #refused(listener: string, from: string, why: string): void {

@@ -7,7 +7,8 @@ import { HostError } from '../base/errors.ts'
 import { type Clock, every, type Timer } from '../base/ports/clock.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Log } from '../base/ports/log.ts'
-import type { CertificateAuthority, ServiceIssuer, ServiceSubject, Trust } from '../base/ports/trust.ts'
+import type { ServiceSubject, Trust } from '../base/ports/trust.ts'
+import type { Issued } from './issuing.ts'
 
 export const LISTENER_FILE = 'listener.json'
 
@@ -22,9 +23,19 @@ export interface CertificatesWorld {
   readonly clock: Clock
   readonly files: StateFiles
   readonly trust: Pick<Trust, 'makeKeys' | 'read'>
-  /** Null: this node cannot issue any. */
-  readonly issuer: ServiceIssuer | null
+  /** Has a certificate signed by the CA, here or by a member that has its key; null: nothing is signed here. */
+  readonly sign:
+    | ((subject: ServiceSubject, publicKey: string, done: (result: Issued | HostError) => void) => void)
+    | null
   readonly log: Log
+}
+
+/** The CA in use, and those before it that clients may still know. */
+export interface Roots {
+  readonly authority: string
+  /** Of the CA in use, signed by the one before, and so on: shown to clients that trust an earlier one. */
+  readonly chain: readonly string[]
+  readonly earlier: readonly string[]
 }
 
 /** What the listeners are reached by now. */
@@ -47,45 +58,44 @@ const LIFE_MS = 824 * DAY_MS
 const BACKDATED_MS = 30 * DAY_MS
 /** How often names, addresses and time are looked at. */
 const LOOK_MS = 60_000
+/** After a failure: the member with the CA's key is linked a moment after the start. */
+const AGAIN_MS = 5000
+const WITHOUT = 'this node makes no certificates: give it tls.cert and tls.key, or enabled: false'
 /** 2026-11-01: a clock that shows less is wrong, and what it would date would have ended long ago for everybody else. */
 const RELEASED_MS = 1_793_491_200_000
 
 export const isDeviceName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$/.test(name)
 
+/** `anchors`: what the certificates of clients may end in; `why` there is no certificate to show. */
+type Shown = (certificate: IssuedCertificate | null, anchors: readonly string[], why: string | null) => void
+
 export class Certificates {
   readonly #world: CertificatesWorld
   readonly #reached: () => Reached
-  readonly #shown: (certificate: IssuedCertificate | null, authority: string, why: string | null) => void
-  #authority: string | null = null
-  #ca: CertificateAuthority | null = null
+  readonly #shown: Shown
+  #roots: Roots | null = null
   #kept: Kept | null = null
   #working = false
   #looking: Timer | null = null
+  #again: Timer | null = null
+  /** What kept us from a certificate last, so that the log tells it once. */
+  #failure: string | null = null
 
   /** `shown` is called with each certificate that the listeners are to show from then on. */
-  constructor(
-    world: CertificatesWorld,
-    reached: () => Reached,
-    shown: (certificate: IssuedCertificate | null, authority: string, why: string | null) => void,
-  ) {
+  constructor(world: CertificatesWorld, reached: () => Reached, shown: Shown) {
     this.#world = world
     this.#reached = reached
     this.#shown = shown
   }
 
-  /** This node has become a member; the CA with its key, if this box has it. */
-  begin(ca: CertificateAuthority | null, authority: string): void {
-    this.#ca = ca
-    this.#authority = authority
-    if (ca === null || this.#world.issuer === null) {
-      return this.#shown(
-        null,
-        authority,
-        "this box does not have the key of its cluster's CA: give it tls.cert and tls.key, or enabled: false",
-      )
-    }
-    this.#kept = this.#read()
-    if (this.#kept !== null && this.#kept.authority === authority) this.#shown(this.#kept, authority, null)
+  /** This node has become a member, or the CA has been replaced. */
+  begin(roots: Roots): void {
+    this.#roots = roots
+    if (this.#world.sign === null) return this.#show(null, WITHOUT)
+    this.#kept ??= this.#read()
+    const { authority, earlier } = roots
+    // One of an earlier CA is better than none until there is a new one.
+    if (this.#kept !== null && [authority, ...earlier].includes(this.#kept.authority)) this.#show(this.#kept, null)
     this.#look()
     this.#looking ??= every(this.#world.clock, LOOK_MS, 'certificates.look', () => this.#look())
   }
@@ -93,47 +103,47 @@ export class Certificates {
   stop(): void {
     this.#looking?.cancel()
     this.#looking = null
-    this.#ca = null
+    this.#again?.cancel()
+    this.#roots = null
   }
 
   /** The CA's certificate and its fingerprint; null: not a member yet. */
   authority(): { readonly certificate: string; readonly fingerprint: string } | null {
-    if (this.#authority === null) return null
-    const facts = this.#world.trust.read(this.#authority)
+    if (this.#roots === null) return null
+    const certificate = this.#roots.authority
+    const facts = this.#world.trust.read(certificate)
     const fingerprint = !(facts instanceof HostError) && facts.kind === 'ca' ? facts.fingerprint : ''
-    return { certificate: this.#authority, fingerprint }
+    return { certificate, fingerprint }
   }
 
   /** A certificate by which a device proves its name. It has no end: a revocation list ends it. */
   issue(name: string, done: (result: IssuedCertificate | HostError) => void): void {
-    const ca = this.#ca
     if (!isDeviceName(name)) {
       return done(
         new HostError('invalid', `not a name for a device: ${JSON.stringify(name)}; letters, digits and . _ @ - are`),
       )
     }
-    if (ca === null) {
-      return done(new HostError('unavailable', "this box does not have the key of its cluster's CA: ask one that has"))
+    if (this.#roots === null) {
+      return done(new HostError('unavailable', 'this box is not a member of a cluster yet'))
     }
-    this.#issue(ca, { commonName: name, names: [], addresses: [], fromMs: null, toMs: null }, done)
+    this.#issue({ commonName: name, names: [], addresses: [], fromMs: null, toMs: null }, done)
   }
 
   #look(): void {
-    const ca = this.#ca
-    if (ca === null || this.#working) return
+    const roots = this.#roots
+    if (roots === null || this.#working) return
     const reached = this.#reached()
     const nowMs = Math.max(this.#world.clock.wall(), RELEASED_MS)
-    const why = this.#renewal(ca, reached, nowMs)
+    const why = this.#renewal(roots, reached, nowMs)
     if (why === null) return
     this.#working = true
     const fromMs = nowMs - BACKDATED_MS
     const toMs = fromMs + LIFE_MS
-    this.#issue(ca, { ...reached, fromMs, toMs }, (result) => {
+    this.#issue({ ...reached, fromMs, toMs }, (result) => {
       this.#working = false
-      if (this.#ca !== ca) return
-      if (result instanceof HostError) {
-        return this.#world.log.error({ why: result.message }, 'no certificate for the listeners')
-      }
+      if (this.#roots === null) return
+      if (result instanceof HostError) return this.#failed(result.message)
+      this.#failure = null
       const kept: Kept = { ...result, reached, fromMs, toMs }
       this.#kept = kept
       this.#world.files.write(LISTENER_FILE, Buffer.from(JSON.stringify(kept)), true, (error) => {
@@ -141,26 +151,46 @@ export class Certificates {
       })
       const { names, addresses } = reached
       this.#world.log.info({ why, names, addresses, days: LIFE_MS / DAY_MS }, 'new certificate for the listeners')
-      this.#shown(kept, kept.authority, null)
+      this.#show(kept, null)
+      // The CA may have been replaced meanwhile.
+      this.#look()
     })
   }
 
+  /** Whoever has the key may be linked in a moment; until then the listeners go on with what they have. */
+  #failed(why: string): void {
+    if (this.#failure !== why) this.#world.log.warn({ why }, 'no new certificate for the listeners yet')
+    this.#failure = why
+    if (this.#kept === null) this.#show(null, `no certificate yet: ${why}`)
+    this.#again?.cancel()
+    this.#again = this.#world.clock.after(AGAIN_MS, 'certificates.again', () => this.#look())
+  }
+
+  #show(kept: Kept | null, why: string | null): void {
+    const { authority, chain, earlier } = this.#roots!
+    const anchors = [authority, ...earlier]
+    if (kept === null || kept.authority !== authority) return this.#shown(kept, anchors, why)
+    this.#shown({ ...kept, certificate: [kept.certificate, ...chain].join('') }, anchors, why)
+  }
+
   /** Why a new one is needed; null: it is not. */
-  #renewal(ca: CertificateAuthority, reached: Reached, nowMs: number): string | null {
+  #renewal(roots: Roots, reached: Reached, nowMs: number): string | null {
     const kept = this.#kept
     if (kept === null) return 'there is none'
-    if (kept.authority !== ca.certificate) return 'another CA'
+    if (kept.authority !== roots.authority) return 'another CA'
     if (JSON.stringify(kept.reached) !== JSON.stringify(reached)) return 'other names or addresses'
     if (nowMs < kept.fromMs) return 'it begins in the future'
     return nowMs > kept.fromMs + (kept.toMs - kept.fromMs) * (2 / 3) ? 'two thirds of its life are over' : null
   }
 
-  #issue(ca: CertificateAuthority, to: ServiceSubject, done: (result: IssuedCertificate | HostError) => void): void {
-    this.#world.trust.makeKeys((keys) => {
+  #issue(to: ServiceSubject, done: (result: IssuedCertificate | HostError) => void): void {
+    const { sign, trust } = this.#world
+    if (sign === null) return done(new HostError('unavailable', WITHOUT))
+    trust.makeKeys((keys) => {
       if (keys instanceof HostError) return done(keys)
-      this.#world.issuer!.issueService(ca, to, keys.publicKey, (certificate) => {
-        if (certificate instanceof HostError) return done(certificate)
-        done({ certificate, privateKey: keys.privateKey, authority: ca.certificate })
+      sign(to, keys.publicKey, (issued) => {
+        if (issued instanceof HostError) return done(issued)
+        done({ certificate: issued.certificate, privateKey: keys.privateKey, authority: issued.authority })
       })
     })
   }

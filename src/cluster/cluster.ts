@@ -7,7 +7,6 @@ import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import { type Endpoint, endpointText, type Listening } from '../base/ports/streams.ts'
-import type { CertificateAuthority } from '../base/ports/trust.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
 import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
 import { Adverts, type DeviceService } from './adverts.ts'
@@ -15,9 +14,11 @@ import { type Announced, Beacons } from './beacons.ts'
 import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
 import { CurrentPeers } from './currentpeers.ts'
+import type { Papers } from './custody.ts'
 import type { DialOutcome } from './dialling.ts'
 import { type Identity, loadIdentity, nodeFile, renewIdentity } from './identity.ts'
 import { wantsInterface } from './interfaces.ts'
+import type { Issuing } from './issuing.ts'
 import { KnownKeys } from './keys.ts'
 import { Memory } from './memory.ts'
 import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
@@ -38,8 +39,8 @@ export interface ClusterBox {
   readonly hardware: HardwareTies
   /** The listeners that devices may be told of; asked when they are announced. */
   devicePorts(): readonly DeviceService[]
-  /** This node has become a member; the CA with its key, if this box has it. */
-  joined?(ca: CertificateAuthority | null, cluster: ClusterId, anchors: readonly string[]): void
+  /** This node has become a member. */
+  joined?(papers: Papers): void
   /** A member's state or link has changed; called from within what changed it. */
   membersChanged?(): void
 }
@@ -204,6 +205,12 @@ export class Cluster implements Surroundings, Announced {
     }
   }
 
+  /** Has a certificate for a listener or a device signed, here or by a member that has the CA's key. */
+  sign(...[subject, publicKey, done]: Parameters<Issuing['service']>): void {
+    if (this.#presence === null) done(new HostError('unavailable', 'the cluster is switched off (cluster.enabled)'))
+    else this.#presence.issuing.service(subject, publicKey, done)
+  }
+
   /** Visible routes of other members. */
   routes(): number {
     return this.#presence?.routes.size ?? 0
@@ -248,6 +255,11 @@ export class Cluster implements Surroundings, Announced {
 
   local(): LocalDelivery | null {
     return this.#local
+  }
+
+  inBundle(authority: string): boolean {
+    const { bundle } = this.#box
+    return bundle !== null && bundle.privateKey !== null && bundle.certificate === authority
   }
 
   endpoints(): readonly Endpoint[] {
@@ -307,8 +319,8 @@ export class Cluster implements Surroundings, Announced {
     }
     this.#standing = { at: 'member', cluster: result.clusterId }
     this.#world.log.info({ cluster: result.clusterId, id: this.id() }, 'member of a cluster')
-    this.#presence?.admit(result.credentials, result.clusterId)
-    this.#box.joined?.(result.ca, result.clusterId, result.credentials.anchors)
+    this.#presence?.admit(result.papers)
+    this.#box.joined?.(result.papers)
     this.#announce()
   }
 

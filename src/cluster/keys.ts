@@ -1,5 +1,6 @@
 // The key last seen for each node id, kept on disk: the same id with another key is somebody else with a certificate of
-// ours, or a box that was set up again behind our back.
+// ours, or a box that was set up again behind our back. Only a box that has said so over a link of its own may come back
+// with another one.
 
 import { HostError } from '../base/errors.ts'
 import { isId, type NodeId } from '../base/ids.ts'
@@ -9,22 +10,57 @@ import type { Log } from '../base/ports/log.ts'
 const FILE = 'keys.json'
 const KEYS_MAX = 1024
 
+interface Known {
+  readonly key: string
+  /** The one it has announced over a link of its own. */
+  readonly next: string | null
+}
+
 export class KnownKeys {
   readonly #files: StateFiles
   readonly #log: Log
-  readonly #keys = new Map<NodeId, string>()
+  readonly #keys = new Map<NodeId, Known>()
 
   constructor(files: StateFiles, log: Log) {
     this.#files = files
     this.#log = log
-    for (const [id, key] of readKeys(files, log)) this.#keys.set(id, key)
+    for (const [id, known] of readKeys(files, log)) this.#keys.set(id, known)
   }
 
-  /** Whether `key` is the one known for `id`, or the first. A first one is remembered. */
+  /** The key last seen; null: this id was never linked. */
+  of(id: NodeId): string | null {
+    return this.#keys.get(id)?.key ?? null
+  }
+
+  /** Whether `key` is the one known for `id`, the one it has announced, or the first. What is new is remembered. */
   agrees(id: NodeId, key: string): boolean {
     const known = this.#keys.get(id)
-    if (known !== undefined) return known === key
-    this.#keys.set(id, key)
+    if (known?.key === key) return true
+    if (known !== undefined && known.next !== key) return false
+    this.#set(id, { key, next: null })
+    return true
+  }
+
+  /** Over a link of `id` itself: its next certificate may be for this key. */
+  expect(id: NodeId, key: string): void {
+    const known = this.#keys.get(id)
+    if (known === undefined || known.key === key || known.next === key) return
+    this.#set(id, { key: known.key, next: key })
+  }
+
+  /** The id is no member any more. */
+  forget(id: NodeId): void {
+    if (this.#keys.delete(id)) this.#write()
+  }
+
+  /** This box has left: whoever it meets next, it meets for the first time. */
+  clear(): void {
+    this.#keys.clear()
+    this.#write()
+  }
+
+  #set(id: NodeId, known: Known): void {
+    this.#keys.set(id, known)
     if (this.#keys.size > KEYS_MAX) {
       for (const oldest of this.#keys.keys()) {
         this.#keys.delete(oldest)
@@ -32,11 +68,11 @@ export class KnownKeys {
       }
     }
     this.#write()
-    return true
   }
 
   #write(): void {
-    const text = `${JSON.stringify(Object.fromEntries(this.#keys), null, 2)}\n`
+    const entries = [...this.#keys].map(([id, { key, next }]) => [id, next === null ? key : [key, next]])
+    const text = `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`
     this.#files.write(FILE, Buffer.from(text), false, (error) => {
       if (error !== null) this.#log.warn({ file: FILE, error: error.message }, 'keys of members not written')
     })
@@ -44,17 +80,28 @@ export class KnownKeys {
 }
 
 /** A damaged file costs the memory of keys, not the start: links are proven by certificates. */
-function readKeys(files: StateFiles, log: Log): [NodeId, string][] {
+function readKeys(files: StateFiles, log: Log): [NodeId, Known][] {
   try {
     const bytes = files.read(FILE)
     if (bytes === null) return []
     const entries: [string, unknown][] = Object.entries(JSON.parse(bytes.toString('utf8')) as object)
     return entries
-      .filter((entry): entry is [NodeId, string] => isId(entry[0]) && typeof entry[1] === 'string')
+      .flatMap(([id, value]): [NodeId, Known][] => {
+        const known = isId(id) ? readKnown(value) : null
+        return known === null ? [] : [[id as NodeId, known]]
+      })
       .slice(-KEYS_MAX)
   } catch (error) {
     if (!(error instanceof HostError || error instanceof SyntaxError || error instanceof TypeError)) throw error
     log.warn({ file: FILE, error: error.message }, 'keys of members not read; starting with none')
     return []
   }
+}
+
+/** `"key"`, or `["key", "next"]` while a renewal is under way. */
+function readKnown(value: unknown): Known | null {
+  if (typeof value === 'string') return { key: value, next: null }
+  if (!Array.isArray(value)) return null
+  const [key, next] = value as unknown[]
+  return typeof key === 'string' && typeof next === 'string' ? { key, next } : null
 }

@@ -7,16 +7,18 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { ByteStream, Endpoint, Streams } from '../base/ports/streams.ts'
-import type { Credentials, Trust } from '../base/ports/trust.ts'
+import type { ServiceIssuer, Trust } from '../base/ports/trust.ts'
 import type { StampClock } from '../base/stamps.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { MemberEntry } from '../wire/link/members.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
+import { Custody, type Papers } from './custody.ts'
 import { ClusterPeers, Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { Issuing } from './issuing.ts'
 import type { KnownKeys } from './keys.ts'
 import type { Lanes } from './lanes.ts'
 import type { Link, LinkEnd } from './link.ts'
@@ -32,6 +34,8 @@ export interface PresenceWorld {
   readonly random: Random
   readonly streams: Streams
   readonly trust: Trust
+  /** Null: no certificates for listeners and devices are made here. */
+  readonly issuer: ServiceIssuer | null
   readonly log: Log
   readonly meter: Meter
   /** Of this node, whatever its id. */
@@ -45,6 +49,8 @@ export interface Surroundings {
   readonly keys: KnownKeys
   readonly memory: Memory
   settings(): ClusterSettings
+  /** Whether the key of this CA certificate lies where people put it. */
+  inBundle(authority: string): boolean
   /** Where this node takes links: its port, and its addresses in its own opinion. */
   port(): number
   endpoints(): readonly Endpoint[]
@@ -61,11 +67,12 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly routes: Routes
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
+  readonly custody: Custody
+  readonly issuing: Issuing
   readonly #around: Surroundings
   readonly #channels: LinkChannels
   readonly #gossip: Gossip
   readonly #heartbeat: Heartbeat
-  #admitted: { readonly credentials: Credentials; readonly cluster: ClusterId } | null = null
 
   constructor(id: NodeId, world: PresenceWorld, around: Surroundings) {
     this.id = id
@@ -88,6 +95,13 @@ export class Presence implements LinksEvents, LinksSelf {
       (node, endpoint) => this.#heard(node, endpoint),
     )
     const features = { clock, random, log: world.log, meter }
+    this.custody = new Custody((authority) => around.inBundle(authority))
+    const { trust, issuer } = world
+    this.issuing = new Issuing({ ...features, trust, issuer }, this.#channels, this.members, around.keys, {
+      standing: () => this.custody.standing(),
+      name: (member) => this.members.get(member)?.name ?? member,
+      removed: () => false,
+    })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),
@@ -103,12 +117,12 @@ export class Presence implements LinksEvents, LinksSelf {
 
   /** Null while this box waits to be let in. */
   get cluster(): ClusterId | null {
-    return this.#admitted?.cluster ?? null
+    return this.custody.cluster
   }
 
   /** This box is a member: it links from now on. */
-  admit(credentials: Credentials, cluster: ClusterId): void {
-    this.#admitted = { credentials, cluster }
+  admit(papers: Papers): void {
+    this.custody.hold(papers)
     this.#heartbeat.start()
     this.candidates.setStatic(this.#around.settings().peers)
     for (const { node, endpoint } of this.#around.memory.load()) {
@@ -127,13 +141,14 @@ export class Presence implements LinksEvents, LinksSelf {
     this.#heartbeat.stop()
     this.links.stop(goodbye)
     this.routes.stop()
+    this.issuing.stop()
   }
 
   // What links ask of this node:
 
   greeter() {
     const { id, cluster } = this
-    return { id, cluster, instance: this.#around.instance, credentials: this.#admitted?.credentials ?? null }
+    return { id, cluster, instance: this.#around.instance, credentials: this.custody.credentials }
   }
 
   about() {

@@ -14,16 +14,17 @@ import type { StateFiles } from '../base/ports/files.ts'
 import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import { endpointText } from '../base/ports/streams.ts'
-import type { CertificateAuthority, Credentials, Trust } from '../base/ports/trust.ts'
+import type { CertificateAuthority, Trust } from '../base/ports/trust.ts'
 import type { Sighting } from './candidates.ts'
 import { sameTies } from './clones.ts'
+import { caOf, type Papers } from './custody.ts'
 import { type Authority, FILES, type Identity, nodeFile } from './identity.ts'
 import { type Decision, decideSetup, type Evidence } from './setupdecision.ts'
 
 export type SetupResult =
   | {
       readonly state: 'member'
-      readonly credentials: Credentials
+      readonly papers: Papers
       readonly clusterId: ClusterId
       /** The CA with its key, if this box has it. */
       readonly ca: CertificateAuthority | null
@@ -251,12 +252,6 @@ const LOWER_MAX = 64
 const caKeyFile = (ca: CertificateAuthority): Write => ({ name: FILES.caKey, text: ca.privateKey, secret: true })
 
 function member(own: NonNullable<Identity['own']>, authority: Authority, founded: boolean): SetupResult {
-  const { certificate, privateKey } = authority
-  return {
-    state: 'member',
-    credentials: { ...own, anchors: [certificate] },
-    clusterId: authority.clusterId,
-    ca: privateKey === null ? null : { certificate, privateKey },
-    founded,
-  }
+  const papers = { own, authority, generation: 0, earlier: [], sealed: false }
+  return { state: 'member', papers, clusterId: authority.clusterId, ca: caOf(authority), founded }
 }

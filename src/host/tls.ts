@@ -139,8 +139,8 @@ function identityOf(certificate: X509Certificate | undefined): SecuredPeer | nul
 }
 
 /** TLS 1.3 alone, without session tickets: a link is made anew each time, and both certificates are shown each time. */
-const options = ({ certificate, privateKey, anchors }: Credentials) => ({
-  cert: certificate,
+const options = ({ certificate, privateKey, anchors, chain = [] }: Credentials) => ({
+  cert: [certificate, ...chain].join('\n'),
   key: privateKey,
   ca: [...anchors],
   // A CA of people's own may be an intermediate one, whose root is not here.

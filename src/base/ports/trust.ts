@@ -37,6 +37,8 @@ export interface Credentials {
   readonly privateKey: string
   /** Certificates that a peer's chain may end in. */
   readonly anchors: readonly string[]
+  /** Shown behind the own certificate: the CA that signed it, signed by the one before, and so on. */
+  readonly chain?: readonly string[]
 }
 
 export interface SecuredPeer {

@@ -92,9 +92,9 @@ test('TLS without a certificate waits for the node to have one, and says why whe
   const box = new Box()
   expect(box.start(mqtts)).toBeNull()
   expect([box.names(), box.listeners.problems()]).toEqual([[], []])
-  box.listeners.certify(null, 'ca', 'no key of the CA')
+  box.listeners.certify(null, ['ca'], 'no key of the CA')
   expect(box.listeners.problems()).toEqual(['listeners.mqtts: no key of the CA'])
-  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, 'ca', null)
+  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, ['ca'], null)
   expect([box.names(), box.listeners.problems()]).toEqual([['mqtts:8883'], []])
   expect(box.open.get(8883)?.tls).toMatchObject({ certificate: 'a', privateKey: 'b', anchors: ['ca'] })
 })
@@ -102,10 +102,10 @@ test('TLS without a certificate waits for the node to have one, and says why whe
 test('a new certificate is taken by listeners that run; one with its own keeps it', () => {
   const box = new Box()
   box.start(mqtts, { ...mqtts, name: 'b', port: 2, tls: { ...NO_TLS, own } })
-  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, 'ca', null)
+  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, ['ca'], null)
   // The second one has other anchors now, should it ever ask for a certificate.
   const renewals = box.renewals
-  box.listeners.certify({ certificate: 'c', privateKey: 'd' }, 'ca', null)
+  box.listeners.certify({ certificate: 'c', privateKey: 'd' }, ['ca'], null)
   expect(box.renewals - renewals).toBe(1)
   expect(box.open.get(8883)?.tls?.certificate).toBe('c')
   expect(box.open.get(2)?.tls?.certificate).toBe('own')
@@ -115,7 +115,7 @@ test('client certificates need a CA to end in: without one the listener stays sh
   const box = new Box()
   box.start({ ...mqtts, tls: { ...NO_TLS, own, clientCertificates: 'required' } })
   expect(box.names()).toEqual([])
-  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, 'ca', null)
+  box.listeners.certify({ certificate: 'a', privateKey: 'b' }, ['ca'], null)
   expect(box.open.get(8883)?.tls).toMatchObject({ certificate: 'own', anchors: ['ca'], clientCertificates: 'required' })
 })
 

@@ -11,7 +11,7 @@ import { VirtualClock } from '../../virtual-clock.ts'
 const DAY = 86_400_000
 const MINUTE = 60_000
 const NOW = Date.UTC(2027, 0, 1)
-const ca = { certificate: 'the CA', privateKey: 'its key' }
+const roots = { authority: 'the CA', chain: [], earlier: [] }
 
 class Box {
   readonly clock: VirtualClock
@@ -21,6 +21,9 @@ class Box {
   why: string | null = null
   addresses = ['10.0.0.1']
   failure: HostError | null = null
+  /** The CA that signs. */
+  signer = 'the CA'
+  anchors: readonly string[] = []
   readonly certificates: Certificates
 
   constructor(wallMs = NOW, files = new Map<string, Buffer>()) {
@@ -42,17 +45,16 @@ class Box {
           makeKeys: (done) => done({ publicKey: 'public', privateKey: 'private' }),
           read: () => ({ kind: 'ca', clusterId: '1' as never, fingerprint: 'abcd' }),
         },
-        issuer: {
-          issueService: (_ca, subject, _publicKey, done) => {
-            if (this.failure !== null) return done(this.failure)
-            this.issued.push(subject)
-            done(`certificate ${this.issued.length} of ${wallMs}`)
-          },
+        sign: (subject, _publicKey, done) => {
+          if (this.failure !== null) return done(this.failure)
+          this.issued.push(subject)
+          done({ certificate: `certificate ${this.issued.length} of ${wallMs}`, authority: this.signer })
         },
         log: silentLog,
       },
       () => reachedBy('gw 1', 'raspberrypi', this.addresses),
-      (certificate, _authority, why) => {
+      (certificate, anchors, why) => {
+        this.anchors = anchors
         this.shown.push(certificate?.certificate ?? null)
         this.why = why
       },
@@ -67,7 +69,7 @@ class Box {
 describe('the certificate of the listeners', () => {
   test('names the machine, with and without .local, the name all boxes share, and every address', () => {
     const box = new Box()
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     expect(box.issued).toMatchObject([
       {
         commonName: 'gw 1',
@@ -80,7 +82,7 @@ describe('the certificate of the listeners', () => {
 
   test('lives 825 days at most, begins a month ago, and is renewed at two thirds of its life', () => {
     const box = new Box()
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     const { fromMs, toMs } = box.last
     expect(toMs - fromMs).toBeLessThanOrEqual(825 * DAY)
     expect(fromMs).toBe(NOW - 30 * DAY)
@@ -95,7 +97,7 @@ describe('the certificate of the listeners', () => {
 
   test('a clock at 1970 dates it neither back then nor into the future of the others', () => {
     const box = new Box(0)
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     const right = Date.UTC(2027, 5, 1)
     expect(box.last.fromMs).toBeLessThan(right)
     expect(box.last.toMs).toBeGreaterThan(right)
@@ -107,44 +109,72 @@ describe('the certificate of the listeners', () => {
 
   test('is kept over a restart, and made anew for other addresses, another CA, or a damaged file', () => {
     const first = new Box()
-    first.certificates.begin(ca, ca.certificate)
+    first.certificates.begin(roots)
     const again = new Box(NOW, first.files)
-    again.certificates.begin(ca, ca.certificate)
+    again.certificates.begin(roots)
     expect([again.issued.length, again.shown]).toEqual([0, first.shown])
     again.addresses = ['10.0.0.2']
     again.clock.advance(MINUTE)
     expect(again.issued).toHaveLength(1)
     const other = new Box(NOW, first.files)
-    other.certificates.begin({ ...ca, certificate: 'another' }, 'another')
+    other.signer = 'another'
+    other.certificates.begin({ ...roots, authority: 'another' })
     expect([other.issued.length, other.shown.length]).toEqual([1, 1])
     for (const damaged of ['', '{', 'null', '{"certificate":1}']) {
       const box = new Box(NOW, new Map([[LISTENER_FILE, Buffer.from(damaged)]]))
-      box.certificates.begin(ca, ca.certificate)
+      box.certificates.begin(roots)
       expect(box.issued).toHaveLength(1)
     }
   })
 
   test('what fails is tried again', () => {
     const box = new Box()
-    box.failure = new HostError('failed', 'no')
-    box.certificates.begin(ca, ca.certificate)
-    expect(box.shown).toEqual([])
+    box.failure = new HostError('unavailable', 'nobody with the key is linked')
+    box.certificates.begin(roots)
+    expect(box.shown).toEqual([null])
+    expect(box.why).toContain('nobody with the key is linked')
+    expect(box.certificates.authority()).toEqual({ certificate: 'the CA', fingerprint: 'abcd' })
     box.failure = null
-    box.clock.advance(MINUTE)
-    expect(box.shown).toHaveLength(1)
+    box.clock.advance(5000)
+    expect(box.shown).toEqual([null, `certificate 1 of ${NOW}`])
+    expect(box.why).toBeNull()
   })
 
-  test('a box without the key of the CA says what to do', () => {
+  test('follows the CA when that is replaced, shows the way from the one before, and still takes its clients', () => {
     const box = new Box()
-    box.certificates.begin(null, ca.certificate)
-    expect([box.shown, box.issued]).toEqual([[null], []])
-    expect(box.why).toContain('tls.cert and tls.key')
-    expect(box.certificates.authority()).toEqual({ certificate: 'the CA', fingerprint: 'abcd' })
+    box.certificates.begin(roots)
+    box.signer = 'the next CA'
+    box.certificates.begin({ authority: 'the next CA', chain: [', the next by the CA'], earlier: ['the CA'] })
+    expect(box.shown).toEqual([
+      `certificate 1 of ${NOW}`,
+      `certificate 1 of ${NOW}`,
+      `certificate 2 of ${NOW}, the next by the CA`,
+    ])
+    expect(box.anchors).toEqual(['the next CA', 'the CA'])
+    // The CA before is believed no more: the chain goes, the certificate stays.
+    box.certificates.begin({ authority: 'the next CA', chain: [], earlier: [] })
+    expect(box.shown.at(-1)).toBe(`certificate 2 of ${NOW}`)
+    expect([box.issued.length, box.anchors]).toEqual([2, ['the next CA']])
+  })
+
+  test('five virtual years with a look each minute: renewed in time, never shown when it has ended', () => {
+    const box = new Box()
+    box.certificates.begin(roots)
+    const ends: number[] = []
+    for (let day = 0; day < 5 * 365; day++) {
+      // A day of looks is like its last one: the clock is moved on between them.
+      box.clock.wallOffsetMs += DAY - MINUTE
+      box.clock.advance(MINUTE)
+      expect(box.clock.wall()).toBeLessThan(box.last.toMs)
+      if (ends.at(-1) !== box.last.toMs) ends.push(box.last.toMs)
+    }
+    expect(box.shown).toHaveLength(ends.length)
+    expect(ends.length).toBe(4)
   })
 
   test('nothing is made after a stop', () => {
     const box = new Box()
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     box.certificates.stop()
     box.addresses = ['10.0.0.9']
     box.clock.advance(10 * MINUTE)
@@ -163,7 +193,7 @@ describe('certificates of devices', () => {
 
   test('name the device and nothing else, without an end', () => {
     const box = new Box()
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     expect(issue(box, 'sensor-7')).toMatchObject({ privateKey: 'private', authority: 'the CA' })
     expect(box.issued[1]).toEqual({ commonName: 'sensor-7', names: [], addresses: [], fromMs: null, toMs: null })
   })
@@ -171,7 +201,7 @@ describe('certificates of devices', () => {
   test('are refused for what is no name, and by a box without the key', () => {
     const box = new Box()
     expect(issue(box, 'sensor-7')).toMatchObject({ kind: 'unavailable' })
-    box.certificates.begin(ca, ca.certificate)
+    box.certificates.begin(roots)
     for (const name of ['', '../../etc/x', '.hidden', 'a\nb', 'a'.repeat(65), 'ä']) {
       expect(issue(box, name)).toMatchObject({ kind: 'invalid' })
       expect(isDeviceName(name)).toBe(false)

@@ -53,6 +53,7 @@ class Gateway {
       datagrams: new FakeDatagrams(options.cable ?? cable, [eth0(last)]),
       names: this.names,
       trust: new FakeTls(new FakeTrust(clock, random), clock),
+      issuer: null,
       files: this.files,
       log: silentLog,
       meter: this.meter,

@@ -122,9 +122,10 @@ describe('a box with a bundle', () => {
     begin(again)
     expect(only()).toMatchObject({
       state: 'member',
-      credentials: {
-        certificate: `node|${identity.id}|${again.own!.privateKey.slice(4)}|one`,
-        anchors: [CA.certificate],
+      papers: {
+        own: { certificate: `node|${identity.id}|${again.own!.privateKey.slice(4)}|one` },
+        authority: CA,
+        earlier: [],
       },
     })
   })

@@ -158,8 +158,13 @@ describe('setup', () => {
   })
 
   test('says what it came to', () => {
-    const credentials = { certificate: '', privateKey: '', anchors: [] }
-    const member = { state: 'member', credentials, clusterId: 'c0ffee' as never, ca: null, founded: false } as const
+    const member = {
+      state: 'member',
+      papers: null as never,
+      clusterId: 'c0ffee' as never,
+      ca: null,
+      founded: false,
+    } as const
     expect(setupText(member, '/s', '/c')).toBe('set up: this node is a member of cluster c0ffee')
     expect(setupText({ ...member, founded: true }, '/s', '/c')).toMatch(
       /made the CA of a new cluster, c0ffee\n.*\/s\/ca\.crt/,
