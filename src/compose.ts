@@ -31,6 +31,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
+import { Replicated } from './cluster/replicated.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import type { ClusterStatus, JoinOutcome } from './cluster/status.ts'
 import { Store } from './store/store.ts'
@@ -157,6 +158,8 @@ class ComposedNode implements Node, Insight {
   readonly #origin: { readonly node: NodeId; incarnation: number }
   /** Null: nothing is kept over a restart. */
   readonly #store: Store | null
+  /** What all boxes hold alike. */
+  readonly #replicated: Replicated
   readonly certificates: Certificates
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
@@ -172,13 +175,11 @@ class ComposedNode implements Node, Insight {
     const positions = new Positions(clock)
     this.#floor = new StampFloor(ports.files, ports.log, this.#meter)
     this.#stamps = new StampClock(null, () => clock.wall(), this.#floor)
-    const world = {
-      ...ports,
-      meter: this.#meter,
-      stamps: this.#stamps,
-      positions,
-      issuer: ports.issuer ?? null,
-    }
+    const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
+    this.#store = settings.store.durability === 'memory' ? null : new Store(own)
+    const keeper = this.#store ?? new NoKeeper(positions)
+    this.#replicated = new Replicated(own, this.#stamps, keeper)
+    const world = { ...own, replicated: this.#replicated }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
@@ -192,10 +193,9 @@ class ComposedNode implements Node, Insight {
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
     this.accounts = new Accounts(ports.files, ports.log, this.#stamps)
     this.accounts.setFileRules(settings.fileRules)
-    this.#store = settings.store.durability === 'memory' ? null : new Store(world)
     this.#broker = new Broker(settings.broker, {
       ...world,
-      keeper: this.#store ?? new NoKeeper(positions),
+      keeper,
       peers: this.#cluster.peers,
       rules: this.accounts,
       origin: this.#origin,
@@ -236,7 +236,9 @@ class ComposedNode implements Node, Insight {
     if (store === null) return done(null)
     store.open((found) => {
       if (found instanceof HostError) return done(found)
-      this.#broker.restore(found, (record) => store.records.found(record, found))
+      this.#broker.restore(found, (record) => {
+        if (!this.#replicated.found(record, found)) store.records.found(record, found)
+      })
       done(null)
     })
   }
@@ -262,6 +264,7 @@ class ComposedNode implements Node, Insight {
       this.#listeners.stop()
       this.certificates.stop()
       this.#broker.stop()
+      this.#replicated.stop()
       const closed = () => this.#floor.end(this.#stamps.lastMs, done)
       this.#cluster.stop(() => (this.#store === null ? closed() : this.#store.close(closed)))
     })
@@ -296,6 +299,7 @@ class ComposedNode implements Node, Insight {
       dropped: dropped + this.#meter.get('forward.dropped'),
       problems: [
         ...this.#cluster.problems(),
+        ...this.#replicated.problems(),
         ...this.#listeners.problems(),
         ...this.#broker.problems(named),
         ...(this.#store?.problems ?? []),

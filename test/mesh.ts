@@ -4,6 +4,7 @@
 import { PeerError } from '../src/base/errors.ts'
 import type { NodeId } from '../src/base/ids.ts'
 import { Meter } from '../src/base/meter.ts'
+import type { Clock } from '../src/base/ports/clock.ts'
 import { silentLog } from '../src/base/ports/log.ts'
 import type { Random } from '../src/base/ports/random.ts'
 import { StampClock } from '../src/base/stamps.ts'
@@ -33,15 +34,24 @@ export class MeshNode implements Channels, Membership {
   readonly opened = new Map<string, Opened>()
   readonly #members = new Map<NodeId, MemberView>()
   readonly #listeners: ((member: MemberView) => void)[] = []
+  /** The mesh's time, and a wall clock of its own. */
+  readonly clock: Clock
 
   constructor(mesh: Mesh, self: NodeId, wallMs: number) {
     this.mesh = mesh
     this.self = self
+    const { clock } = mesh
+    this.clock = {
+      now: () => clock.now(),
+      wall: () => wallMs + clock.now(),
+      after: (delayMs, name, run) => clock.after(delayMs, name, run),
+      soon: (run) => clock.soon(run),
+    }
     this.stamps = new StampClock(self, () => wallMs + mesh.clock.now())
   }
 
   get world() {
-    return { clock: this.mesh.clock, random: this.mesh.random, log: silentLog, meter: this.meter }
+    return { clock: this.clock, random: this.mesh.random, log: silentLog, meter: this.meter }
   }
 
   open(name: string, options: ChannelOptions, handler: ChannelHandler): Channel {

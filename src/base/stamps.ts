@@ -67,6 +67,11 @@ export class StampClock {
     this.#node = node
   }
 
+  /** Cluster time in milliseconds. */
+  get timeMs(): number {
+    return this.#wallMs()
+  }
+
   /** The wall part of the greatest stamp given or observed. */
   get lastMs(): number {
     return this.#lastWallMs

@@ -45,18 +45,6 @@ export class KeptDelivery extends Delivery implements Recordable {
     this.#record = record
   }
 
-  override get record(): Kept | null {
-    return this.kept
-  }
-
-  get sessionRecord(): Kept {
-    return this.#session
-  }
-
-  get messageRecord(): Kept {
-    return this.#record.kept!
-  }
-
   override moved(awaiting: StoredAwaiting, packetId: number): number {
     this.awaiting = awaiting
     this.packetId = packetId
@@ -89,14 +77,10 @@ class SessionRecord implements Recordable {
     this.#session = session
   }
 
-  get sessionRecord(): Kept | null {
-    return this.#session.kept
-  }
-
   write(into: ByteWriter, nowMs: number): void {
-    const { clientId, access, connection, expirySec, endsAt, willAt, will, epoch } = this.#session
+    const { clientId, access, connection, expirySec, endsAt, willAt, will } = this.#session
     const away = connection === null
-    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will, epoch }, nowMs)
+    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will }, nowMs)
   }
 }
 
@@ -106,10 +90,6 @@ class SubscriptionRecord implements Recordable {
 
   constructor(subscription: Subscription) {
     this.#subscription = subscription
-  }
-
-  get sessionRecord(): Kept | null {
-    return this.#subscription.session.kept
   }
 
   write(into: ByteWriter): void {
@@ -138,14 +118,6 @@ class MessageUse implements Recordable {
     this.record = record
     this.#session = session
     this.#packetId = packetId
-  }
-
-  get sessionRecord(): Kept | null {
-    return this.#session
-  }
-
-  get messageRecord(): Kept {
-    return this.record.kept!
   }
 
   write(into: ByteWriter): void {

@@ -26,6 +26,7 @@ import { Links, type LinksEvents, type LinksSelf } from './links.ts'
 import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Refusals } from './refusals.ts'
+import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 
@@ -40,6 +41,7 @@ export interface PresenceWorld {
   readonly meter: Meter
   /** Of this node, whatever its id. */
   readonly stamps: StampClock
+  readonly replicated: Replicated
 }
 
 /** What outlives an identity. */
@@ -102,6 +104,7 @@ export class Presence implements LinksEvents, LinksSelf {
       name: (member) => this.members.get(member)?.name ?? member,
       removed: () => false,
     })
+    world.replicated.attach(this.#channels)
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),

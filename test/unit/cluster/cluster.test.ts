@@ -3,8 +3,9 @@ import { HostError } from '../../../src/base/errors.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
-import { NoPeers } from '../../../src/broker/ports.ts'
+import { NoKeeper, NoPeers } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
+import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
 import type { JoinOutcome } from '../../../src/cluster/status.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
@@ -46,6 +47,7 @@ class Gateway {
     const random = new SeededRandom(last * 7919)
     this.files = options.files ?? new MemoryFiles(clock)
     this.settings = { ...defaultClusterSettings, nodeName: `gw-${last}`, version: '0.1.0', ...options.settings }
+    const stamps = new StampClock(null, () => clock.wall())
     const world = {
       clock,
       random,
@@ -57,7 +59,8 @@ class Gateway {
       files: this.files,
       log: silentLog,
       meter: this.meter,
-      stamps: new StampClock(null, () => clock.wall()),
+      stamps,
+      replicated: new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper()),
     }
     const bundle = options.bundle === undefined ? BUNDLE : options.bundle
     this.cluster = new Cluster(this.settings, world, {

@@ -16,6 +16,7 @@ import {
 import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
 import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
 import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
+import { readHorizon, readShared, writeHorizon, writeShared } from '../../../../src/wire/record/shared.ts'
 
 const NOW = 1000
 const NEVER = Number.POSITIVE_INFINITY
@@ -27,6 +28,7 @@ function written(write: (into: ByteWriter) => void): Buffer {
 }
 const golden = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex')
 
+const stamp = { wallMs: 0x018c_0102_0304, counter: 5, node: '00112233445566aa' as NodeId }
 const message: Message = {
   origin: { node: '0102030405060708' as NodeId, incarnation: 9 },
   counter: 10,
@@ -55,7 +57,6 @@ const session = {
     delaySec: 2,
     expirySec: null,
   },
-  epoch: { wallMs: 9, counter: 3, node: '0102030405060708' as NodeId },
 } as const
 const subscription = {
   session: 1,
@@ -89,7 +90,7 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
   [
     'session',
     written((into) => writeSession(into, session, NOW)),
-    golden(`000163 3f 0000003c 00000000ea60 0000000007d0 0004616e6e61 000000000009 0003 0102030405060708 000177 02 01 00000002 000000000000 00000000
+    golden(`000163 1f 0000003c 00000000ea60 0000000007d0 0004616e6e61 000177 02 01 00000002 000000000000 00000000
             00000001 78`),
     (body) => readSession(body, NOW),
     session,
@@ -124,6 +125,27 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
   ],
   ['retained', written((into) => writeRetained(into, 2)), golden('000000000002'), readRetained, 2],
   [
+    'shared',
+    written((into) => writeShared(into, { map: 'm', key: 'k', stamp, value: Buffer.from('v') })),
+    golden('00016d 00016b 018c01020304 0005 00112233445566aa 01 00000001 76'),
+    readShared,
+    { map: 'm', key: 'k', stamp, value: Buffer.from('v') },
+  ],
+  [
+    'shared, removed',
+    written((into) => writeShared(into, { map: 'm', key: 'k', stamp, value: null })),
+    golden('00016d 00016b 018c01020304 0005 00112233445566aa 00'),
+    readShared,
+    { map: 'm', key: 'k', stamp, value: null },
+  ],
+  [
+    'horizon',
+    written((into) => writeHorizon(into, 'm', stamp)),
+    golden('00016d 018c01020304 0005 00112233445566aa'),
+    readHorizon,
+    { map: 'm', horizon: stamp },
+  ],
+  [
     'keyed',
     written((into) => writeKeyed(into, { space: 's', key: 'k', value: Buffer.from('v') })),
     golden('000173 00016b 00000001 76'),
@@ -142,7 +164,7 @@ describe.each(goldens)('%s', (_name, bytes, expected, read, value) => {
 })
 
 test('a session that ends and fires nothing by time', () => {
-  const plain = { ...session, account: null, away: false, endsAt: NEVER, willAt: NEVER, will: null, epoch: null }
+  const plain = { ...session, account: null, away: false, endsAt: NEVER, willAt: NEVER, will: null }
   expect(
     readSession(
       written((into) => writeSession(into, plain, NOW)),
