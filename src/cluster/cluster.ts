@@ -8,22 +8,22 @@ import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import { type Endpoint, endpointText, type Listening } from '../base/ports/streams.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
-import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
 import { Adverts, type DeviceService } from './adverts.ts'
 import { type Announced, Beacons } from './beacons.ts'
 import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
 import { CurrentPeers } from './currentpeers.ts'
 import type { Papers } from './custody.ts'
-import type { DialOutcome } from './dialling.ts'
 import { type Identity, loadIdentity, nodeFile, renewIdentity } from './identity.ts'
-import { wantsInterface } from './interfaces.ts'
+import { ownEndpoints } from './interfaces.ts'
 import type { Issuing } from './issuing.ts'
+import { joinOutcome } from './joinoutcome.ts'
 import { KnownKeys } from './keys.ts'
 import { Memory } from './memory.ts'
 import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
 import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
+import { Revocations } from './revocations.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
 import type { ClusterStatus, JoinOutcome, MemberStatus } from './status.ts'
@@ -48,6 +48,9 @@ export interface ClusterBox {
 /** How long `problems` tells of a copied card that was met. */
 const TWIN_TOLD_MS = 60_000
 
+const REMOVED =
+  'this box was removed from its cluster and serves alone; "edge-mqtt cluster leave" gives it a new identity, with which it can be let in again'
+
 /** Where this node stands: `setup` until its first setup has come to an end. */
 type Standing =
   | { readonly at: 'setup' }
@@ -61,6 +64,7 @@ export class Cluster implements Surroundings, Announced {
   readonly refusals: Refusals
   readonly keys: KnownKeys
   readonly memory: Memory
+  readonly revocations: Revocations
   readonly #world: ClusterWorld
   readonly #box: ClusterBox
   readonly #beacons: Beacons | null
@@ -93,6 +97,7 @@ export class Cluster implements Surroundings, Announced {
     this.refusals = new Refusals(world)
     this.keys = new KnownKeys(files, log)
     this.memory = new Memory(world)
+    this.revocations = new Revocations(files, log, meter)
     this.#fallbackId = nodeId(random)
     this.#identity = loadIdentity(world, box)
     world.stamps.become(this.id())
@@ -177,7 +182,7 @@ export class Cluster implements Surroundings, Announced {
   join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
     if (this.#presence === null) return done({ linked: false, words: 'the cluster is switched off (cluster.enabled)' })
     this.#presence.candidates.tryNow(to, (outcome) =>
-      done({ linked: outcome.at === 'linked', words: this.#words(outcome, to) }),
+      done(joinOutcome(outcome, to, (node) => this.#presence?.members.get(node)?.name ?? node)),
     )
   }
 
@@ -225,6 +230,7 @@ export class Cluster implements Surroundings, Announced {
     const found: string[] = []
     const { at } = this.#standing
     if (at === 'waiting') found.push(`not a member of a cluster: ${this.#standing.why}`)
+    if (this.#removed()) found.push(REMOVED)
     if (at === 'failed') found.push(`first setup failed: ${this.#standing.why}`)
     if (this.#world.clock.now() - this.#twinMs < TWIN_TOLD_MS) {
       found.push('another box runs with a copy of the identity of this one (a copied card); one of them gets a new one')
@@ -263,15 +269,7 @@ export class Cluster implements Surroundings, Announced {
   }
 
   endpoints(): readonly Endpoint[] {
-    const { advertise, bind, interfaces } = this.#settings
-    const port = this.port()
-    if (advertise !== null) return [{ address: advertise.address, port: advertise.port || port }]
-    if (bind !== '0.0.0.0' && bind !== '::') return [{ address: bind, port }]
-    return this.#world.datagrams
-      .interfaces()
-      .filter(({ name, loopback }) => !loopback && wantsInterface(name, interfaces))
-      .slice(0, ENDPOINTS_MAX)
-      .map(({ address }) => ({ address, port }))
+    return ownEndpoints(this.#settings, this.port(), this.#world.datagrams.interfaces())
   }
 
   twin(instance: InstanceId): void {
@@ -350,8 +348,14 @@ export class Cluster implements Surroundings, Announced {
     this.#presence?.candidates.heard(sighting)
   }
 
+  /** For good: only another id is let in again. */
+  #removed(): boolean {
+    return this.#standing.at === 'member' && this.revocations.has(this.id())
+  }
+
   #state(): ClusterStatus['state'] {
     if (this.#standing.at === 'waiting') return 'waiting'
+    if (this.#removed()) return 'removed'
     return (this.#presence?.members.size ?? 0) === 0 ? 'alone' : 'member'
   }
 
@@ -368,24 +372,6 @@ export class Cluster implements Surroundings, Announced {
       version,
       rttMs: null,
       sinceMs: this.#sinceMs,
-    }
-  }
-
-  #words(outcome: DialOutcome, to: Endpoint): string {
-    const where = endpointText(to)
-    switch (outcome.at) {
-      case 'linked': {
-        const name = this.#presence?.members.get(outcome.node)?.name
-        return `linked with ${name ?? outcome.node} at ${where}`
-      }
-      case 'self':
-        return `${where} is this node itself`
-      case 'foreign':
-        return `${where} belongs to another cluster (${outcome.cluster})`
-      case 'refused':
-        return `${where} is not linked: ${outcome.reason}`
-      case 'unreachable':
-        return `${where} is not reached: ${outcome.why}; it stays a candidate and is tried again`
     }
   }
 }

@@ -1,6 +1,9 @@
 // Which interfaces the cluster speaks on, and which addresses are on their subnets.
 
 import type { NetInterface } from '../base/ports/datagrams.ts'
+import type { Endpoint } from '../base/ports/streams.ts'
+import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
+import type { ClusterSettings } from './settings.ts'
 
 /** Interfaces of containers, virtual machines and tunnels: what is behind them is not the LAN of the gateways. */
 const APART = [
@@ -60,4 +63,18 @@ export function broadcastAddresses(face: NetInterface): readonly string[] {
   // The host part of a /31 or /32 is too small for a broadcast address: what the port says there is a neighbour.
   const subnet = ((ipv4(face.netmask) ?? 0) & 0b11) === 0 ? [face.broadcast] : []
   return face.loopback ? subnet : ['255.255.255.255', ...subnet]
+}
+
+/** Where others reach a node that listens at `port`, in its own opinion. */
+export function ownEndpoints(
+  { advertise, bind, interfaces }: Pick<ClusterSettings, 'advertise' | 'bind' | 'interfaces'>,
+  port: number,
+  faces: readonly NetInterface[],
+): readonly Endpoint[] {
+  if (advertise !== null) return [{ address: advertise.address, port: advertise.port || port }]
+  if (bind !== '0.0.0.0' && bind !== '::') return [{ address: bind, port }]
+  return faces
+    .filter(({ name, loopback }) => !loopback && wantsInterface(name, interfaces))
+    .slice(0, ENDPOINTS_MAX)
+    .map(({ address }) => ({ address, port }))
 }

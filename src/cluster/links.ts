@@ -31,6 +31,8 @@ export interface LinksWorld extends GreetingWorld {
 export interface LinksSelf {
   greeter(): Greeter
   about(): Omit<Confirm, 'acceptorHello' | 'diallerHello'>
+  /** Whether a box with this id or this key was removed from the cluster. */
+  removed(id: NodeId, key: string): boolean
   heartbeatMs(): number
 }
 
@@ -41,6 +43,8 @@ export interface LinksEvents {
   down(link: Link, why: LinkEnd): void
   /** A peer has proven that it runs with our own identity: a copied card. */
   sameIdentity(instance: InstanceId): void
+  /** A member has said that we were removed from the cluster. */
+  weAreRemoved(by: NodeId): void
 }
 
 export class Links implements LinkEvents {
@@ -114,6 +118,13 @@ export class Links implements LinkEvents {
     if (!ended) this.#dials.add(giveUp)
   }
 
+  /** Ends the links with boxes that were removed, which are told so. */
+  closeRemoved(): void {
+    for (const link of [...this.#open]) {
+      if (this.#self.removed(link.peer, link.keyFingerprint)) link.close('removed', 'removed')
+    }
+  }
+
   /** Ends everything; the peers of links that are up are told why. */
   stop(goodbye: GoodbyeReason): void {
     this.#stopped = true
@@ -172,6 +183,7 @@ export class Links implements LinkEvents {
     this.#open.add(link)
     this.#owed.set(link, owed)
     const own = peer.nodeId === greeter.id
+    if (this.#self.removed(peer.nodeId, peer.keyFingerprint)) return this.#refuse(link, 'removed', address)
     if (peer.nodeId !== theirs.node) return this.#refuse(link, 'wrong identity', address)
     if (!own && !this.#keys.agrees(peer.nodeId, peer.keyFingerprint)) {
       return this.#refuse(link, 'identity changed', address)
@@ -179,7 +191,7 @@ export class Links implements LinkEvents {
     link.start()
   }
 
-  #refuse(link: Link, reason: 'wrong identity' | 'identity changed', address: string): void {
+  #refuse(link: Link, reason: 'wrong identity' | 'identity changed' | 'removed', address: string): void {
     this.#refusals.add(address, reason)
     link.close(reason, reason)
   }
@@ -231,6 +243,7 @@ export class Links implements LinkEvents {
 
   closed(link: Link, why: LinkEnd): void {
     this.#open.delete(link)
+    if (why.goodbye === 'removed') this.#events.weAreRemoved(link.peer)
     const counted = why.by === 'us' ? why.reason : (why.goodbye ?? 'stream')
     this.#world.meter.count(`link.closed.${counted}`)
     const wasUsed = this.#used.get(link.peer) === link
@@ -260,7 +273,7 @@ export class Links implements LinkEvents {
       this.#refusals.add(address, `refused by peer: ${cause}`)
       return { at: 'refused', reason: `refused by peer: ${cause}` }
     }
-    if (why.by === 'us' && (cause === 'wrong identity' || cause === 'identity changed')) {
+    if (why.by === 'us' && (cause === 'wrong identity' || cause === 'identity changed' || cause === 'removed')) {
       return { at: 'refused', reason: cause }
     }
     if (why.by === 'us' && cause !== 'timeout' && !this.#stopped) {

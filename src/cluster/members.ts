@@ -59,9 +59,16 @@ export class Members implements Membership {
   readonly #log: Log
   readonly #members = new Map<NodeId, Member>()
   readonly #listeners: ((member: MemberView) => void)[] = []
+  readonly #removed: (id: NodeId) => boolean
 
-  constructor(self: NodeId, world: { readonly clock: Clock; readonly log: Log }) {
+  /** `removed`: whether a box was removed from the cluster, and is nobody's member whatever is told of it. */
+  constructor(
+    self: NodeId,
+    world: { readonly clock: Clock; readonly log: Log },
+    removed: (id: NodeId) => boolean = () => false,
+  ) {
     this.self = self
+    this.#removed = removed
     this.#clock = world.clock
     this.#log = world.log
   }
@@ -128,7 +135,7 @@ export class Members implements Membership {
    * member when that was news, to be told on: so news passes each node once and comes to rest.
    */
   told(entry: MemberEntry, teller: NodeId): Member | null {
-    if (entry.id === this.self) return null
+    if (entry.id === this.self || this.#removed(entry.id)) return null
     const known = this.#members.get(entry.id)
     if (known === undefined) {
       if (!this.#makeRoom()) return null
@@ -153,6 +160,12 @@ export class Members implements Membership {
       return known
     }
     return news ? known : null
+  }
+
+  /** It was removed from the cluster. */
+  remove(id: NodeId): void {
+    const member = this.#members.get(id)
+    if (member !== undefined) this.#seen(member, 'left', false)
   }
 
   /** Looks at all of them; called several times in a heartbeat. */

@@ -12,6 +12,7 @@ import type { StampClock } from '../base/stamps.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { MemberEntry } from '../wire/link/members.ts'
+import type { Revocation } from '../wire/link/revocations.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
 import { Custody, type Papers } from './custody.ts'
@@ -27,6 +28,8 @@ import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Refusals } from './refusals.ts'
 import type { Replicated } from './replicated.ts'
+import type { Revocations } from './revocations.ts'
+import { Revoking } from './revoking.ts'
 import { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 
@@ -50,6 +53,7 @@ export interface Surroundings {
   readonly refusals: Refusals
   readonly keys: KnownKeys
   readonly memory: Memory
+  readonly revocations: Revocations
   settings(): ClusterSettings
   /** Whether the key of this CA certificate lies where people put it. */
   inBundle(authority: string): boolean
@@ -71,6 +75,8 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly peers: ClusterPeers
   readonly custody: Custody
   readonly issuing: Issuing
+  readonly revoking: Revoking
+  readonly #world: PresenceWorld
   readonly #around: Surroundings
   readonly #channels: LinkChannels
   readonly #gossip: Gossip
@@ -78,10 +84,11 @@ export class Presence implements LinksEvents, LinksSelf {
 
   constructor(id: NodeId, world: PresenceWorld, around: Surroundings) {
     this.id = id
+    this.#world = world
     this.#around = around
     const { clock, random, meter } = world
     const settings = around.settings()
-    this.members = new Members(id, world)
+    this.members = new Members(id, world, (other) => this.removed(other, ''))
     this.#channels = new LinkChannels(clock)
     this.links = new Links(world, this, around.keys, around.refusals, this)
     this.candidates = new Candidates(
@@ -102,9 +109,11 @@ export class Presence implements LinksEvents, LinksSelf {
     this.issuing = new Issuing({ ...features, trust, issuer }, this.#channels, this.members, around.keys, {
       standing: () => this.custody.standing(),
       name: (member) => this.members.get(member)?.name ?? member,
-      removed: () => false,
+      removed: (other) => this.removed(other, ''),
     })
     world.replicated.attach(this.#channels)
+    this.revoking = new Revoking(features, this.#channels, around.revocations)
+    around.revocations.watch((fresh) => this.#revoked(fresh))
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),
@@ -127,6 +136,7 @@ export class Presence implements LinksEvents, LinksSelf {
   admit(papers: Papers): void {
     this.custody.hold(papers)
     this.#heartbeat.start()
+    if (this.removed(this.id, '')) return this.links.stop('leaving')
     this.candidates.setStatic(this.#around.settings().peers)
     for (const { node, endpoint } of this.#around.memory.load()) {
       this.candidates.heard({ endpoint, source: 'memory', node, instance: null, cluster: null })
@@ -145,6 +155,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.links.stop(goodbye)
     this.routes.stop()
     this.issuing.stop()
+    this.revoking.stop()
   }
 
   // What links ask of this node:
@@ -157,6 +168,10 @@ export class Presence implements LinksEvents, LinksSelf {
   about() {
     const { nodeName, version } = this.#around.settings()
     return { clusterPort: this.#around.port(), endpoints: this.#around.endpoints(), name: nodeName, version }
+  }
+
+  removed(id: NodeId, key: string): boolean {
+    return this.#around.revocations.has(id, key)
   }
 
   heartbeatMs(): number {
@@ -187,6 +202,25 @@ export class Presence implements LinksEvents, LinksSelf {
 
   sameIdentity(instance: InstanceId): void {
     this.#around.twin(instance)
+  }
+
+  weAreRemoved(by: NodeId): void {
+    this.#world.log.error({ by }, 'this box was removed from the cluster')
+    this.#around.revocations.add([{ node: this.id, key: '' }], () => {})
+  }
+
+  #revoked(fresh: readonly Revocation[]): void {
+    this.links.closeRemoved()
+    for (const { node } of fresh) {
+      this.members.remove(node)
+      this.candidates.forget(node)
+      this.#around.memory.forget(node)
+      this.#around.keys.forget(node)
+    }
+    if (!this.removed(this.id, '')) return
+    // For good: nobody of this cluster links with this identity again, and it asks nobody any more.
+    this.candidates.stop()
+    this.links.stop('leaving')
   }
 
   #heard(node: NodeId, endpoint: Endpoint): void {

@@ -39,7 +39,7 @@ export interface ClusterStatus {
   readonly enabled: boolean
   readonly name: string
   readonly id: string | null
-  readonly state: 'member' | 'waiting' | 'alone'
+  readonly state: 'member' | 'waiting' | 'alone' | 'removed'
   readonly port: number | null
   readonly role: 'core' | 'worker'
   readonly members: readonly MemberStatus[]

@@ -17,6 +17,7 @@ export function standing(status: NodeStatus): string {
   const { cluster } = status
   if (!cluster.enabled) return 'single node'
   if (cluster.state === 'waiting') return 'waiting to be let in'
+  if (cluster.state === 'removed') return 'removed from its cluster'
   const members = cluster.members.filter((member) => member.state !== 'left')
   if (members.every((member) => member.self)) return cluster.id === null ? 'looking for others' : 'alone'
   const linked = members.filter((member) => member.self || member.linked).length

@@ -52,6 +52,7 @@ const GOODBYES = {
   8: 'tampered',
   9: 'same identity',
   10: 'timeout',
+  11: 'removed',
 } as const
 
 export type GoodbyeReason = (typeof GOODBYES)[keyof typeof GOODBYES] | 'unknown'

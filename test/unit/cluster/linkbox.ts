@@ -38,6 +38,8 @@ export class LinkBox {
   readonly meter = new Meter()
   readonly events: string[] = []
   readonly files: MemoryFiles
+  /** Ids and keys of boxes that were removed, as this one knows. */
+  readonly removed = new Set<string>()
   heartbeatMs = 1000
 
   constructor(net: Net, options: BoxOptions) {
@@ -71,6 +73,7 @@ export class LinkBox {
         greeter: () => greeter,
         about: () => ({ clusterPort: this.endpoint.port, endpoints: [this.endpoint], name: `box-${id}`, version: '1' }),
         heartbeatMs: () => this.heartbeatMs,
+        removed: (id, key) => this.removed.has(id) || this.removed.has(key),
       },
       new KnownKeys(this.files, silentLog),
       this.refusals,
@@ -84,6 +87,7 @@ export class LinkBox {
           if (link.lanes !== null) this.channels.detach(link.lanes)
         },
         sameIdentity: (other) => this.events.push(`same identity ${other[0]}`),
+        weAreRemoved: (by) => this.events.push(`removed by ${by[0]}`),
       },
     )
     streams.listen(

@@ -392,3 +392,31 @@ function relay(from: ByteStream, to: ByteStream, change: (bytes: Buffer, first: 
     closed: () => to.end(),
   })
 }
+
+describe('a box that was removed', () => {
+  test.each(['id', 'key'] as const)('is refused by its %s in both roles, and is told so', (by) => {
+    const [a, b] = [box('1'), box('2')]
+    a.removed.add(by === 'id' ? b.id : 'k2')
+    for (const outcomes of [b.dial(a), a.dial(b)]) {
+      clock.advance(3000)
+      expect(outcomes).toEqual([expect.objectContaining({ at: 'refused', reason: expect.stringContaining('removed') })])
+    }
+    expect([a.linked, b.linked]).toEqual([[], []])
+    expect(b.events).toEqual(['removed by 1', 'removed by 1'])
+    expect(a.events).toEqual([])
+    expect(a.refused().every((row) => row.endsWith('removed'))).toBe(true)
+    expect(openStreams(net)).toBe(0)
+  })
+
+  test('loses the link that it has', () => {
+    const [a, b, c] = [box('1'), box('2'), box('3')]
+    b.dial(a)
+    c.dial(a)
+    clock.advance(100)
+    a.removed.add(b.id)
+    a.links.closeRemoved()
+    clock.advance(100)
+    expect([a.linked, b.linked, c.linked]).toEqual([['3'], [], ['1']])
+    expect(b.events).toEqual(['up 1', 'removed by 1', 'down 1 removed'])
+  })
+})
