@@ -142,13 +142,10 @@ export class Connection implements StreamHandler, PacketSink {
         return this.#send(state, PINGRESP)
       case 'subscribe':
         return this.#subscribe(state, packet)
-      case 'unsubscribe': {
-        const reasons = this.home.subscriber.unsubscribe(state.session, packet)
-        const { safety } = this.home
-        return safety.when(state.session.kept === null ? 0 : safety.position, () => {
+      case 'unsubscribe':
+        return this.home.subscriber.unsubscribe(state.session, packet, (reasons) => {
           if (this.#state === state) this.#send(state, encodeUnsuback(packet.packetId, reasons, state.version))
         })
-      }
       case 'disconnect':
         return this.#goodbye(state, packet)
       case 'auth': {

@@ -43,6 +43,7 @@ export class Incoming {
     this.#version = sender.version
     this.#begunMax = sender.version === 5 ? limits.maxInflight : sessions.queue.maxMessages
     this.#aliases = new IncomingAliases(limits.maxTopicAlias)
+    sender.takeBack = (packetId) => this.#takeBack(packetId)
   }
 
   /** A PUBLISH in bytes [packetStart, end) of `buffer`. An error closes the connection. */
@@ -100,6 +101,13 @@ export class Incoming {
     const since = message === null && kept !== null ? 0 : before
     // [MQTT-4.3.3-11]
     this.#acknowledge('pubcomp', packetId, reason, since)
+  }
+
+  /** The disk takes no more, and the client is told so: the exchange is over before it began. */
+  #takeBack(packetId: number): void {
+    const { inbound } = this.#session
+    if (inbound.release(packetId) !== null) this.#home.tally.drop('disk')
+    this.#home.keeping.done(inbound.takeUse(packetId))
   }
 
   #hasExpired({ expiresAt }: Message): boolean {

@@ -10,7 +10,7 @@ import { writeSession, writeSubscription } from '../wire/record/session.ts'
 import { Delivery } from './delivery.ts'
 import type { Keeper, Kept } from './ports.ts'
 import type { Session } from './session.ts'
-import type { Subscription } from './subscriptions.ts'
+import { type Subscription, sameSubscription } from './subscriptions.ts'
 
 /** A message on disk once, for all who need it. */
 class MessageRecord implements Recordable {
@@ -152,8 +152,15 @@ export class Keeping {
 
   subscribed(subscription: Subscription, replaced: Subscription | undefined): void {
     if (subscription.session.kept === null) return
+    // Clients say their subscriptions again with every connection: nothing new is no write.
+    if (replaced !== undefined && replaced.kept !== null && sameSubscription(subscription, replaced)) {
+      subscription.kept = replaced.kept
+      subscription.safeAt = replaced.safeAt
+      return
+    }
     if (replaced !== undefined) this.unsubscribed(replaced, true)
     subscription.kept = this.keeper.put(new SubscriptionRecord(subscription))
+    subscription.safeAt = this.keeper.position
   }
 
   unsubscribed({ kept }: Subscription, replaced = false): void {

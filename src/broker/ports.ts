@@ -135,8 +135,11 @@ export interface Keeper {
   changed(kept: Kept): number
   /** `replaced`: by something that was staged after it, and that keeps what was promised. */
   remove(kept: Kept, replaced?: boolean): void
-  /** `moved` is called whenever `safe` or `ours` has grown. */
-  watch(moved: () => void): void
+  /**
+   * `moved` is called whenever `safe` or `ours` has grown; `failed` whenever the disk has refused what was staged: it may
+   * take long until that is safe.
+   */
+  watch(moved: () => void, failed?: () => void): void
 }
 
 const NOTHING_KEPT: Kept = { id: 0 }

@@ -42,6 +42,8 @@ export class Sender {
   readonly plain: boolean
   /** Acknowledgements that wait for the store; null: none. */
   held: HeldAcks | null = null
+  /** Takes back a QoS 2 message that was begun on this connection and not answered. */
+  takeBack: (packetId: number) => void = () => {}
   readonly #tally: Tally
   readonly #memory: MemoryGuard
 

@@ -12,7 +12,7 @@ import { RetainedFeed } from './retained-feed.ts'
 import type { Safety } from './safety.ts'
 import type { Session } from './session.ts'
 import type { BrokerSettings } from './settings.ts'
-import { Subscription, type Subscriptions } from './subscriptions.ts'
+import { Subscription, type Subscriptions, sameSubscription } from './subscriptions.ts'
 import type { Sys } from './sys.ts'
 
 /** What became of a SUBSCRIBE, once its SUBACK may go out. */
@@ -21,6 +21,13 @@ export interface Subscribed {
   readonly reasons: readonly number[]
   /** Subscriptions whose retained messages follow the SUBACK. */
   readonly wantRetained: readonly Subscription[]
+}
+
+/** One of a SUBSCRIBE that was granted. */
+interface Granted {
+  readonly index: number
+  readonly subscription: Subscription
+  readonly isNew: boolean
 }
 
 export class Subscriber {
@@ -59,7 +66,8 @@ export class Subscriber {
       filters.push(filter)
     }
     const reasons: number[] = []
-    const wantRetained: Subscription[] = []
+    const granted: Granted[] = []
+    let wantRetained: Subscription[] = []
     let missing = 1
     const taken = () => {
       if (--missing === 0) done({ packetId: packet.packetId, reasons, wantRetained })
@@ -82,22 +90,57 @@ export class Subscriber {
         retainAsPublished: entry.retainAsPublished || bridge,
         identifier: packet.subscriptionId,
       })
+      if (!this.#canKeep(session, subscription)) {
+        reasons.push(Reason.quotaExceeded)
+        continue
+      }
       const isNew = this.#subscriptions.add(subscription)
+      granted.push({ index, subscription, isNew })
       if (sendsRetained(entry, filter, isNew)) wantRetained.push(subscription)
       reasons.push(qos)
       missing++
       this.#interest.whenTaken(filter.filter, taken)
     }
     // A session that outlives this run promises its subscriptions only when they do, too.
-    this.#safety.when(session.kept === null ? 0 : this.#safety.position, taken)
+    const position = Math.max(0, ...granted.map(({ subscription }) => subscription.safeAt))
+    this.#safety.when(position, taken, () => {
+      const lost = this.#takeBack(granted, reasons)
+      wantRetained = wantRetained.filter((subscription) => !lost.has(subscription))
+      taken()
+    })
     return null
   }
 
-  /** Returns one reason for each filter. [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
-  unsubscribe(session: Session, packet: UnsubscribePacket): number[] {
-    return packet.filters.map((text) =>
+  /** On a full disk, a session that outlives this run gets what it has already. */
+  #canKeep(session: Session, subscription: Subscription): boolean {
+    if (session.kept === null || !this.#safety.full) return true
+    const there = session.subscriptions.get(subscription.filter.text)
+    return there !== undefined && sameSubscription(there, subscription) && this.#safety.isSafe(there.safeAt)
+  }
+
+  /** The disk has filled up meanwhile. What had replaced an earlier one stays: the client has lost nothing by asking. */
+  #takeBack(granted: readonly Granted[], reasons: number[]): ReadonlySet<Subscription> {
+    const lost = new Set<Subscription>()
+    for (const { index, subscription, isNew } of granted) {
+      if (this.#safety.isSafe(subscription.safeAt)) continue
+      const { session, filter } = subscription
+      reasons[index] = Reason.quotaExceeded
+      lost.add(subscription)
+      if (isNew && session.subscriptions.get(filter.text) === subscription) {
+        this.#subscriptions.remove(session, filter.text)
+      }
+    }
+    return lost
+  }
+
+  /** `done` gets one reason for each filter, when the UNSUBACK may go out. [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
+  unsubscribe(session: Session, { filters }: UnsubscribePacket, done: (reasons: readonly number[]) => void): void {
+    const reasons = filters.map((text) =>
       this.#subscriptions.remove(session, text) ? Reason.success : Reason.noSubscriptionExisted,
     )
+    const answer = () => done(reasons)
+    // On a full disk at once: what was unsubscribed brings nothing more, and UNSUBACK has no word for no.
+    this.#safety.when(session.kept === null ? 0 : this.#safety.position, answer, answer)
   }
 
   /** The retained messages of the subscriptions, each as often as it matches. */

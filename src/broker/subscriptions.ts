@@ -29,6 +29,8 @@ export class Subscription {
   readonly ids: readonly number[]
   /** Its record in the store; null: it ends with the connection. */
   kept: Kept | null = null
+  /** The store's position that makes it safe. */
+  safeAt = 0
 
   constructor(session: Session, filter: TopicFilter, options: SubscriptionOptions) {
     this.session = session
@@ -39,6 +41,15 @@ export class Subscription {
     this.ids = options.identifier === null ? NO_IDS : [options.identifier]
   }
 }
+
+/** Whether the one says just what the other says. */
+export const sameSubscription = (a: Subscription, b: Subscription): boolean =>
+  a.session === b.session &&
+  a.filter.text === b.filter.text &&
+  a.qos === b.qos &&
+  a.noLocal === b.noLocal &&
+  a.retainAsPublished === b.retainAsPublished &&
+  a.ids[0] === b.ids[0]
 
 /** Who must hear of changes, so that nothing is delivered by what no longer holds. */
 export interface SubscriptionWatcher {

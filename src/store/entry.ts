@@ -16,6 +16,8 @@ export class Entry implements Kept {
   changedAt = 0
   /** Removed in favour of something staged after it: no promise made on it is kept before that is on disk. */
   replaced = false
+  /** In a batch that failed: nobody knows whether that is on the disk. */
+  tried = false
   /** In the batch that is on its way to the disk. */
   writing = false
   /** Bytes of its last writing. */

@@ -73,6 +73,7 @@ export class Store implements Keeper {
   #problems: string[] = []
   #failure: string | null = null
   #drained: (() => void) | null = null
+  #tellFailed: () => void = () => {}
 
   constructor(world: StoreWorld) {
     this.#world = world
@@ -82,7 +83,7 @@ export class Store implements Keeper {
   }
 
   get full(): boolean {
-    return this.#state === 'failed'
+    return this.#failure !== null
   }
 
   get position(): number {
@@ -102,8 +103,9 @@ export class Store implements Keeper {
     return this.#failure === null ? this.#problems : [...this.#problems, this.#failure]
   }
 
-  watch(moved: () => void): void {
+  watch(moved: () => void, failed: () => void = () => {}): void {
     this.#positions.watch(moved)
+    this.#tellFailed = failed
   }
 
   /** Reads what an earlier run left; `done` gets the records, or what keeps the disk from being used at all. */
@@ -190,7 +192,7 @@ export class Store implements Keeper {
 
   /** Taken back before its commit: nothing to write any more. */
   #isMoot(entry: Entry): boolean {
-    return entry.value === null && entry.batch === 0 && !entry.writing && !entry.replaced
+    return entry.value === null && entry.batch === 0 && !entry.writing && !entry.replaced && !entry.tried
   }
 
   /** Steps over what was taken back at the head of what is staged, and moves `safe` on when that is the next. */
@@ -270,21 +272,18 @@ export class Store implements Keeper {
   }
 
   #committed(number: number, length: number, tookMs: number): void {
-    const { engine, meter, log } = this.#world
+    const { engine, meter } = this.#world
     this.#pace.flushed(tookMs)
     meter.count('store.commits')
     meter.count('store.bytes', length)
     for (const { entry, value, bytes } of this.#writing) {
       entry.writing = false
+      entry.tried = false
       if (value !== null) this.#living.renew(entry, number, bytes)
       else if (entry.batch !== 0) this.#living.take(entry)
     }
     this.#writing = []
     engine.drop(this.#living.oldest?.batch ?? number)
-    if (this.#failure !== null) {
-      this.#failure = null
-      log.info({}, 'the store writes again')
-    }
     this.#idle()
   }
 
@@ -292,6 +291,9 @@ export class Store implements Keeper {
     this.#state = 'idle'
     this.#advance()
     this.#settle()
+    // All that could not be written is written now, or was taken back: there is room, until the next commit says no.
+    if (this.#failure !== null) this.#world.log.info({}, 'the store writes again')
+    this.#failure = null
     if (this.#drained !== null && this.#staged.length === 0) return this.#drained()
     if (this.#drained !== null) return this.#commit()
     if (this.#staged.length > 0 || this.#overfull) this.#commitSoon(this.#pace.waitMs)
@@ -309,6 +311,7 @@ export class Store implements Keeper {
     const later = this.#staged.slice(this.#stagedFrom).filter((entry) => !entry.writing)
     for (const entry of again) {
       entry.writing = false
+      entry.tried = true
       entry.stagedAt = this.#settled + 1
     }
     this.#staged = [...again, ...later]
@@ -317,6 +320,7 @@ export class Store implements Keeper {
     this.#state = 'failed'
     if (this.#drained !== null) return this.#drained()
     this.#timer = clock.after(RETRY_MS, 'store.retry', () => this.#commit())
+    this.#tellFailed()
   }
 
   #stageAgain(entry: Entry): void {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { HostError } from '../../../src/base/errors.ts'
 import type { Kept } from '../../../src/broker/ports.ts'
 import { LogEngine } from '../../../src/host/log-engine.ts'
 import { Card } from '../../power-cut.ts'
@@ -127,6 +128,25 @@ describe('room', () => {
     expect([box.store.full, box.store.safe, box.store.problems]).toEqual([false, box.store.position, []])
     expect([...(await again(card)).texts.values()].sort()).toEqual(['before', 'meanwhile'])
     expect((await again(card)).texts.get(kept.id)).toBe('meanwhile')
+  })
+
+  test('what was taken back after a failed write stays away, though the write may have come through', async () => {
+    const card = new Card()
+    const engine = new LogEngine(card)
+    const append = engine.append.bind(engine)
+    let lying = true
+    // On the disk, and yet an error.
+    engine.append = (number, bytes, done) =>
+      append(number, bytes, (error) => done(lying ? new HostError('failed', 'input/output error') : error))
+    const box = await new StoreBox(engine).open()
+    const [kept] = [box.store.put(text('acknowledged meanwhile')), box.store.put(text('stays'))]
+    await box.commit()
+    expect(box.store.full).toBe(true)
+    box.store.remove(kept)
+    lying = false
+    box.clock.advance(1000)
+    await box.commit()
+    expect([...(await again(card)).texts.values()]).toEqual(['stays'])
   })
 })
 
