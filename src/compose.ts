@@ -191,7 +191,7 @@ class ComposedNode implements Node, Insight {
       },
     })
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
-    this.accounts = new Accounts(ports.files, ports.log, this.#stamps)
+    this.accounts = new Accounts(ports.files, ports.log, (...of) => this.#replicated.share(...of))
     this.accounts.setFileRules(settings.fileRules)
     this.#broker = new Broker(settings.broker, {
       ...world,
@@ -348,8 +348,8 @@ class ComposedNode implements Node, Insight {
   /** A box without the CA's key makes none. */
   #makeFirstAccounts({ authority }: Papers): void {
     const ca = caOf(authority)
-    if (ca === null) return
-    for (const account of this.#ports.firstAccounts?.(ca, authority.clusterId) ?? []) this.accounts.setFirst(account)
+    const firsts = ca === null ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
+    this.accounts.joined(authority.clusterId, firsts)
   }
 
   *#facts(): IterableIterator<Fact> {

@@ -43,6 +43,8 @@ export interface Replica {
    * from here; else they hear of it in another way, or know it.
    */
   wrote(entry: SharedEntry, before: Stamp | null, tell: boolean): void
+  /** Forgets an entry as if it had never been, here alone. */
+  drop(key: string): void
   /** A stamp that an earlier run has kept. */
   recall(stamp: Stamp): void
   /** What an earlier run had forgotten. */

@@ -1,20 +1,33 @@
-// Accounts and access rules: kept in `accounts.json`, each entry with its stamp, and served to whoever asks who may do
-// what. The rules of a mosquitto acl_file stand beside them and are never written.
+// Accounts and access rules: kept in `accounts.json`, each entry with its stamp, shared with the other boxes so that the
+// latest write counts everywhere, and served to whoever asks who may do what. The rules of a mosquitto acl_file stand
+// beside them and are never written.
 
-import { HostError } from '../base/errors.ts'
+import { HostError, PeerError } from '../base/errors.ts'
+import type { ClusterId } from '../base/ids.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Log } from '../base/ports/log.ts'
-import type { Stamp, StampClock } from '../base/stamps.ts'
-import { type Account, accountKey, type GrantedRule, type Kept, readEntries, ruleKey, type Who } from './accountfile.ts'
+import type { Replica, SharedTable } from '../base/shared.ts'
+import type { Stamp } from '../base/stamps.ts'
+import {
+  type Account,
+  type AccountFile,
+  accountKey,
+  fileText,
+  type GrantedRule,
+  type Kept,
+  keptBytes,
+  readFileText,
+  readKept,
+  ruleKey,
+  type Who,
+} from './accountfile.ts'
+import { ACCOUNT_BOUNDS, firstStamp, isFirst } from './accountstamps.ts'
 import type { Rule, Rules } from './ports.ts'
-import { type Stamped, StampedMap } from './stampedmap.ts'
+import { type StampedEntry, StampedMap } from './stampedmap.ts'
 
 const FILE = 'accounts.json'
 const DAMAGED = 'accounts.damaged.json'
-/** Accounts and rules together, removed ones included. */
-const ENTRIES_MAX = 20_000
-/** What a box makes by itself: anything that was written on purpose is later. */
-const FIRST: Stamp = { wallMs: 0, counter: 0, node: '0000000000000000' as Stamp['node'] }
+const EMPTY: AccountFile = { entries: [], cluster: null, horizon: null }
 
 /** Hears of changes, once they count. */
 export interface AccountsWatcher {
@@ -25,25 +38,36 @@ export interface AccountsWatcher {
 
 type Done = (error: HostError | null) => void
 
-export class Accounts implements Rules {
+export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
   readonly #files: StateFiles
   readonly #log: Log
-  readonly #stamps: StampClock
   readonly #kept = new StampedMap<Kept>()
+  readonly #replica: Replica
   readonly #byWho = new Map<Who, Rule[]>()
   #fileRules: readonly GrantedRule[] | null = null
   #watcher: AccountsWatcher | null = null
   #generation = 0
+  /** The generation that `#byWho` is of. */
+  #indexed = -1
+  #cluster: ClusterId | null
+  /** Called when what stands now is on disk; null: nothing is to be written. */
+  #unsaved: Done[] | null = null
+  #saving = false
 
-  constructor(files: StateFiles, log: Log, stamps: StampClock) {
+  /** `share` makes the table alike on all boxes. */
+  constructor(files: StateFiles, log: Log, share: (bounds: typeof ACCOUNT_BOUNDS, table: SharedTable) => Replica) {
     this.#files = files
     this.#log = log
-    this.#stamps = stamps
-    for (const entry of this.#read()) {
-      this.#kept.put(entry)
-      stamps.recall(entry.stamp)
+    this.#replica = share(ACCOUNT_BOUNDS, this)
+    const { entries, cluster, horizon } = this.#read()
+    this.#cluster = cluster
+    for (const written of entries) {
+      const entry = this.#kept.put(written)
+      if (entry === null) continue
+      this.#replica.recall(entry.stamp)
+      this.#replica.wrote(entry, null, false)
     }
-    this.#index()
+    if (horizon !== null) this.#replica.restore(horizon)
   }
 
   watch(watcher: AccountsWatcher): void {
@@ -55,6 +79,7 @@ export class Accounts implements Rules {
   }
 
   of(account: string | null): { readonly rules: readonly Rule[]; readonly strict: boolean } {
+    this.#index()
     const rules = [...(this.#byWho.get('all') ?? [])]
     if (account === null) rules.push(...(this.#byWho.get('anonymous') ?? []))
     else {
@@ -82,7 +107,6 @@ export class Accounts implements Rules {
   /** Makes or changes an account; `done` when it is on disk. */
   setAccount(account: Account, done: Done): void {
     this.#write(accountKey(account.name), account, done)
-    this.#watcher?.accountChanged(account.name)
   }
 
   /** Whether there was one. `done` is called in either case. */
@@ -92,23 +116,35 @@ export class Accounts implements Rules {
       return false
     }
     this.#write(accountKey(name), null, done)
-    this.#watcher?.accountChanged(name)
     return true
   }
 
   /**
-   * An account that every box of the cluster makes alike: anything ever written of that name on purpose is kept. What
-   * was made so before, in another cluster, is not.
+   * This box is a member of the cluster: with these accounts, which every box that has the CA's key makes alike. What
+   * boxes of another cluster have made so is forgotten; anything ever written on purpose is kept.
    */
-  setFirst(account: Account): void {
-    const before = this.account(account.name)
-    if (JSON.stringify(before) === JSON.stringify(account)) return
-    if (!this.#kept.putAgain({ key: accountKey(account.name), stamp: FIRST, value: account })) return
-    this.#index()
-    this.#watcher?.accountChanged(account.name)
-    this.#save((error) => {
-      if (error !== null) this.#log.warn({ file: FILE, why: error.message }, 'accounts cannot be written')
-    })
+  joined(cluster: ClusterId, firsts: readonly Account[]): void {
+    if (this.#cluster !== null && this.#cluster !== cluster) {
+      for (const { key, stamp } of [...this.#kept.entries()]) if (isFirst(stamp)) this.#replica.drop(key)
+    }
+    const isNew = this.#cluster !== cluster
+    this.#cluster = cluster
+    for (const account of firsts) this.#first(account)
+    if (isNew) this.#save(null)
+  }
+
+  #first(account: Account): void {
+    const key = accountKey(account.name)
+    const bytes = keptBytes(account)
+    const entry = this.#kept.entry(key)
+    if (entry === undefined) {
+      // What nobody knows any more was removed on purpose: it was there since the first start.
+      if (this.#replica.horizon === null) this.#put(key, account, firstStamp(bytes), null)
+      return
+    }
+    // The CA has another key than when it was made: clients know the password of then, which so becomes one on purpose.
+    const other = isFirst(entry.stamp) && entry.value !== null && !keptBytes(entry.value).equals(bytes)
+    if (other) this.#put(key, entry.value, this.#replica.stamp(), null)
   }
 
   setRule(rule: GrantedRule, done: Done): void {
@@ -129,22 +165,79 @@ export class Accounts implements Rules {
   setFileRules(rules: readonly GrantedRule[] | null): void {
     if (JSON.stringify(rules) === JSON.stringify(this.#fileRules)) return
     this.#fileRules = rules
-    this.#index()
+    this.#generation++
     this.#watcher?.rulesChanged()
+  }
+
+  // What the other boxes write, by way of the replica:
+
+  get(key: string): StampedEntry<Kept> | undefined {
+    return this.#kept.entry(key)
+  }
+
+  isGone({ value }: StampedEntry<Kept>): boolean {
+    return value === null
+  }
+
+  read({ value }: StampedEntry<Kept>): Buffer | null {
+    return value === null ? null : keptBytes(value)
+  }
+
+  write(key: string, bytes: Buffer | null, stamp: Stamp): StampedEntry<Kept> | null {
+    const value = bytes === null ? null : readKept(key, bytes)
+    if (bytes !== null && value === null) throw new PeerError('an account or rule that makes no sense')
+    const before = this.#kept.get(key)
+    const entry = this.#kept.put({ key, stamp, value })
+    this.#changed(before, value)
+    this.#save(null)
+    return entry
+  }
+
+  forget({ key, value }: StampedEntry<Kept>): void {
+    this.#kept.delete(key)
+    if (value !== null) this.#changed(value, null)
+    this.#save(null)
+  }
+
+  horizonMoved(): void {
+    this.#save(null)
   }
 
   #write(key: string, value: Kept | null, done: Done): void {
-    if (!this.#kept.has(key) && this.#kept.entryCount >= ENTRIES_MAX) {
-      return done(new HostError('invalid', `more than ${ENTRIES_MAX} accounts and rules`))
+    const { entriesMax, keyBytesMax, valueBytesMax } = ACCOUNT_BOUNDS
+    if (Buffer.byteLength(key) > keyBytesMax || (value !== null && keptBytes(value).length > valueBytesMax)) {
+      return done(new HostError('invalid', `an account or rule of more than ${keyBytesMax} bytes`))
     }
-    this.#kept.put({ key, stamp: this.#stamps.next(), value })
-    this.#index()
-    this.#watcher?.rulesChanged()
+    if (this.#kept.entry(key) === undefined && this.#replica.full) {
+      return done(new HostError('invalid', `more than ${entriesMax} accounts and rules`))
+    }
+    this.#put(key, value, this.#replica.stamp(), done)
+  }
+
+  #put(key: string, value: Kept | null, stamp: Stamp, done: Done | null): void {
+    const known = this.#kept.entry(key)
+    const [before, beforeStamp] = [known?.value ?? undefined, known?.stamp ?? null]
+    const entry = this.#kept.put({ key, stamp, value })
+    if (entry !== null) {
+      this.#replica.wrote(entry, beforeStamp, true)
+      this.#changed(before, value)
+    }
     this.#save(done)
   }
 
-  #index(): void {
+  /** Tells whoever watches what another value comes to. */
+  #changed(before: Kept | undefined, now: Kept | null): void {
+    if (JSON.stringify(before ?? null) === JSON.stringify(now)) return
     this.#generation++
+    this.#watcher?.rulesChanged()
+    const account = before ?? now
+    if (account?.is === 'account') this.#watcher?.accountChanged(account.name)
+  }
+
+  /** Rules by whom they are for, made when the first one asks after a change. */
+  #index(): void {
+    if (this.#indexed === this.#generation) return
+    this.#indexed = this.#generation
     this.#byWho.clear()
     for (const { who, ...rule } of [...this.rules(), ...(this.#fileRules ?? [])]) {
       const there = this.#byWho.get(who)
@@ -153,21 +246,41 @@ export class Accounts implements Rules {
     }
   }
 
-  #save(done: Done): void {
-    const entries = [...this.#kept.entries()].map((entry) => JSON.stringify(entry))
-    this.#files.write(FILE, Buffer.from(`{"version":1,"entries":[\n${entries.join(',\n')}\n]}\n`), true, done)
+  /** What changes while the file is being written goes into the next writing, all at once. */
+  #save(done: Done | null): void {
+    this.#unsaved ??= []
+    if (done !== null) this.#unsaved.push(done)
+    if (!this.#saving) this.#saveNow()
+  }
+
+  #saveNow(): void {
+    const waiting = this.#unsaved
+    if (waiting === null) return
+    this.#unsaved = null
+    this.#saving = true
+    const text = fileText({
+      entries: [...this.#kept.entries()],
+      cluster: this.#cluster,
+      horizon: this.#replica.horizon,
+    })
+    this.#files.write(FILE, Buffer.from(text), true, (error) => {
+      this.#saving = false
+      if (error !== null) this.#log.warn({ file: FILE, why: error.message }, 'accounts cannot be written')
+      for (const done of waiting) done(error)
+      this.#saveNow()
+    })
   }
 
   /** A damaged file is set aside, never overwritten: with no accounts fewer people get in, not more. */
-  #read(): readonly Stamped<Kept>[] {
+  #read(): AccountFile {
     const bytes = this.#files.read(FILE)
-    if (bytes === null) return []
-    const entries = readEntries(bytes.toString('utf8'))
-    if (entries !== null) return entries
+    if (bytes === null) return EMPTY
+    const file = readFileText(bytes.toString('utf8'))
+    if (file !== null) return file
     this.#log.error({ file: FILE, keptAs: DAMAGED }, 'accounts cannot be read: starting without any')
     this.#files.write(DAMAGED, bytes, true, (error) => {
       if (error !== null) this.#log.error({ file: DAMAGED, why: error.message }, 'damaged accounts cannot be set aside')
     })
-    return []
+    return EMPTY
   }
 }

@@ -1,6 +1,7 @@
 // A map in which the latest write wins, by hybrid stamp: what several boxes have written comes to the same in any order.
 // What was removed stays as a tombstone, so that an older write cannot bring it back.
 
+import type { SharedEntry } from '../base/shared.ts'
 import { compareStamps, type Stamp } from '../base/stamps.ts'
 
 export interface Stamped<Value> {
@@ -10,8 +11,22 @@ export interface Stamped<Value> {
   readonly value: Value | null
 }
 
+export class StampedEntry<Value> implements SharedEntry, Stamped<Value> {
+  readonly key: string
+  stamp: Stamp
+  value: Value | null
+  hash = 0
+  next: SharedEntry | null = null
+
+  constructor({ key, stamp, value }: Stamped<Value>) {
+    this.key = key
+    this.stamp = stamp
+    this.value = value
+  }
+}
+
 export class StampedMap<Value> {
-  readonly #entries = new Map<string, Stamped<Value>>()
+  readonly #entries = new Map<string, StampedEntry<Value>>()
   #living = 0
 
   /** Keys with a value. */
@@ -28,33 +43,37 @@ export class StampedMap<Value> {
     return this.#entries.get(key)?.value ?? undefined
   }
 
-  /** Whether anything was ever written to the key. */
-  has(key: string): boolean {
-    return this.#entries.has(key)
+  /** With a value, or as a tombstone. */
+  entry(key: string): StampedEntry<Value> | undefined {
+    return this.#entries.get(key)
   }
 
-  /** Takes the entry unless it knows one that is as late; returns whether it did. */
-  put(entry: Stamped<Value>): boolean {
-    const before = this.#entries.get(entry.key)
-    if (before !== undefined && compareStamps(entry.stamp, before.stamp) <= 0) return false
-    this.#set(entry, before)
-    return true
+  /** Takes what was written, unless it knows of something as late; returns the entry when it did. */
+  put(written: Stamped<Value>): StampedEntry<Value> | null {
+    const { key, stamp, value } = written
+    const entry = this.#entries.get(key)
+    if (entry === undefined) {
+      const made = new StampedEntry(written)
+      this.#entries.set(key, made)
+      if (value !== null) this.#living++
+      return made
+    }
+    if (compareStamps(stamp, entry.stamp) <= 0) return null
+    this.#living += (value === null ? 0 : 1) - (entry.value === null ? 0 : 1)
+    entry.stamp = stamp
+    entry.value = value
+    return entry
   }
 
-  /** Takes the entry in the place of one with the same stamp, or of none; returns whether it did. */
-  putAgain(entry: Stamped<Value>): boolean {
-    const before = this.#entries.get(entry.key)
-    if (before !== undefined && compareStamps(entry.stamp, before.stamp) !== 0) return false
-    this.#set(entry, before)
-    return true
+  /** Forgets that there ever was such a key. */
+  delete(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    this.#entries.delete(key)
+    if (entry.value !== null) this.#living--
   }
 
-  #set(entry: Stamped<Value>, before: Stamped<Value> | undefined): void {
-    this.#living += (entry.value === null ? 0 : 1) - ((before?.value ?? null) === null ? 0 : 1)
-    this.#entries.set(entry.key, entry)
-  }
-
-  entries(): IterableIterator<Stamped<Value>> {
+  entries(): IterableIterator<StampedEntry<Value>> {
     return this.#entries.values()
   }
 

@@ -81,6 +81,14 @@ export class LwwReplica implements Replica {
     this.#world.clock.soon(this.#turn)
   }
 
+  drop(key: string): void {
+    const entry = this.#table.get(key)
+    if (entry === undefined) return
+    this.tree.sweep(leafIn(hashOf(key)), (other) => other === entry)
+    this.#dirty.delete(entry)
+    this.#table.forget(entry)
+  }
+
   recall(stamp: Stamp): void {
     this.#stamps.recall(stamp)
   }
@@ -248,9 +256,7 @@ export class LwwReplica implements Replica {
     if (horizon === null || compareStamps(stamp, horizon) > 0) {
       throw new PeerError('shared map: said to be removed, and later than what was forgotten')
     }
-    this.tree.sweep(leafIn(hashOf(key)), (other) => other === entry)
-    this.#dirty.delete(entry)
-    this.#table.forget(entry)
+    this.drop(key)
     this.#world.meter.count(`${this.name}.gone`)
   }
 

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import type { ClientId, NodeId } from '../../../src/base/ids.ts'
+import type { ClientId, ClusterId, NodeId } from '../../../src/base/ids.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
-import { StampClock } from '../../../src/base/stamps.ts'
 import type { Account, GrantedRule } from '../../../src/broker/accountfile.ts'
 import { Accounts } from '../../../src/broker/accounts.ts'
 import { Access } from '../../../src/broker/authorize.ts'
 import { StampedMap } from '../../../src/broker/stampedmap.ts'
+import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
+import { encodeLww } from '../../../src/wire/link/lww.ts'
+import { Mesh, nodeIdOf } from '../../mesh.ts'
 import { accountsInMemory, FilesInMemory } from './make.ts'
 
 const account = (name: string, changes: Partial<Account> = {}): Account => ({
@@ -21,6 +23,9 @@ const rule = (text: string): GrantedRule => {
   return { is: 'rule', who, effect, action, filter } as GrantedRule
 }
 const ignore = () => {}
+const SLOW = { kind: 'scrypt', cost: 2 ** 24, blockSize: 8, parallel: 1, salt: 'c2FsdA==', hash: 'aGFzaA==' } as const
+const HOME = '0123456789abcdef' as ClusterId
+const AWAY = 'fedcba9876543210' as ClusterId
 
 describe('kept', () => {
   test('accounts, rules and what was removed are there again after a restart', () => {
@@ -36,39 +41,53 @@ describe('kept', () => {
     expect(after.accounts()).toEqual([account('anna', { groups: ['family'] })])
     expect(after.rules()).toEqual([rule('user:anna allow both a/#')])
     // The tombstone is kept too: an account made by itself does not rise again.
-    after.setFirst(account('bob'))
+    after.joined(HOME, [account('bob')])
     expect(after.account('bob')).toBeUndefined()
   })
 
   test('a box whose clock went back still writes later than before', () => {
     const files = new FilesInMemory()
-    const node = '00000000000000aa' as NodeId
-    new Accounts(files, silentLog, new StampClock(node, () => 5000)).setAccount(account('anna'), ignore)
-    const after = new Accounts(files, silentLog, new StampClock(node, () => 1))
-    after.removeAccount('anna', ignore)
+    accountsInMemory(files, () => 5000).setAccount(account('anna'), ignore)
+    accountsInMemory(files, () => 1).removeAccount('anna', ignore)
     expect(accountsInMemory(files).account('anna')).toBeUndefined()
   })
 
   test('what a box makes by itself gives way to what was written on purpose', () => {
     const files = new FilesInMemory()
     const accounts = accountsInMemory(files)
-    accounts.setFirst(account('devices'))
+    accounts.joined(HOME, [account('devices')])
     accounts.setAccount(account('devices', { groups: ['mine'] }), ignore)
-    accounts.setFirst(account('devices'))
+    accounts.joined(HOME, [account('devices')])
     expect(accountsInMemory(files).account('devices')?.groups).toEqual(['mine'])
   })
 
   test('what a box made by itself in another cluster gives way to what it makes in this one', () => {
     const files = new FilesInMemory()
-    accountsInMemory(files).setFirst(account('devices'))
+    const before = accountsInMemory(files)
+    before.joined(HOME, [account('devices')])
+    before.setAccount(account('anna'), ignore)
     const accounts = accountsInMemory(files)
     const changed: string[] = []
     accounts.watch({ rulesChanged: () => {}, accountChanged: (name) => void changed.push(name) })
-    accounts.setFirst(account('devices'))
+    accounts.joined(HOME, [account('devices')])
     expect(changed).toEqual([])
-    accounts.setFirst(account('devices', { verifier: { kind: 'sha256', hash: 'b3RoZXI=' } }))
-    expect(changed).toEqual(['devices'])
-    expect(accountsInMemory(files).account('devices')?.verifier.hash).toBe('b3RoZXI=')
+    accounts.joined(AWAY, [account('devices', { verifier: { kind: 'sha256', hash: 'b3RoZXI=' } })])
+    expect(changed).toEqual(['devices', 'devices'])
+    const after = accountsInMemory(files)
+    expect(after.account('devices')?.verifier.hash).toBe('b3RoZXI=')
+    expect(after.account('anna')).toBeDefined()
+    // And to nothing on a box that lacks the CA's key: it hears from the others.
+    after.joined(HOME, [])
+    expect(accountsInMemory(files).accounts()).toEqual([account('anna')])
+  })
+
+  test('an account of the time before the CA got another key keeps the password that clients know', () => {
+    const files = new FilesInMemory()
+    accountsInMemory(files).joined(HOME, [account('devices')])
+    const accounts = accountsInMemory(files)
+    accounts.joined(HOME, [account('devices', { verifier: { kind: 'sha256', hash: 'b3RoZXI=' } })])
+    expect(accounts.account('devices')).toEqual(account('devices'))
+    expect(accounts.get('account:devices')!.stamp.wallMs).toBeGreaterThan(0)
   })
 
   for (const text of ['', '{', '[]', '{"version":2,"entries":[]}', '{"version":1,"entries":[{"key":"account:x"}]}']) {
@@ -111,6 +130,101 @@ describe('the latest write wins', () => {
       expect([map.get('k'), map.size, map.entryCount]).toEqual(['two', 1, 1])
     })
   }
+})
+
+describe('on several boxes', () => {
+  const box = (mesh: Mesh, id: NodeId, files = new FilesInMemory()) => {
+    const node = mesh.start(id)
+    let replica!: LwwReplica
+    const accounts = new Accounts(files, silentLog, (bounds, table) => {
+      return (replica = new LwwReplica(bounds, node.world, node.stamps, table))
+    })
+    replica.attach(node)
+    const changed: string[] = []
+    accounts.watch({
+      rulesChanged: () => changed.push('rules'),
+      accountChanged: (name) => void changed.push(name),
+    })
+    return { accounts, changed, files, node }
+  }
+  const [A, B] = [nodeIdOf(0xa), nodeIdOf(0xb)]
+
+  test('what is written on one counts on the other at once, and is on its disk', () => {
+    const mesh = new Mesh()
+    const [a, b] = [box(mesh, A), box(mesh, B)]
+    mesh.link(A, B)
+    const before = b.accounts.generation
+    a.accounts.setAccount(account('anna', { groups: ['family'] }), ignore)
+    a.accounts.setRule(rule('group:family allow both home/#'), ignore)
+    mesh.clock.advance(10)
+    expect(b.accounts.account('anna')).toEqual(account('anna', { groups: ['family'] }))
+    expect(b.accounts.of('anna').rules).toHaveLength(1)
+    expect(b.accounts.generation).toBeGreaterThan(before)
+    expect(b.changed).toEqual(['rules', 'anna', 'rules'])
+    expect(accountsInMemory(b.files).accounts()).toHaveLength(1)
+    b.accounts.removeAccount('anna', ignore)
+    mesh.clock.advance(10)
+    expect(a.accounts.accounts()).toEqual([])
+    expect(a.changed.at(-1)).toBe('anna')
+    expect(mesh.errors).toEqual([])
+  })
+
+  test('after a cut the later write counts, and what was removed stays so', () => {
+    const mesh = new Mesh()
+    const [a, b] = [box(mesh, A), box(mesh, B)]
+    mesh.link(A, B)
+    for (const name of ['anna', 'bob']) a.accounts.setAccount(account(name), ignore)
+    mesh.clock.advance(10)
+    mesh.cut(A, B)
+    a.accounts.setAccount(account('anna', { groups: ['older'] }), ignore)
+    b.accounts.removeAccount('bob', ignore)
+    mesh.clock.advance(10)
+    b.accounts.setAccount(account('anna', { groups: ['later'] }), ignore)
+    mesh.link(A, B)
+    mesh.clock.advance(5000)
+    for (const { accounts } of [a, b]) expect(accounts.accounts()).toEqual([account('anna', { groups: ['later'] })])
+  })
+
+  test('boxes that make the same account by themselves agree, and one that makes another one gives way', () => {
+    const mesh = new Mesh()
+    const [a, b] = [box(mesh, A), box(mesh, B)]
+    a.accounts.joined(HOME, [account('devices')])
+    b.accounts.joined(HOME, [account('devices', { verifier: { kind: 'sha256', hash: 'b3RoZXI=' } })])
+    mesh.link(A, B)
+    mesh.clock.advance(5000)
+    expect(a.accounts.accounts()).toHaveLength(1)
+    expect(a.accounts.accounts()).toEqual(b.accounts.accounts())
+  })
+
+  test('what nobody remembers was removed is not made again', () => {
+    const mesh = new Mesh()
+    const files = new FilesInMemory()
+    const a = box(mesh, A, files)
+    a.accounts.joined(HOME, [account('devices')])
+    a.accounts.removeAccount('devices', ignore)
+    mesh.clock.advance(31 * 24 * 3600 * 1000)
+    expect(a.accounts.get('account:devices')).toBeUndefined()
+    const again = box(mesh, A, files)
+    again.accounts.joined(HOME, [account('devices')])
+    expect(again.accounts.accounts()).toEqual([])
+  })
+
+  test.each([
+    ['no JSON', 'account:x', '{'],
+    ['of another key', 'account:x', JSON.stringify(account('y'))],
+    ['a rule for nobody', 'rule:["x","both","#"]', JSON.stringify(rule('x allow both #'))],
+    ['a verifier that would take a day', 'account:x', JSON.stringify(account('x', { verifier: SLOW }))],
+  ])('what makes no sense (%s) closes the link', (_what, key, text) => {
+    const mesh = new Mesh()
+    const b = box(mesh, B)
+    box(mesh, A)
+    mesh.link(A, B)
+    mesh.clock.advance(10)
+    const item = { key, stamp: b.node.stamps.next(), value: Buffer.from(text) }
+    mesh.inject(A, B, 'lww.accounts', encodeLww({ kind: 'change', items: [item] }))
+    expect(mesh.errors).toEqual(['an account or rule that makes no sense'])
+    expect([...b.accounts.accounts(), ...b.accounts.rules()]).toEqual([])
+  })
 })
 
 describe('access', () => {

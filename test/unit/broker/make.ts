@@ -2,12 +2,15 @@
 
 import { HostError } from '../../../src/base/errors.ts'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
+import { Meter } from '../../../src/base/meter.ts'
 import type { StateFiles } from '../../../src/base/ports/files.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
 import { Accounts } from '../../../src/broker/accounts.ts'
 import { Delivery, NO_IDS } from '../../../src/broker/delivery.ts'
+import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
 import { EMPTY, type Message, type QoS } from '../../../src/wire/message.ts'
+import { Mesh, nodeIdOf } from '../../mesh.ts'
 
 export function message(payload: string, changes: Partial<Message> = {}): Message {
   return {
@@ -44,6 +47,9 @@ export class FilesInMemory implements StateFiles {
 
 let wallMs = 1_700_000_000_000
 
-export function accountsInMemory(files: StateFiles = new FilesInMemory()): Accounts {
-  return new Accounts(files, silentLog, new StampClock('00000000000000aa' as NodeId, () => ++wallMs))
+/** On a box that shares them with nobody. */
+export function accountsInMemory(files: StateFiles = new FilesInMemory(), wall = () => ++wallMs): Accounts {
+  const world = { ...new Mesh().start(nodeIdOf(0xaa)).world, meter: new Meter() }
+  const stamps = new StampClock(nodeIdOf(0xaa), wall)
+  return new Accounts(files, silentLog, (bounds, table) => new LwwReplica(bounds, world, stamps, table))
 }

@@ -138,7 +138,7 @@ describe('devices', () => {
   const show = async (withSecret: ClusterSecret | null, change?: (account: Account) => Account) => {
     const { run, accounts } = make(withSecret)
     const first = devicesAccount(secret.ca, cluster)
-    accounts.setFirst(first)
+    accounts.joined(cluster, [first])
     if (change !== undefined) accounts.setAccount(change(first), () => {})
     return ((await run('user show', { name: 'devices' })) as { url: string | null }).url
   }
