@@ -24,10 +24,13 @@ import { MemoryGuard } from './memory-guard.ts'
 import { MountedStream } from './mounted-stream.ts'
 import {
   type Authenticator,
+  type Claims,
   type Found,
   type FoundRecord,
   type Keeper,
   type LocalDelivery,
+  type LocalSessions,
+  NoClaims,
   NoKeeper,
   type Peers,
   type Rules,
@@ -38,6 +41,7 @@ import { restore } from './restore.ts'
 import { RetainedMessages } from './retained.ts'
 import { Safety } from './safety.ts'
 import { Sessions } from './sessions.ts'
+import { SessionTransfer } from './sessiontransfer.ts'
 import type { BrokerSettings } from './settings.ts'
 import { Subscriber } from './subscribe.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -52,6 +56,8 @@ export interface BrokerWorld {
   readonly log: Log
   readonly meter: Meter
   readonly peers: Peers
+  /** Without it every session is this node's alone. */
+  readonly claims?: Claims
   readonly authenticator: Authenticator
   /** Without it there is always enough. */
   readonly memory?: Memory
@@ -97,6 +103,8 @@ export class Broker implements LocalDelivery {
   #surplus = 0
   /** What stands under $SYS. */
   readonly sys: Sys
+  /** Its sessions on their way between boxes. */
+  readonly transfer: LocalSessions
   #stopped = false
 
   constructor(settings: BrokerSettings, world: BrokerWorld) {
@@ -112,6 +120,7 @@ export class Broker implements LocalDelivery {
     const interest = new Interest(peers)
     const keeper = world.keeper ?? new NoKeeper()
     const safety = new Safety(keeper)
+    const claims = world.claims ?? new NoClaims()
     this.#keeping = new Keeping(keeper)
     this.#subscriptions = new Subscriptions(interest, receivers, this.#keeping)
     receivers.attach(this.#subscriptions)
@@ -143,7 +152,12 @@ export class Broker implements LocalDelivery {
         else this.#tally.drop('not-authorized')
       },
       new Handover(clock, this.#tally, this.#subscriptions, this.#publisher),
+      claims,
     )
+    this.transfer = new SessionTransfer({
+      ...{ clock, settings, tally: this.#tally, rules: world.rules, keeping: this.#keeping },
+      ...{ sessions: this.#sessions, subscriptions: this.#subscriptions, retained: this.#retained },
+    })
     this.#home = {
       get settings() {
         return settingsNow()
@@ -157,6 +171,7 @@ export class Broker implements LocalDelivery {
       memory: this.#memory,
       fights: this.#fights,
       rules: world.rules,
+      claims,
       sessions: this.#sessions,
       keeping: this.#keeping,
       safety,

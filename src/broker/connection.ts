@@ -16,15 +16,15 @@ import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts
 import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
 import { acknowledged } from './acknowledged.ts'
-import { Access } from './authorize.ts'
+import { type Admission, admission, noMemory, ON_ITS_WAY } from './admission.ts'
 import { bounds } from './bounds.ts'
-import { NO_ROOM, objection, type Refusal, refusalConnack, takesConnack, termsFor } from './connect.ts'
+import { NO_ROOM, objection, type Refusal, refusalConnack } from './connect.ts'
 import { Connected } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import { type Enhanced, enhancedBy, reauthenticate } from './enhanced.ts'
 import { type Guest, requestOf, turnedAway } from './guest.ts'
 import type { ConnectionHome } from './home.ts'
-import type { AuthenticationResult } from './ports.ts'
+import type { AuthenticationResult, Claimed } from './ports.ts'
 import { Hold, Reading } from './reading.ts'
 import { Sender } from './sender.ts'
 import { tellTooLarge } from './too-large.ts'
@@ -201,11 +201,8 @@ export class Connection implements StreamHandler, PacketSink {
       return this.#fail(new ProtocolError(Reason.protocolError, `${packet.kind} before CONNECT`))
     }
     const { guest } = this
-    const objected = turnedAway(packet, guest) ?? objection(packet, this.home.settings)
+    const objected = turnedAway(packet, guest) ?? objection(packet, this.home.settings) ?? noMemory(this.home, packet)
     if (objected !== null) return this.#refuse(objected, packet)
-    if (this.home.memory.tight && this.home.sessions.get(packet.clientId as ClientId) === undefined) {
-      return this.#refuse({ refused: Reason.serverBusy, why: 'memory is short' }, packet)
-    }
     const { authenticator } = this.home
     const request = requestOf(guest, packet, this.#stream)
     const method = packet.authenticationMethod
@@ -243,10 +240,9 @@ export class Connection implements StreamHandler, PacketSink {
       // It is not overdue for that.
       const { clock, deadlines, settings } = this.home
       deadlines.set(this.#deadline, clock.now() + waitMs + settings.limits.connectTimeoutMs)
-      return this.#reading.holdFor(Hold.answer, this.home.clock, waitMs, () => this.#open(packet, account, proof))
+      return this.#reading.holdFor(Hold.fight, this.home.clock, waitMs, () => this.#claim(packet, account, proof))
     }
-    this.#open(packet, account, proof)
-    this.#letRead()
+    this.#claim(packet, account, proof)
   }
 
   #letRead(): void {
@@ -254,16 +250,23 @@ export class Connection implements StreamHandler, PacketSink {
     else this.#reading.letGo(Hold.answer)
   }
 
-  #open(packet: ConnectPacket, account: string | null, proof?: Buffer): void {
-    const { home } = this
+  /** The client may connect: its session, wherever that is, has to come here first. */
+  #claim(packet: ConnectPacket, account: string | null, proof?: Buffer): void {
     if (this.#state.at !== 'authenticating') return
+    const admitted = admission(this.home, packet, account, proof)
+    if ('refused' in admitted) return this.#refuse(admitted, packet)
+    this.home.claims.claim(admitted.claim, (claimed) => {
+      this.#open(packet, admitted, claimed)
+      this.#letRead()
+    })
+    if (this.#state.at === 'authenticating') this.#reading.hold(Hold.answer)
+  }
+
+  #open(packet: ConnectPacket, { terms, access }: Admission, claimed: Claimed): void {
+    const { home } = this
+    if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
+    if (claimed === 'busy') return this.#refuse(ON_ITS_WAY, packet)
     const { limits } = home.settings
-    const terms = termsFor(packet, home.settings, home.madeUpClientId, proof)
-    if (!takesConnack(terms, packet)) return this.#refuse(NO_ROOM, packet)
-    const access = new Access(account, terms.clientId, home.rules)
-    if (packet.will !== null && !access.mayPublish(packet.will.topic)) {
-      return this.#refuse({ refused: Reason.notAuthorized, why: 'will topic not allowed' }, packet)
-    }
     // [MQTT-3.1.4-3] The older connection is told and closed, and its session as it then stands is what we resume.
     const older = home.sessions.get(terms.clientId)?.connection
     if (older !== null && older !== undefined) {
@@ -271,7 +274,7 @@ export class Connection implements StreamHandler, PacketSink {
       home.fights.takenOver(terms.clientId, older.remote, this.remote)
       older.close(Reason.sessionTakenOver, 'its client id connected again')
     }
-    const { session, present } = home.sessions.open(access, terms, packet)
+    const { session, present } = home.sessions.open(access, terms, packet, claimed)
     const aliasMax = Math.min(packet.topicAliasMaximum, limits.maxTopicAlias)
     const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally, home.memory)
     const connected = new Connected(this, packet, terms, session, sender)
@@ -296,8 +299,8 @@ export class Connection implements StreamHandler, PacketSink {
     const { address } = this.#stream.remote
     if (unsaid !== null)
       log.info({ address, listener: this.guest.terms.name, why: refusal.why, unsaid }, 'client refused')
-    const sizeMax = to.maximumPacketSize ?? Number.POSITIVE_INFINITY
-    const connack = to.version === null ? null : refusalConnack(refusal, to.version, sizeMax)
+    const { version, maximumPacketSize } = to
+    const connack = version === null ? null : refusalConnack(refusal, version, maximumPacketSize ?? Infinity)
     if (connack !== null) this.#outbox.append(connack)
     this.#hangUp()
   }

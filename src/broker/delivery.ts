@@ -3,6 +3,7 @@
 
 import type { Message, QoS } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
+import type { Kept } from './ports.ts'
 import type { ShareGroup } from './shared.ts'
 
 /** What the next word about a message under way must be. */
@@ -31,6 +32,11 @@ export class Delivery {
     this.retain = retain
     this.subscriptionIds = subscriptionIds
     this.share = share
+  }
+
+  /** Its record in the store; null: it has none. */
+  get record(): Kept | null {
+    return null
   }
 
   /** It has got a packet id, or waits for something else now; returns the position that makes this safe (keeping.ts). */

@@ -9,7 +9,7 @@ import type { Deadlines } from './deadlines.ts'
 import type { Fights } from './fights.ts'
 import type { Keeping } from './keeping.ts'
 import type { MemoryGuard } from './memory-guard.ts'
-import type { Authenticator, Rules } from './ports.ts'
+import type { Authenticator, Claims, Rules } from './ports.ts'
 import type { Publisher } from './publish.ts'
 import type { ReceiversCache } from './receivers.ts'
 import type { Safety } from './safety.ts'
@@ -30,6 +30,7 @@ export interface ConnectionHome {
   readonly memory: MemoryGuard
   readonly fights: Fights
   readonly rules: Rules
+  readonly claims: Claims
   readonly sessions: Sessions
   readonly keeping: Keeping
   readonly safety: Safety

@@ -39,6 +39,11 @@ export class Inbound {
     return message
   }
 
+  /** What the store keeps of all that were begun. */
+  uses(): Iterable<Use> {
+    return this.#uses?.values() ?? []
+  }
+
   /** What the store keeps of it, for whoever ends that. */
   takeUse(packetId: number): Use | null {
     const use = this.#uses?.get(packetId) ?? null

@@ -45,6 +45,18 @@ export class KeptDelivery extends Delivery implements Recordable {
     this.#record = record
   }
 
+  override get record(): Kept | null {
+    return this.kept
+  }
+
+  get sessionRecord(): Kept {
+    return this.#session
+  }
+
+  get messageRecord(): Kept {
+    return this.#record.kept!
+  }
+
   override moved(awaiting: StoredAwaiting, packetId: number): number {
     this.awaiting = awaiting
     this.packetId = packetId
@@ -77,10 +89,14 @@ class SessionRecord implements Recordable {
     this.#session = session
   }
 
+  get sessionRecord(): Kept | null {
+    return this.#session.kept
+  }
+
   write(into: ByteWriter, nowMs: number): void {
-    const { clientId, access, connection, expirySec, endsAt, willAt, will } = this.#session
+    const { clientId, access, connection, expirySec, endsAt, willAt, will, epoch } = this.#session
     const away = connection === null
-    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will }, nowMs)
+    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will, epoch }, nowMs)
   }
 }
 
@@ -90,6 +106,10 @@ class SubscriptionRecord implements Recordable {
 
   constructor(subscription: Subscription) {
     this.#subscription = subscription
+  }
+
+  get sessionRecord(): Kept | null {
+    return this.#subscription.session.kept
   }
 
   write(into: ByteWriter): void {
@@ -118,6 +138,14 @@ class MessageUse implements Recordable {
     this.record = record
     this.#session = session
     this.#packetId = packetId
+  }
+
+  get sessionRecord(): Kept | null {
+    return this.#session
+  }
+
+  get messageRecord(): Kept {
+    return this.record.kept!
   }
 
   write(into: ByteWriter): void {

@@ -1,8 +1,10 @@
 // What the broker asks of the rest of the node, in plain values; each port has a do-nothing version, so that a single
 // broker is just the smallest cluster (STYLE 8).
 
+import type { ClientId, NodeId } from '../base/ids.ts'
+import type { Stamp } from '../base/stamps.ts'
 import type { Message } from '../wire/message.ts'
-import type { Recordable } from '../wire/record/batch.ts'
+import type { Numbered, Recordable } from '../wire/record/batch.ts'
 
 /** What the broker asks of the cluster. */
 export interface Peers {
@@ -43,6 +45,101 @@ export class NoPeers implements Peers {
 export interface LocalDelivery {
   /** A message from a member: to this node's subscribers only, never sent on. Returns how many sessions got it. */
   deliverFromPeer(message: Message): number
+}
+
+/** A CONNECT that is about to be accepted, as the other boxes have to know of it. */
+export interface Claim {
+  readonly clientId: ClientId
+  /** The account that the client has proven to be; null: none. */
+  readonly account: string | null
+  /** Whatever there is of a session is to end. */
+  readonly cleanStart: boolean
+  /** Its session is to outlive the connection. */
+  readonly lasting: boolean
+}
+
+/**
+ * The answer: the stamp of this CONNECT, and the session of the client is here, if there is one. 'busy': it is on its
+ * way and takes too long; the client is to come again. Null: there is no cluster.
+ */
+export type Claimed = Stamp | 'busy' | null
+
+/** What the broker asks of the cluster about sessions. */
+export interface Claims {
+  /** `done` is called once: at once when no other box has anything of this client. */
+  claim(claim: Claim, done: (claimed: Claimed) => void): void
+  /** The client is connected; `present`: with the session that it had. */
+  opened(session: SessionView, present: boolean): void
+  /** The client is gone; its session may go on. */
+  left(session: SessionView): void
+  /** The session is over, and with it every copy. */
+  ended(session: SessionView): void
+}
+
+export class NoClaims implements Claims {
+  claim(_claim: Claim, done: (claimed: Claimed) => void): void {
+    done(null)
+  }
+  opened(): void {}
+  left(): void {}
+  ended(): void {}
+}
+
+/** Where a session stands between the boxes (broker/place.ts draws it). */
+export type SessionPlace =
+  | { readonly at: 'here' }
+  | { readonly at: 'arriving'; readonly from: NodeId }
+  | { readonly at: 'departing'; readonly to: NodeId }
+  | { readonly at: 'standing-in'; readonly owner: NodeId; readonly after: number }
+
+/** A session as the cluster sees it. */
+export interface SessionView {
+  readonly clientId: ClientId
+  /** The stamp of its last CONNECT; null: from before there was a cluster. */
+  readonly epoch: Stamp | null
+  /** Its record; null: it ends with its connection. */
+  readonly kept: Kept | null
+  readonly place: SessionPlace
+  /** Null while its client is away. */
+  readonly connection: unknown
+}
+
+/** A record that goes from one box to another: what it is called there, and how it then is. */
+export interface RecordItem {
+  readonly id: number
+  readonly kind: number
+  readonly body: Buffer
+}
+
+/** A session that is taken over from another box, record by record, messages before what refers to them. */
+export interface SessionImport {
+  /** Null until its first record has come. */
+  readonly session: SessionView | null
+  /** Records that make no sense are passed over. The items' bytes are valid during this call only. */
+  add(items: readonly RecordItem[]): void
+  /** That was all of it. */
+  end(): void
+}
+
+/** What the cluster asks of the sessions of this node. */
+export interface LocalSessions {
+  get(clientId: ClientId): SessionView | undefined
+  all(): Iterable<SessionView>
+  /** Whether the client of the session has proven to be `account`. */
+  belongsTo(session: SessionView, account: string | null): boolean
+  /** Ends its connection, if it has one: its client is connected elsewhere. */
+  disconnect(session: SessionView): void
+  /** Its records but for those that wait in its queue: the session first, then in order. */
+  head(session: SessionView): readonly Kept[]
+  /** The records in its queue with ids above `after`, in order. */
+  queued(session: SessionView, after: number): readonly Kept[]
+  put(session: SessionView, place: Exclude<SessionPlace, { at: 'arriving' }>): void
+  /** A session whose records come from another box. One of that client that stands in here is joined with it. */
+  take(from: NodeId, place: 'arriving' | 'standing-in'): SessionImport
+  /** Records of messages that another box has taken for the session: joined by message id, where it still wants them. */
+  join(session: SessionView): SessionImport
+  /** Forgets it: it goes on elsewhere. */
+  drop(session: SessionView): void
 }
 
 export interface AuthenticationRequest {
@@ -110,10 +207,7 @@ export class NoRules implements Rules {
 }
 
 /** Something that the keeper keeps: written when its turn comes, as it then is. */
-export interface Kept {
-  /** The number of its record. */
-  readonly id: number
-}
+export type Kept = Numbered
 
 /**
  * What must survive (the store). Everything staged gets a position; what is promised on the ground of it is said when
@@ -142,7 +236,7 @@ export interface Keeper {
   watch(moved: () => void, failed?: () => void): void
 }
 
-const NOTHING_KEPT: Kept = { id: 0 }
+const NOTHING_KEPT: Kept = { id: 0, value: null }
 const NOTHING_STAGED = { position: 0, safe: 0, ours: 0, watch: () => {} }
 
 /** `positions`: what others than the store have staged, and how far that is safe. */
@@ -182,6 +276,8 @@ export class NoKeeper implements Keeper {
 /** A record found at start. */
 export interface FoundRecord {
   readonly kept: Kept
+  /** What other records call it: another number than `kept` has when it comes from another box. */
+  readonly id: number
   readonly kind: number
   readonly body: Buffer
   /** Monotonic: what is left of durations in the body counts from here. */

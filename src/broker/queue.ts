@@ -53,6 +53,11 @@ export class SessionQueue {
     return outcome
   }
 
+  /** The highest id that one of them is kept under; 0: none. */
+  get last(): number {
+    return this.#waiting?.at(this.#waiting.length - 1)?.record?.id ?? 0
+  }
+
   peek(): Delivery | undefined {
     return this.#waiting?.peek()
   }
@@ -64,6 +69,18 @@ export class SessionQueue {
       if (delivery.qos === 0) this.#qos0--
     }
     return delivery
+  }
+
+  /** Those that are kept under ids above `after`, in order. */
+  above(after: number): Delivery[] {
+    const found: Delivery[] = []
+    for (let index = this.length - 1; index >= 0; index--) {
+      const delivery = this.#waiting!.at(index)!
+      const { record } = delivery
+      if (record !== null && record.id <= after) break
+      if (record !== null) found.push(delivery)
+    }
+    return found.reverse()
   }
 
   /** Keeps, in order, those that `keep` is true of. */

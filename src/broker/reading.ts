@@ -5,8 +5,11 @@ import type { ByteStream } from '../base/ports/streams.ts'
 import type { Framer } from '../wire/mqtt/framing.ts'
 import type { Pace } from './pace.ts'
 
-/** Why a connection is not read: its CONNECT is not answered yet, it does not take its answers, it is too fast. */
-export const Hold = { answer: 1, output: 2, pace: 4 } as const
+/**
+ * Why a connection is not read: its CONNECT is not answered yet, it does not take its answers, it is too fast, its
+ * client id is fought over.
+ */
+export const Hold = { answer: 1, output: 2, pace: 4, fight: 8 } as const
 
 export class Reading {
   readonly #framer: Framer

@@ -28,7 +28,7 @@ export interface Tables {
   readonly retained: RetainedMessages
 }
 
-interface Seen {
+export interface Seen {
   readonly sessions: Map<number, Session>
   readonly messages: Map<number, { readonly message: Message; readonly kept: Kept }>
 }
@@ -45,7 +45,7 @@ export function restore(found: Found, other: (record: FoundRecord) => void, tabl
   tables.sessions.restored()
 }
 
-function take(record: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean | 'other' {
+export function take(record: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean | 'other' {
   switch (record.kind) {
     case RecordKind.session:
       return takeSession(record, found, tables, seen)
@@ -64,14 +64,19 @@ function take(record: FoundRecord, found: Found, tables: Tables, seen: Seen): bo
   }
 }
 
-function takeSession({ kept, body, countedFromMs }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+function takeSession(
+  { kept, id, body, countedFromMs }: FoundRecord,
+  found: Found,
+  tables: Tables,
+  seen: Seen,
+): boolean {
   const stored = readSession(body, countedFromMs)
   // One whose client had said that it was to end with its connection: that is gone.
   if (stored === null || stored.expirySec === 0 || tables.sessions.get(stored.clientId) !== undefined) return false
   const { account, clientId } = stored
   const session = tables.sessions.restore(stored, new Access(account, clientId, tables.rules))
   found.adopt(kept, tables.keeping.adoptSession(session, kept))
-  seen.sessions.set(kept.id, session)
+  seen.sessions.set(id, session)
   return true
 }
 
@@ -87,11 +92,16 @@ function takeSubscription({ kept, body }: FoundRecord, found: Found, tables: Tab
   return true
 }
 
-function takeMessage({ kept, body, countedFromMs }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
+function takeMessage(
+  { kept, id, body, countedFromMs }: FoundRecord,
+  found: Found,
+  tables: Tables,
+  seen: Seen,
+): boolean {
   const message = readMessage(body, countedFromMs)
   if (message === null) return false
   found.adopt(kept, tables.keeping.adoptMessage(message, kept))
-  seen.messages.set(kept.id, { message, kept })
+  seen.messages.set(id, { message, kept })
   return true
 }
 
@@ -103,6 +113,7 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   if (session === undefined || message === undefined) return false
   const { qos, retain, awaiting, packetId, subscriptionIds } = stored
   if (awaiting !== 'queued' && session.inflight.find(packetId) !== null) return false
+  if (session.place.at === 'arriving' && !session.place.pass(message)) return false
   const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
   // Only its name counts: the group itself stands where subscriptions are.
   const share = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)

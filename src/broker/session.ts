@@ -6,6 +6,7 @@
 import { Deque } from '../base/deque.ts'
 import type { ClientId } from '../base/ids.ts'
 import { Reason } from '../base/reasons.ts'
+import type { Stamp } from '../base/stamps.ts'
 import type { QoS } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import { Access } from './authorize.ts'
@@ -14,6 +15,7 @@ import type { Deadline } from './deadlines.ts'
 import type { Awaiting, Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
 import { Inflight, type Outgoing } from './inflight.ts'
+import { HERE, type Place } from './place.ts'
 import { type Kept, NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
 import { SessionQueue } from './queue.ts'
@@ -38,6 +40,9 @@ export class Session {
   access: Access
   /** Seconds that it lasts without a connection. */
   expirySec = 0
+  /** The stamp of its last CONNECT; null: without a cluster. */
+  epoch: Stamp | null = null
+  place: Place = HERE
   /** Its record in the store; null: it ends with its connection. */
   kept: Kept | null = null
   /** Null while the client is away. */
@@ -122,10 +127,11 @@ export class Session {
       return
     }
     const delivery = this.#home.keeping.delivery(this, publication.delivery(qos, retain, ids, share))
+    if (this.place.at === 'arriving') return this.place.hold(delivery)
     if (connection === null || !this.#mayBegin() || this.queue.length > 0) return this.#enqueue(delivery)
     const outgoing = this.#admit(delivery)
-    if (!this.#mayBeSaid(outgoing)) return this.#hold(outgoing)
-    if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) this.#drop(outgoing)
+    if (!this.#mayBeSaid(outgoing)) (this.#held ??= new Deque()).push(outgoing)
+    else if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) this.#drop(outgoing)
   }
 
   /**
@@ -201,13 +207,14 @@ export class Session {
     this.#pumping = false
   }
 
-  /** The session is over: what it held is dropped. */
-  clear(): void {
+  /** The session is over, or (not `counted`) goes on in another box: what it held is dropped. */
+  clear(counted = true): void {
     const { tally } = this.#home
-    if (this.queue.length > 0) tally.drop('session-ended', this.queue.length)
+    if (counted && this.queue.length > 0) tally.drop('session-ended', this.queue.length)
     this.queue.clear()
     for (const { delivery } of this.inflight.inOrder()) delivery.forget()
     this.inflight.clear()
+    if (this.place.at === 'arriving') this.place.clear()
     for (const use of this.inbound.clear()) this.#home.keeping.done(use)
     this.#resend = null
     this.#held = null
@@ -251,10 +258,6 @@ export class Session {
     return false
   }
 
-  #hold(outgoing: Outgoing): void {
-    ;(this.#held ??= new Deque()).push(outgoing)
-  }
-
   /** It is not sent, and will not be. */
   #drop(outgoing: Outgoing, replaced = false): void {
     this.inflight.release(outgoing)
@@ -266,6 +269,13 @@ export class Session {
     const next = this.#resend?.[this.#resent]
     if (next !== undefined && outgoing.order >= next.order) this.#unsent--
     if (this.#resend !== null || this.queue.length > 0 || this.#feeds !== null) this.pump()
+  }
+
+  /** Takes a delivery of its own that has come in another way than round the receivers. */
+  receive(delivery: Delivery): void {
+    if (this.place.at === 'arriving') return this.place.hold(delivery)
+    this.#enqueue(delivery)
+    this.pump()
   }
 
   #enqueueQoS0(delivery: Delivery): void {
@@ -365,7 +375,7 @@ export class Session {
     }
     const outgoing = this.#admit(delivery)
     if (this.#held === null && this.#mayBeSaid(outgoing)) this.#send(sender, outgoing, nowMs)
-    else this.#hold(outgoing)
+    else (this.#held ??= new Deque()).push(outgoing)
   }
 
   #pumpFeeds(sender: Sender): void {

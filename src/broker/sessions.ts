@@ -4,12 +4,15 @@
 import { assert } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
+import type { Stamp } from '../base/stamps.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { StoredSession } from '../wire/record/session.ts'
 import type { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
 import type { Handover } from './handover.ts'
+import { HERE } from './place.ts'
+import type { Claims } from './ports.ts'
 import { Session } from './session.ts'
 import type { SessionHome } from './session-home.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -23,6 +26,7 @@ export class Sessions {
   readonly #deadlines: Deadlines
   readonly #subscriptions: Subscriptions
   readonly #handover: Handover
+  readonly #claims: Claims
   readonly #publishWill: (session: Session, will: WillPacket) => void
   readonly #byClient = new Map<ClientId, Session>()
   #connected = 0
@@ -35,6 +39,7 @@ export class Sessions {
     subscriptions: Subscriptions,
     publishWill: (session: Session, will: WillPacket) => void,
     handover: Handover,
+    claims: Claims,
   ) {
     this.#clock = home.clock
     this.#home = home
@@ -42,6 +47,7 @@ export class Sessions {
     this.#subscriptions = subscriptions
     this.#publishWill = publishWill
     this.#handover = handover
+    this.#claims = claims
   }
 
   get count(): number {
@@ -64,6 +70,10 @@ export class Sessions {
     return { messages, bytes }
   }
 
+  all(): Iterable<Session> {
+    return this.#byClient.values()
+  }
+
   get(clientId: ClientId): Session | undefined {
     return this.#byClient.get(clientId)
   }
@@ -76,11 +86,12 @@ export class Sessions {
     access: Access,
     { clientId, expirySec }: { readonly clientId: ClientId; readonly expirySec: number },
     { cleanStart, will }: { readonly cleanStart: boolean; readonly will: WillPacket | null },
+    epoch: Stamp | null = null,
   ): { readonly session: Session; readonly present: boolean } {
     let session = this.#byClient.get(clientId)
     // What waits for one account's client is not for another's that calls itself the same.
     if (session !== undefined && (cleanStart || session.access.account !== access.account)) {
-      this.end(session)
+      this.#end(session)
       session = undefined
     }
     const present = session !== undefined
@@ -91,6 +102,9 @@ export class Sessions {
     assert(session.connection === null, 'a session with two connections')
     // [MQTT-3.1.3-9] Back before the will delay has passed: the old will is not sent.
     session.access = access
+    session.epoch = epoch
+    // What its former owner still has of it comes when it comes.
+    if (session.place.at !== 'arriving') session.place = HERE
     session.will = will
     session.willAt = NEVER
     session.endsAt = NEVER
@@ -101,6 +115,7 @@ export class Sessions {
     const { tally } = this.#home
     tally.connects++
     tally.clientsMaximum = Math.max(tally.clientsMaximum, this.#connected)
+    this.#claims.opened(session, present)
     return { session, present }
   }
 
@@ -108,6 +123,7 @@ export class Sessions {
   left(session: Session, said: boolean): void {
     session.detach()
     this.#connected--
+    this.#claims.left(session)
     const nowMs = this.#clock.now()
     const endsAt = nowMs + session.expirySec * 1000
     const will = session.will
@@ -128,6 +144,32 @@ export class Sessions {
 
   /** [MQTT-3.1.2-8] A will that still waits goes out with the end of its session. */
   end(session: Session): void {
+    this.#end(session)
+    this.#claims.ended(session)
+  }
+
+  /** It goes on in another box: here it never was. */
+  drop(session: Session): void {
+    this.hold(session)
+    this.#byClient.delete(session.clientId)
+    this.#subscriptions.removeAll(session)
+    session.clear(false)
+    this.#home.keeping.sessionEnded(session)
+  }
+
+  /** Its time is counted elsewhere. */
+  hold(session: Session): void {
+    if (session.deadline !== null) this.#deadlines.clear(session.deadline)
+  }
+
+  /** Its time is counted here again; its will is not ours to publish before the session ends. */
+  countDown(session: Session): void {
+    session.willAt = NEVER
+    session.deadline ??= new Deadline(() => this.#due(session))
+    this.#deadlines.set(session.deadline, session.endsAt)
+  }
+
+  #end(session: Session): void {
     if (session.deadline !== null) this.#deadlines.clear(session.deadline)
     this.#byClient.delete(session.clientId)
     this.#subscriptions.removeAll(session)
@@ -146,6 +188,7 @@ export class Sessions {
     this.#byClient.set(stored.clientId, session)
     const nowMs = this.#clock.now()
     session.access = access
+    session.epoch = stored.epoch
     session.expirySec = stored.expirySec
     session.will = stored.will
     session.endsAt = stored.away ? stored.endsAt : nowMs + stored.expirySec * 1000

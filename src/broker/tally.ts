@@ -11,6 +11,8 @@ export type DropReason =
   | 'too-large'
   | 'session-ended'
   | 'not-authorized'
+  /** Another box had taken it for a session that no longer wants it. */
+  | 'unsubscribed'
   | 'memory'
   | 'disk'
 

@@ -347,7 +347,7 @@ export class Store implements Keeper {
     const offsetMs = this.#ageOffsetMs
     const records = entries.map((entry): FoundRecord => {
       const { kind, body, ageMs } = entry.value as Raw
-      return { kept: entry, kind, body, countedFromMs: ageMs - offsetMs }
+      return { kept: entry, id: entry.id, kind, body, countedFromMs: ageMs - offsetMs }
     })
     return {
       records,

@@ -27,9 +27,19 @@ export const RecordKind = {
   horizon: 9,
 } as const
 
+/** A record: a number for life, and what is to be written under it; null: it was removed. */
+export interface Numbered {
+  readonly id: number
+  readonly value: Recordable | null
+}
+
 /** A value that can be written as the body of a record, at any time and again. */
 export interface Recordable {
   readonly kind: number
+  /** The record of the session that it belongs to, if it is part of one: copied and moved with that. */
+  readonly sessionRecord?: Numbered | null
+  /** The record of the message that it is about, if it is about one. */
+  readonly messageRecord?: Numbered | undefined
   /** `nowMs`: monotonic, for what is left of durations. */
   write(into: ByteWriter, nowMs: number): void
 }

@@ -1,17 +1,18 @@
 // A stored session and its subscriptions.
 //
 //   session       client u16+utf8 | flags u8 | expiry u32 | ends u48 | will at u48
-//                 | account u16+utf8
+//                 | account u16+utf8 | epoch 16
 //                 | will: topic u16+utf8 | qos u8 | retain u8 | delay u32 | expiry u48 | properties u32+ | payload u32+
 //   subscription  session u48 | filter u16+utf8 | options u8 | identifier u32
 //
 // session flags: bit 0 the client is away, bit 1 it ends at a time, bit 2 there is a will, bit 3 the will has a time,
-// bit 4 there is an account.
+// bit 4 there is an account, bit 5 there is an epoch: the stamp of the CONNECT that the session last had.
 // ends, will at: milliseconds left. will expiry: seconds and one more, 0: never. identifier: and one more, 0: none.
 // options: bits 0-1 QoS, bit 2 No Local, bit 3 Retain As Published.
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import type { ClientId } from '../../base/ids.ts'
+import { readStamp, STAMP_BYTES, type Stamp, writeStamp } from '../../base/stamps.ts'
 import type { QoS } from '../message.ts'
 import type { WillPacket } from '../mqtt/packets.ts'
 import { leftMs } from './message.ts'
@@ -21,6 +22,7 @@ const ENDS = 0x02
 const WILL = 0x04
 const WILL_TIMED = 0x08
 const ACCOUNT = 0x10
+const EPOCH = 0x20
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface StoredSession {
@@ -33,10 +35,12 @@ export interface StoredSession {
   readonly endsAt: number
   readonly willAt: number
   readonly will: WillPacket | null
+  /** The stamp of its last CONNECT; null: from before it had a cluster to be known in. */
+  readonly epoch: Stamp | null
 }
 
 export function writeSession(into: ByteWriter, session: StoredSession, nowMs: number): void {
-  const { will, endsAt, willAt, account } = session
+  const { will, endsAt, willAt, account, epoch } = session
   into
     .text(session.clientId)
     .u8(
@@ -44,12 +48,18 @@ export function writeSession(into: ByteWriter, session: StoredSession, nowMs: nu
         (endsAt === NEVER ? 0 : ENDS) |
         (will === null ? 0 : WILL) |
         (willAt === NEVER ? 0 : WILL_TIMED) |
-        (account === null ? 0 : ACCOUNT),
+        (account === null ? 0 : ACCOUNT) |
+        (epoch === null ? 0 : EPOCH),
     )
     .u32(session.expirySec)
     .u48(endsAt === NEVER ? 0 : leftMs(endsAt, nowMs))
     .u48(willAt === NEVER ? 0 : leftMs(willAt, nowMs))
   if (account !== null) into.text(account)
+  if (epoch !== null) {
+    const stamp = Buffer.allocUnsafe(STAMP_BYTES)
+    writeStamp(epoch, stamp, 0)
+    into.raw(stamp)
+  }
   if (will === null) return
   into
     .text(will.topic)
@@ -71,6 +81,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
   const ends = reader.u48()
   const willLeft = reader.u48()
   const account = (flags & ACCOUNT) === 0 ? null : reader.text()
+  const stamp = (flags & EPOCH) === 0 ? null : reader.view(STAMP_BYTES)
   const will = (flags & WILL) === 0 ? null : readWill(reader)
   if (reader.broken) return null
   return {
@@ -81,6 +92,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
     endsAt: (flags & ENDS) === 0 ? NEVER : countedFromMs + ends,
     willAt: (flags & WILL_TIMED) === 0 ? NEVER : countedFromMs + willLeft,
     will,
+    epoch: stamp === null ? null : readStamp(stamp, 0),
   }
 }
 

@@ -61,6 +61,7 @@ export class HandEngine implements StoreEngine {
 export class DurableLab extends Lab {
   readonly engine: HandEngine
   readonly store: Store
+  readonly platter: Platter
 
   constructor(platter = new Platter()) {
     const clock = new VirtualClock()
@@ -74,6 +75,7 @@ export class DurableLab extends Lab {
       synchronised: () => true,
     })
     super({ clock, keeper: store })
+    this.platter = platter
     this.engine = engine
     this.store = store
     store.open((found) => {

@@ -1,0 +1,258 @@
+// Sessions on their way from box to box, as the records that are kept of them: a copy, a move and a return are all made
+// of the same stream. Whatever comes in gets records of this node's own.
+
+import type { ByteWriter } from '../base/bytes.ts'
+import type { ClientId, NodeId } from '../base/ids.ts'
+import { Reason } from '../base/reasons.ts'
+import { matches } from '../topic/match.ts'
+import { type Message, messageIdText } from '../wire/message.ts'
+import { type Recordable, RecordKind } from '../wire/record/batch.ts'
+import { readDelivery } from '../wire/record/delivery.ts'
+import { readMessage } from '../wire/record/message.ts'
+import { Delivery, NO_IDS } from './delivery.ts'
+import { Arrival } from './place.ts'
+import type { Found, Kept, LocalSessions, RecordItem, SessionImport, SessionPlace, SessionView } from './ports.ts'
+import { type Seen, type Tables, take } from './restore.ts'
+import type { Session } from './session.ts'
+import { ShareGroup } from './shared.ts'
+import type { Tally } from './tally.ts'
+
+export interface TransferHome extends Tables {
+  readonly clock: { now(): number }
+  readonly tally: Tally
+}
+
+/** Only sessions of this broker come back from the views that it has given. */
+const own = (view: SessionView): Session => view as Session
+
+export class SessionTransfer implements LocalSessions {
+  readonly #home: TransferHome
+
+  constructor(home: TransferHome) {
+    this.#home = home
+  }
+
+  get(clientId: ClientId): SessionView | undefined {
+    return this.#home.sessions.get(clientId)
+  }
+
+  all(): Iterable<SessionView> {
+    return this.#home.sessions.all()
+  }
+
+  belongsTo(view: SessionView, account: string | null): boolean {
+    return own(view).access.account === account
+  }
+
+  disconnect(view: SessionView): void {
+    const { connection } = own(view)
+    if (connection === null) return
+    this.#home.tally.count('mqtt.takeover')
+    connection.close(Reason.sessionTakenOver, 'its client id connected at another box')
+  }
+
+  head(view: SessionView): readonly Kept[] {
+    const { kept, subscriptions, inbound, inflight } = own(view)
+    if (kept === null) return []
+    const records: Kept[] = [kept]
+    for (const subscription of subscriptions.values()) if (subscription.kept !== null) records.push(subscription.kept)
+    for (const use of inbound.uses()) records.push(use.kept!)
+    for (const { delivery } of inflight.inOrder()) if (delivery.record !== null) records.push(delivery.record)
+    return records
+  }
+
+  queued(view: SessionView, after: number): readonly Kept[] {
+    return own(view)
+      .queue.above(after)
+      .map((delivery) => delivery.record!)
+  }
+
+  put(view: SessionView, place: Exclude<SessionPlace, { at: 'arriving' }>): void {
+    const session = own(view)
+    const { sessions, keeping } = this.#home
+    session.place = place
+    if (place.at === 'departing') sessions.hold(session)
+    else if (session.connection === null) sessions.countDown(session)
+    keeping.session(session)
+  }
+
+  take(from: NodeId, place: 'arriving' | 'standing-in'): SessionImport {
+    return new Taking(this.#home, from, place)
+  }
+
+  join(view: SessionView): SessionImport {
+    return new Joining(this.#home, own(view))
+  }
+
+  drop(view: SessionView): void {
+    this.disconnect(view)
+    const session = own(view)
+    // One that was to end with its connection is gone by now.
+    if (this.#home.sessions.get(session.clientId) === session) this.#home.sessions.drop(session)
+  }
+}
+
+/** The record of something that is just being taken from elsewhere. */
+class Taken implements Recordable {
+  readonly kind: number
+  value: Recordable | null = null
+
+  constructor(kind: number) {
+    this.kind = kind
+  }
+
+  get sessionRecord() {
+    return this.value?.sessionRecord ?? null
+  }
+
+  get messageRecord() {
+    return this.value?.messageRecord
+  }
+
+  write(into: ByteWriter, nowMs: number): void {
+    this.value?.write(into, nowMs)
+  }
+}
+
+/** A whole session comes in. */
+class Taking implements SessionImport {
+  readonly #home: TransferHome
+  readonly #from: NodeId
+  readonly #place: 'arriving' | 'standing-in'
+  readonly #seen: Seen = { sessions: new Map(), messages: new Map() }
+  readonly #found: Found
+  session: Session | null = null
+
+  constructor(home: TransferHome, from: NodeId, place: 'arriving' | 'standing-in') {
+    this.#home = home
+    this.#from = from
+    this.#place = place
+    const { keeper } = home.keeping
+    this.#found = {
+      records: [],
+      adopt: (kept, value) => {
+        ;(kept.value as Taken).value = value
+        keeper.changed(kept)
+      },
+      remove: (kept) => keeper.remove(kept),
+    }
+  }
+
+  add(items: readonly RecordItem[]): void {
+    for (const item of items) {
+      if (item.kind === RecordKind.session ? this.session === null : MOVED.has(item.kind)) this.#take(item)
+    }
+    this.session?.pump()
+  }
+
+  end(): void {
+    const { keeping } = this.#home
+    for (const { message, kept } of this.#seen.messages.values()) {
+      if (!keeping.isUsed(message)) this.#found.remove(kept)
+    }
+    this.#seen.messages.clear()
+    const { session } = this
+    if (session === null) return
+    const { place } = session
+    if (place.at === 'arriving') {
+      session.place = { at: 'here' }
+      for (const delivery of place.settle()) session.receive(delivery)
+    } else if (place.at === 'standing-in') {
+      session.place = { ...place, after: session.queue.last }
+    }
+    keeping.session(session)
+  }
+
+  #take({ id, kind, body }: RecordItem): void {
+    const { keeping, clock } = this.#home
+    const late = kind === RecordKind.session ? this.#lateOf(id, body) : []
+    const kept = keeping.keeper.put(new Taken(kind))
+    const taken = take({ kept, id, kind, body, countedFromMs: clock.now() }, this.#found, this.#home, this.#seen)
+    if (taken !== true) return this.#found.remove(kept)
+    if (kind === RecordKind.session) this.#begun([...this.#seen.sessions.values()][0]!, late)
+  }
+
+  #begun(session: Session, late: readonly Delivery[]): void {
+    this.session = session
+    if (this.#place === 'standing-in') {
+      session.place = { at: 'standing-in', owner: this.#from, after: 0 }
+      this.#home.sessions.countDown(session)
+      return
+    }
+    const arrival = new Arrival(this.#from)
+    session.place = arrival
+    for (const { message, qos, retain, subscriptionIds, share } of late) {
+      arrival.hold(this.#home.keeping.delivery(session, new Delivery(message, qos, retain, subscriptionIds, share)))
+    }
+  }
+
+  /** What has come for the session here while its owner was not heard: behind what the owner has. */
+  #lateOf(_id: number, body: Buffer): readonly Delivery[] {
+    const { sessions } = this.#home
+    const known = sessions.get(body.toString('utf8', 2, 2 + body.readUInt16BE(0)) as ClientId)
+    if (known === undefined || known.place.at !== 'standing-in') return []
+    const late = known.queue.above(known.place.after)
+    sessions.drop(known)
+    return late
+  }
+}
+
+const MOVED: ReadonlySet<number> = new Set([
+  RecordKind.subscription,
+  RecordKind.message,
+  RecordKind.delivery,
+  RecordKind.begun,
+])
+
+/** Messages come in for a session that is here already. */
+class Joining implements SessionImport {
+  readonly #home: TransferHome
+  readonly session: Session
+  readonly #messages = new Map<number, Message>()
+  readonly #known = new Set<string>()
+
+  constructor(home: TransferHome, session: Session) {
+    this.#home = home
+    this.session = session
+    for (const { message } of session.queue.above(0)) this.#known.add(messageIdText(message))
+    for (const { delivery } of session.inflight.inOrder()) this.#known.add(messageIdText(delivery.message))
+  }
+
+  add(items: readonly RecordItem[]): void {
+    for (const { id, kind, body } of items) {
+      if (kind === RecordKind.message) {
+        const message = readMessage(body, this.#home.clock.now())
+        if (message !== null) this.#messages.set(id, message)
+      } else if (kind === RecordKind.delivery) {
+        this.#join(body)
+      }
+    }
+  }
+
+  end(): void {
+    this.#messages.clear()
+  }
+
+  #join(body: Buffer): void {
+    const { tally, keeping } = this.#home
+    const stored = readDelivery(body)
+    const message = stored === null ? undefined : this.#messages.get(stored.message)
+    if (stored === null || message === undefined) return
+    const id = messageIdText(message)
+    // At 'pubcomp' its client has it.
+    if (this.#known.has(id) || stored.awaiting === 'pubcomp') return tally.count('sessions.joined-twice')
+    this.#known.add(id)
+    if (!this.#isWanted(message.topic)) return tally.drop('unsubscribed')
+    const { qos, retain, subscriptionIds, share } = stored
+    const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
+    const group = share === null ? null : new ShareGroup(share.share, share.filter)
+    if (group !== null) this.session.heldShared = true
+    tally.count('sessions.joined')
+    this.session.receive(keeping.delivery(this.session, new Delivery(message, qos, retain, ids, group)))
+  }
+
+  #isWanted(topic: string): boolean {
+    for (const { filter } of this.session.subscriptions.values()) if (matches(filter.filter, topic)) return true
+    return false
+  }
+}
