@@ -9,6 +9,7 @@ import type { NodeStatus } from '../../src/compose.ts'
 import { Box, boxesLeftOut, type Suite } from './box.ts'
 import { Lan, until } from './lan.ts'
 import { release, releaseCalled } from './release.ts'
+import { SANDBOX_ANSWERS, TRY_SANDBOX } from './sandbox.ts'
 
 const NEWER = '99.0.1'
 
@@ -80,6 +81,10 @@ describe.skipIf(boxesLeftOut('box.test.ts'))('a gateway', () => {
       expect(box.journal()).not.toMatch(/Unknown (key|lvalue)|Failed to|warn/i)
       const helpers = box.sh('pgrep -u edge-mqtt | wc -l')
       expect(helpers.trim()).toBe('2')
+    })
+
+    test('may write what is its own and nothing else, not even its configuration', () => {
+      expect(box.sh(TRY_SANDBOX).trim().split('\n')).toEqual(SANDBOX_ANSWERS)
     })
 
     test('comes back when it is killed, and when it hangs', async () => {
