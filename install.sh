@@ -127,6 +127,7 @@ done
 # The machine that a program is made for, as its ELF header says: a 32-bit system may run under a 64-bit kernel.
 machine() {
   case $(od -An -tu2 -j18 -N2 "$1" 2>/dev/null | tr -d ' ') in
+    3) echo ia32 ;;
     62) echo x64 ;;
     183) echo arm64 ;;
     40) echo armv7l ;;
@@ -154,7 +155,9 @@ if [ -e "$HERE/SHA256SUMS" ] || [ -e "$HERE/node" ]; then
   made_for=$(machine "$HERE/node/bin/node")
   if [ "$made_for" != "$here" ]; then
     set -- "take the release for linux-$here"
-    [ "$here" != armv7l ] || set -- 'on a 32-bit system install from a clone of the repository, with the Node.js of the distribution'
+    case $here in
+      armv7l | ia32) set -- 'on a 32-bit system install from a clone of the repository, with the Node.js of the distribution' ;;
+    esac
     fail "this release is made for $made_for, this system is $here" "$@"
   fi
   node=$HERE/node/bin/node
@@ -194,10 +197,11 @@ if [ -e "$HERE/certs/ca.crt" ] || [ -e "$HERE/certs/ca.key" ]; then
   fi
 fi
 
-# Whoever called sudo owns the clone, and what is built in it.
+# Whoever called sudo owns the clone, and what is built in it. npm looks for its settings and packages in HOME, which sudo
+# has made root's.
 as_caller() {
   if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ] && [ "$(stat -c %U "$HERE")" = "$SUDO_USER" ]; then
-    runuser -u "$SUDO_USER" -- "$@"
+    runuser -u "$SUDO_USER" -- env HOME="$(getent passwd "$SUDO_USER" | cut -d : -f 6)" "$@"
   else
     "$@"
   fi
@@ -207,7 +211,8 @@ if [ -z "$release" ] && { [ -d "$HERE/src" ] || [ ! -e "$HERE/dist/main.js" ]; }
   echo 'building...'
   cd "$HERE"
   if [ ! -e node_modules/.package-lock.json ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
-    as_caller npm ci --no-audit --no-fund --loglevel=error || fail 'the packages could not be fetched: see above' 'nothing was changed'
+    # npm would wait for more than a minute before it gives up a network that is not there.
+    as_caller npm ci --no-audit --no-fund --loglevel=error --fetch-retries=4 --fetch-retry-factor=2 --fetch-retry-mintimeout=1000 || fail 'the packages could not be fetched: see above' 'nothing was changed'
   fi
   as_caller npm run --silent build || fail 'the build failed: see above' 'nothing was changed'
 fi

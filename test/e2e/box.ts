@@ -7,10 +7,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Lan, lanMissing, until } from './lan.ts'
 
-export type Suite = 'trixie' | 'bookworm'
+/** A Debian that boxes are made of. */
+interface System {
+  readonly suite: 'trixie' | 'bookworm'
+  readonly architecture?: string
+  readonly packages: readonly string[]
+}
 
 /** Debian 13 has a Node.js that is new enough, Debian 12 has not: a release brings its own. */
-const PACKAGES: Readonly<Record<Suite, readonly string[]>> = { trixie: ['nodejs'], bookworm: [] }
+const SYSTEMS = {
+  trixie: { suite: 'trixie', packages: ['nodejs'] },
+  bookworm: { suite: 'bookworm', packages: [] },
+  /** With what building from a clone takes. */
+  'trixie-npm': { suite: 'trixie', packages: ['nodejs', 'npm', 'git'] },
+  /** A 32-bit system under a 64-bit kernel. */
+  'trixie-i386': { suite: 'trixie', architecture: 'i386', packages: ['nodejs'] },
+  /** Another machine's, by emulation. */
+  'trixie-armhf': { suite: 'trixie', architecture: 'armhf', packages: ['nodejs'] },
+} satisfies Readonly<Record<string, System>>
+
+export type Suite = keyof typeof SYSTEMS
+
 const COMMON = ['systemd', 'systemd-sysv', 'dbus', 'udev', 'iproute2', 'procps']
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
@@ -53,18 +70,20 @@ const mirror = (): string => {
 export const boxCache = (): string => process.env['EDGE_MQTT_BOXES'] ?? '/var/cache/edge-mqtt-boxes'
 
 /** The root of a base system, made when it is not there yet. */
-export function baseSystem(suite: Suite): string {
+export function baseSystem(name: Suite): string {
   const kept = boxCache()
-  const base = join(kept, `base-${suite}`)
+  const base = join(kept, `base-${name}`)
   if (existsSync(join(base, '.done'))) return base
   mkdirSync(kept, { recursive: true })
   const making = mkdtempSync(join(kept, 'making-'))
+  const { suite, architecture, packages }: System = SYSTEMS[name]
   const left = ['usr/share/man', 'usr/share/locale', 'usr/share/doc']
   run(
     'mmdebstrap',
     '--quiet',
     '--variant=minbase',
-    `--include=${[...COMMON, ...PACKAGES[suite]].join(',')}`,
+    ...(architecture === undefined ? [] : [`--architectures=${architecture}`]),
+    `--include=${[...COMMON, ...packages].join(',')}`,
     ...left.map((folder) => `--dpkgopt=path-exclude=/${folder}/*`),
     // A fresh card: no name, no machine id, and no way to fetch anything.
     '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"; : >"$1/etc/machine-id"',

@@ -1,7 +1,7 @@
 // Several installed gateways on one LAN, each a Debian with a real systemd: the folder is copied on and the boxes are one
 // broker; a box from elsewhere waits; a copied disk becomes a box of its own.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -11,8 +11,17 @@ import { Lan, until } from './lan.ts'
 import { release } from './release.ts'
 
 const statusOf = (box: Box): NodeStatus => JSON.parse(box.exec('edge-mqtt', 'status', '--json')) as NodeStatus
+/** The library that tells a service another time; a box has no clock of its own that could be wrong. */
+const FAKETIME = '/usr/lib/libfaketime.so.1'
+const faketime = (): string | undefined =>
+  readdirSync('/usr/lib')
+    .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
+    .find((file) => existsSync(file))
 const linksOf = (box: Box): number =>
   statusOf(box).cluster.members.filter((member) => !member.self && member.state === 'alive' && member.linked).length
+
+if (faketime() === undefined)
+  console.warn('\n*** boxes.test.ts: a boot in 1970 SKIPPED: libfaketime is not installed ***\n')
 
 describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
   let folder: string
@@ -77,6 +86,24 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
       const other = statusOf(first).cluster.members.find((member) => !member.self)
       return other?.linked === true && other.address.startsWith('10.77.0.102:')
     })
+  })
+
+  test.skipIf(faketime() === undefined)('a box that boots in 1970 is up, and links', async () => {
+    const [first, second] = boxes as [Box, Box]
+    second.push(faketime()!, FAKETIME)
+    const clock = '/etc/systemd/system/edge-mqtt.service.d/clock.conf'
+    const words = [`LD_PRELOAD=${FAKETIME}`, '"FAKETIME=@1970-01-01 00:01:00"', 'FAKETIME_DONT_FAKE_MONOTONIC=1']
+    second.write(clock, `[Service]\nEnvironment=${words.join(' ')}\n`)
+    await second.reboot()
+    await until('it is active', 20_000, () => second.property('ActiveState') === 'active')
+    await until('it is linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('systemctl status says so', 20_000, () => /2 of 2 members linked/.test(second.property('StatusText')))
+    const hour = 3_600_000
+    expect(Math.max(...statusOf(second).cluster.members.map(({ sinceMs }) => sinceMs))).toBeLessThan(hour)
+    expect(Math.max(...statusOf(first).cluster.members.map(({ sinceMs }) => sinceMs))).toBeGreaterThan(hour)
+    // And the right time again, decades later.
+    second.sh(`rm ${clock} && systemctl daemon-reload && systemctl restart edge-mqtt`)
+    await until('it is linked again', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
   })
 
   test('a box with a folder from elsewhere waits and says what to type, and then does as it is told', async () => {
