@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { NodeStatus } from '../../src/compose.ts'
+import { SANDBOX_ANSWERS, TRY_SANDBOX } from '../e2e/sandbox.ts'
 import { applianceMissing, Machine } from './vm.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
@@ -93,6 +94,23 @@ describe.runIf(missing === null)('a flashed card', () => {
   test('systemd calls the unit safe', async () => {
     const said = await box.sh('systemd-analyze security --no-pager edge-mqtt | tail -1')
     expect(Number(/: ([0-9.]+)/.exec(said)![1])).toBeLessThanOrEqual(2)
+  })
+
+  test('the file system is as strict as the unit says', async () => {
+    expect((await box.sh(TRY_SANDBOX, 6 * MINUTE)).split('\n')).toEqual(SANDBOX_ANSWERS)
+    expect(await box.sh('systemctl is-active edge-mqtt')).toBe('active')
+  })
+
+  test('a machine in 1970 starts it all the same', async () => {
+    await box.sh('systemctl stop systemd-timesyncd; date -s "1970-01-02 00:00:00"')
+    await box.sh('systemctl restart edge-mqtt', 3 * MINUTE)
+    expect(await box.sh('date +%Y; systemctl show edge-mqtt -p ActiveState -p StatusText --value | sort')).toMatch(
+      /^1970\nactive\ngw-flashed: alone/,
+    )
+    const self = (await status()).cluster.members.find((member) => member.self)
+    expect(self!.sinceMs).toBeLessThan(2 * 24 * 60 * MINUTE)
+    expect((await status()).node.id).toBe(id)
+    await box.sh('systemctl start systemd-timesyncd; systemctl restart edge-mqtt', 3 * MINUTE)
   })
 
   test('TasksMax holds: no more tasks than the unit may have', async () => {
