@@ -72,6 +72,8 @@ export interface NodeSettings {
   readonly listeners: readonly ListenerSettings[]
   /** The rules of the acl_file; null: there is none. */
   readonly fileRules: readonly GrantedRule[] | null
+  /** Of the acl_files of listeners, by the listener's name. */
+  readonly listenerRules?: ReadonlyMap<string, readonly GrantedRule[]>
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
   /** This machine's own name, where it is not the node's. */
@@ -192,7 +194,7 @@ class ComposedNode implements Node, Insight {
     })
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
     this.accounts = new Accounts(ports.files, ports.log, (...of) => this.#replicated.share(...of))
-    this.accounts.setFileRules(settings.fileRules)
+    this.accounts.setFileRules(settings.fileRules, settings.listenerRules)
     this.#broker = new Broker(settings.broker, {
       ...world,
       keeper,
@@ -326,7 +328,7 @@ class ComposedNode implements Node, Insight {
       cluster: { ...settings.cluster, nodeName: this.#settings.cluster.nodeName },
     }
     this.#broker.configure(settings.broker)
-    this.accounts.setFileRules(settings.fileRules)
+    this.accounts.setFileRules(settings.fileRules, settings.listenerRules)
     this.#listeners.configure(settings.listeners, settings.broker.limits)
     return [...restart, ...this.#cluster.configure(this.#settings.cluster)]
   }

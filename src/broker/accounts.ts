@@ -36,6 +36,8 @@ export interface AccountsWatcher {
   accountChanged(name: string): void
 }
 
+type RulesByWho = ReadonlyMap<Who, readonly Rule[]>
+
 type Done = (error: HostError | null) => void
 
 export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
@@ -43,8 +45,12 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
   readonly #log: Log
   readonly #kept = new StampedMap<Kept>()
   readonly #replica: Replica
-  readonly #byWho = new Map<Who, Rule[]>()
+  #byWho: RulesByWho = new Map()
   #fileRules: readonly GrantedRule[] | null = null
+  /** By listener, where one has an acl_file of its own. */
+  #listenerRules: ReadonlyMap<string, readonly GrantedRule[]> = new Map()
+  #ofFile: RulesByWho = new Map()
+  readonly #ofListeners = new Map<string, RulesByWho>()
   #watcher: AccountsWatcher | null = null
   #generation = 0
   /** The generation that `#byWho` is of. */
@@ -78,15 +84,22 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
     return this.#generation
   }
 
-  of(account: string | null): { readonly rules: readonly Rule[]; readonly strict: boolean } {
+  of(
+    account: string | null,
+    listener: string | null = null,
+  ): { readonly rules: readonly Rule[]; readonly strict: boolean } {
     this.#index()
-    const rules = [...(this.#byWho.get('all') ?? [])]
-    if (account === null) rules.push(...(this.#byWho.get('anonymous') ?? []))
-    else {
-      rules.push(...(this.#byWho.get(`user:${account}`) ?? []))
-      for (const group of this.account(account)?.groups ?? []) rules.push(...(this.#byWho.get(`group:${group}`) ?? []))
+    const ofListener = listener === null ? undefined : this.#ofListeners.get(listener)
+    const rules: Rule[] = []
+    for (const byWho of [this.#byWho, ofListener ?? this.#ofFile]) {
+      rules.push(...(byWho.get('all') ?? []))
+      if (account === null) rules.push(...(byWho.get('anonymous') ?? []))
+      else {
+        rules.push(...(byWho.get(`user:${account}`) ?? []))
+        for (const group of this.account(account)?.groups ?? []) rules.push(...(byWho.get(`group:${group}`) ?? []))
+      }
     }
-    return { rules, strict: this.#fileRules !== null }
+    return { rules, strict: ofListener !== undefined || this.#fileRules !== null }
   }
 
   account(name: string): Account | undefined {
@@ -161,11 +174,19 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
     return true
   }
 
-  /** The rules of the acl_file; null: there is none. */
-  setFileRules(rules: readonly GrantedRule[] | null): void {
-    if (JSON.stringify(rules) === JSON.stringify(this.#fileRules)) return
+  /** The rules of the acl_file; null: there is none. `at`: by listener, where one has a file of its own instead. */
+  setFileRules(
+    rules: readonly GrantedRule[] | null,
+    at: ReadonlyMap<string, readonly GrantedRule[]> = new Map(),
+  ): void {
+    const said = JSON.stringify([rules, ...at])
+    if (said === JSON.stringify([this.#fileRules, ...this.#listenerRules])) return
     this.#fileRules = rules
     this.#generation++
+    this.#listenerRules = at
+    this.#ofFile = byWho(rules ?? [])
+    this.#ofListeners.clear()
+    for (const [listener, own] of at) this.#ofListeners.set(listener, byWho(own))
     this.#watcher?.rulesChanged()
   }
 
@@ -238,12 +259,7 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
   #index(): void {
     if (this.#indexed === this.#generation) return
     this.#indexed = this.#generation
-    this.#byWho.clear()
-    for (const { who, ...rule } of [...this.rules(), ...(this.#fileRules ?? [])]) {
-      const there = this.#byWho.get(who)
-      if (there === undefined) this.#byWho.set(who, [rule])
-      else there.push(rule)
-    }
+    this.#byWho = byWho(this.rules())
   }
 
   /** What changes while the file is being written goes into the next writing, all at once. */
@@ -283,4 +299,14 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
     })
     return EMPTY
   }
+}
+
+function byWho(rules: readonly GrantedRule[]): RulesByWho {
+  const found = new Map<Who, Rule[]>()
+  for (const { who, ...rule } of rules) {
+    const there = found.get(who)
+    if (there === undefined) found.set(who, [rule])
+    else there.push(rule)
+  }
+  return found
 }

@@ -17,6 +17,7 @@ export interface Admission {
 /** `proof` is our last word in an enhanced authentication. */
 export function admission(
   home: ConnectionHome,
+  listener: string,
   packet: ConnectPacket,
   account: string | null,
   proof?: Buffer,
@@ -24,7 +25,7 @@ export function admission(
   const terms = termsFor(packet, home.settings, home.madeUpClientId, proof)
   if (!takesConnack(terms, packet)) return NO_ROOM
   const { clientId, expirySec } = terms
-  const access = new Access(account, clientId, home.rules)
+  const access = new Access(account, clientId, home.rules, listener)
   if (packet.will !== null && !access.mayPublish(packet.will.topic)) {
     return { refused: Reason.notAuthorized, why: 'will topic not allowed' }
   }

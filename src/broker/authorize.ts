@@ -28,6 +28,8 @@ const OPEN: Side = { allow: null, deny: [] }
 export class Access {
   /** The account it has proven to be; null: none. */
   readonly account: string | null
+  /** The listener it came through, which may have rules of its own; null: none that is known. */
+  readonly listener: string | null
   readonly #clientId: ClientId
   readonly #rules: Rules
   #generation = -1
@@ -37,8 +39,9 @@ export class Access {
   #publishing: Map<string, boolean> | null = null
   #receiving: Map<string, boolean> | null = null
 
-  constructor(account: string | null, clientId: ClientId, rules: Rules) {
+  constructor(account: string | null, clientId: ClientId, rules: Rules, listener: string | null = null) {
     this.account = account
+    this.listener = listener
     this.#clientId = clientId
     this.#rules = rules
   }
@@ -67,7 +70,7 @@ export class Access {
   #follow(): void {
     if (this.#generation === this.#rules.generation) return
     this.#generation = this.#rules.generation
-    const { rules, strict } = this.#rules.of(this.account)
+    const { rules, strict } = this.#rules.of(this.account, this.listener)
     this.#publishing = null
     this.#receiving = null
     if (rules.length === 0 && !strict) {

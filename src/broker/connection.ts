@@ -253,7 +253,7 @@ export class Connection implements StreamHandler, PacketSink {
   /** The client may connect: its session, wherever that is, has to come here first. */
   #claim(packet: ConnectPacket, account: string | null, proof?: Buffer): void {
     if (this.#state.at !== 'authenticating') return
-    const admitted = admission(this.home, packet, account, proof)
+    const admitted = admission(this.home, this.guest.terms.name, packet, account, proof)
     if ('refused' in admitted) return this.#refuse(admitted, packet)
     this.home.claims.claim(admitted.claim, (claimed) => {
       this.#open(packet, admitted, claimed)

@@ -95,8 +95,9 @@ class SessionRecord implements Recordable {
 
   write(into: ByteWriter, nowMs: number): void {
     const { clientId, access, connection, expirySec, endsAt, willAt, will, epoch } = this.#session
+    const { account, listener } = access
     const away = connection === null
-    writeSession(into, { clientId, account: access.account, away, expirySec, endsAt, willAt, will, epoch }, nowMs)
+    writeSession(into, { clientId, account, away, expirySec, endsAt, willAt, will, epoch, listener }, nowMs)
   }
 }
 

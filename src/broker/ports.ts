@@ -194,8 +194,11 @@ export interface Rule {
 export interface Rules {
   /** Changes whenever the answer of `of` may have changed. */
   readonly generation: number
-  /** The rules for an account, or for a client without one; `strict`: what no rule allows is denied. */
-  of(account: string | null): { readonly rules: readonly Rule[]; readonly strict: boolean }
+  /**
+   * The rules for an account, or for a client without one, that came through a listener; `strict`: what no rule allows is
+   * denied.
+   */
+  of(account: string | null, listener: string | null): { readonly rules: readonly Rule[]; readonly strict: boolean }
 }
 
 /** Everybody may do everything. */

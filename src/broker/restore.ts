@@ -74,7 +74,7 @@ function takeSession(
   // One whose client had said that it was to end with its connection: that is gone.
   if (stored === null || stored.expirySec === 0 || tables.sessions.get(stored.clientId) !== undefined) return false
   const { account, clientId } = stored
-  const session = tables.sessions.restore(stored, new Access(account, clientId, tables.rules))
+  const session = tables.sessions.restore(stored, new Access(account, clientId, tables.rules, stored.listener))
   found.adopt(kept, tables.keeping.adoptSession(session, kept))
   seen.sessions.set(id, session)
   return true

@@ -154,6 +154,7 @@ class Daemon {
       listenerFiles: plan.listenerFiles,
       hardware: this.#hardware,
       fileRules: plan.authFiles.rules,
+      listenerRules: plan.authFiles.rulesAt,
     })
   }
 
@@ -163,6 +164,7 @@ class Daemon {
       anonymous: auth.anonymous,
       anonymousAt: Object.fromEntries(Object.entries(listeners).map(([name, each]) => [name, each.auth.anonymous])),
       passwords: this.#plan.authFiles.passwords,
+      passwordsAt: this.#plan.authFiles.passwordsAt,
     }
   }
 

@@ -46,7 +46,7 @@ export async function readPlan(options: StartOptions, world: Pick<World, 'trust'
     )
   }
   const { configuration, warnings } = loaded
-  const authFiles = readAuthFiles(configuration.auth)
+  const authFiles = readAuthFiles(configuration.auth, configuration.listeners)
   const listenerFiles = await readListenerFiles(configuration.listeners, world.trust)
   const bundle = configuration.cluster.enabled ? await readBundle(where.certsDir, world.trust) : null
   const file = text === null ? null : where.configFile

@@ -9,13 +9,15 @@ import { makeCerts } from './certs.ts'
 import { Gateway, program } from './gateway.ts'
 import { Lan, leftOut, until } from './lan.ts'
 
-const SECRETS = ['kitchen-secret', 'wrong-guess', 'old-secret', 'new-secret', 'crowd-secret']
+const SECRETS = ['kitchen-secret', 'wrong-guess', 'old-secret', 'new-secret', 'crowd-secret', 'guest-secret']
 
 describe.skipIf(leftOut('accounts', 'mosquitto_sub', 'mosquitto_pub', 'mosquitto_passwd'))('accounts', () => {
   let lan: Lan
   let gateways: [Gateway, Gateway]
   let passwordFile: string
   let aclFile: string
+  let guestPasswords: string
+  let guestAcl: string
 
   beforeAll(async () => {
     lan = new Lan({ gateways: 2 })
@@ -24,7 +26,16 @@ describe.skipIf(leftOut('accounts', 'mosquitto_sub', 'mosquitto_pub', 'mosquitto
     aclFile = join(lan.directory, 'acl')
     mosquittoPasswords('old-secret')
     writeFileSync(aclFile, 'pattern readwrite #\nuser fromfile\ntopic deny locked/#\n')
-    const set = { 'auth.anonymous': 'loopback', 'auth.password_file': passwordFile, 'auth.acl_file': aclFile }
+    guestPasswords = join(lan.directory, 'guest-passwords')
+    guestAcl = join(lan.directory, 'guest-acl')
+    mosquittoPasswords('guest-secret', guestPasswords, 'visitor')
+    writeFileSync(guestAcl, 'user visitor\ntopic write guests/#\n')
+    const set = {
+      ...{ 'auth.anonymous': 'loopback', 'auth.password_file': passwordFile, 'auth.acl_file': aclFile },
+      'listeners.guests.port': 1884,
+      'listeners.guests.auth.password_file': guestPasswords,
+      'listeners.guests.auth.acl_file': guestAcl,
+    }
     gateways = [1, 2].map((place) => new Gateway(lan, place, { certs, set })) as [Gateway, Gateway]
     for (const gateway of gateways) await gateway.start().ready()
     await Promise.all(gateways.map((gateway) => gateway.linkedWith(1, 10_000)))
@@ -33,9 +44,9 @@ describe.skipIf(leftOut('accounts', 'mosquitto_sub', 'mosquitto_pub', 'mosquitto
   })
   afterAll(() => lan?.down())
 
-  const mosquittoPasswords = (password: string) => {
-    writeFileSync(passwordFile, '', { mode: 0o600 })
-    execFileSync('mosquitto_passwd', ['-b', passwordFile, 'fromfile', password], { stdio: 'pipe' })
+  const mosquittoPasswords = (password: string, file = passwordFile, name = 'fromfile') => {
+    writeFileSync(file, '', { mode: 0o600 })
+    execFileSync('mosquitto_passwd', ['-b', file, name, password], { stdio: 'pipe' })
   }
   const addUser = (gateway: Gateway, name: string, input: string) =>
     execFileSync(process.execPath, [program, 'user', 'add', name, '--data-dir', gateway.dataDir], { input })
@@ -52,8 +63,9 @@ describe.skipIf(leftOut('accounts', 'mosquitto_sub', 'mosquitto_pub', 'mosquitto
     ...(name === undefined ? [] : ['-u', name, '-P', password!]),
   ]
   /** The exit status of mosquitto_pub, and what it said. */
-  const publish = (place: number, topic: string, name?: string, password?: string, version = 'mqttv5') => {
-    const args = ['netns', 'exec', lan.namespace('sw'), 'mosquitto_pub', ...as(place, name, password)]
+  const publish = (place: number, topic: string, name?: string, password?: string, version = 'mqttv5', port = 1883) => {
+    const at = [...as(place, name, password), '-p', String(port)]
+    const args = ['netns', 'exec', lan.namespace('sw'), 'mosquitto_pub', ...at]
     const { status, stderr } = spawnSync('ip', [...args, '-V', version, '-t', topic, '-m', 'x'], { encoding: 'utf8' })
     return { status, said: stderr }
   }
@@ -161,6 +173,24 @@ describe.skipIf(leftOut('accounts', 'mosquitto_sub', 'mosquitto_pub', 'mosquitto
     gateways[0].signal('SIGHUP')
     await until('the refusal', 5000, () => gateways[0].log.includes(`${aclFile}:2: found \\"topik\\"`))
     expect(publish(1, 'locked/x', 'fromfile', 'new-secret').said).toMatch(/not authorized/i)
+  })
+
+  test('a listener with files of its own knows those, the cluster its accounts everywhere', async () => {
+    const guest = (topic: string, name: string, password: string) => publish(1, topic, name, password, 'mqttv5', 1884)
+    expect(guest('guests/x', 'visitor', 'guest-secret').status).toBe(0)
+    expect(guest('open', 'visitor', 'guest-secret').said).toMatch(/not authorized/i)
+    expect(publish(1, 'guests/x', 'visitor', 'guest-secret').said).toMatch(/bad user ?name or password/i)
+    expect(guest('guests/x', 'fromfile', 'new-secret').said).toMatch(/bad user ?name or password/i)
+    expect(guest('guests/x', 'kitchen', 'kitchen-secret').said).toMatch(/not authorized/i)
+    writeFileSync(guestAcl, 'pattern write rooms/%u\n')
+    writeFileSync(aclFile, 'pattern readwrite #\n')
+    gateways[0].signal('SIGHUP')
+    await until('the new rules', 5000, () => guest('rooms/kitchen', 'kitchen', 'kitchen-secret').said === '')
+    expect(guest('guests/x', 'visitor', 'guest-secret').said).toMatch(/not authorized/i)
+    writeFileSync(guestAcl, 'user\n')
+    gateways[0].signal('SIGHUP')
+    await until('the refusal', 5000, () => gateways[0].log.includes(`${guestAcl}:1: found no name`))
+    writeFileSync(guestAcl, 'pattern write rooms/%u\n')
   })
 
   test('accounts and rules survive kill -9', async () => {

@@ -14,12 +14,20 @@ export interface AuthFiles {
   readonly passwords: ReadonlyMap<string, FileVerifier>
   /** Null: no acl_file. */
   readonly rules: readonly GrantedRule[] | null
+  /** By listener, where it names a file of its own: that counts there, instead of the one for all. */
+  readonly passwordsAt: ReadonlyMap<string, ReadonlyMap<string, FileVerifier>>
+  readonly rulesAt: ReadonlyMap<string, readonly GrantedRule[]>
 }
 
-export function readAuthFiles(auth: {
+interface Named {
   readonly password_file: string | null
   readonly acl_file: string | null
-}): AuthFiles {
+}
+
+export function readAuthFiles(
+  auth: Named,
+  listeners: Readonly<Record<string, { readonly enabled: boolean; readonly auth: Named }>> = {},
+): AuthFiles {
   const problems: string[] = []
   const read = <T extends { readonly problems: readonly FileProblem[] }>(
     key: string,
@@ -38,10 +46,19 @@ export function readAuthFiles(auth: {
   }
   const passwords = read('auth.password_file', auth.password_file, parsePasswordFile)
   const acl = read('auth.acl_file', auth.acl_file, parseAclFile)
+  const passwordsAt = new Map<string, ReadonlyMap<string, FileVerifier>>()
+  const rulesAt = new Map<string, readonly GrantedRule[]>()
+  for (const [name, { enabled, auth: own }] of Object.entries(listeners)) {
+    if (!enabled) continue
+    const ownPasswords = read(`listeners.${name}.auth.password_file`, own.password_file, parsePasswordFile)
+    const ownAcl = read(`listeners.${name}.auth.acl_file`, own.acl_file, parseAclFile)
+    if (ownPasswords !== null) passwordsAt.set(name, ownPasswords.passwords)
+    if (ownAcl !== null) rulesAt.set(name, ownAcl.rules)
+  }
   if (problems.length > 0) {
     const more = problems.length - PROBLEMS_SHOWN
     const shown = [...problems.slice(0, PROBLEMS_SHOWN), ...(more > 0 ? [`and ${more} more`] : [])]
     throw new Ending(Exit.configuration, ['accounts and access rules are wrong:', ...shown].join('\n  '))
   }
-  return { passwords: passwords?.passwords ?? new Map(), rules: acl?.rules ?? null }
+  return { passwords: passwords?.passwords ?? new Map(), rules: acl?.rules ?? null, passwordsAt, rulesAt }
 }

@@ -23,6 +23,14 @@ export interface GateSettings {
   readonly anonymousAt?: Readonly<Record<string, AnonymousPolicy | null>>
   /** Those of the password_file. */
   readonly passwords: ReadonlyMap<string, FileVerifier>
+  /** By listener, where one has a password_file of its own. */
+  readonly passwordsAt?: ReadonlyMap<string, ReadonlyMap<string, FileVerifier>>
+}
+
+/** The name a client gives, and the listener where it gives it. */
+interface Who {
+  readonly username: string
+  readonly listener: string
 }
 
 type Done = Parameters<Authenticator['authenticate']>[1]
@@ -41,7 +49,7 @@ export class Gate implements Authenticator {
   #accounts: Pick<Accounts, 'account'> | null = null
   /** Of this process only: what it keys is worth nothing elsewhere. */
   readonly #key = randomBytes(32)
-  /** What the right password of an account came to, keyed. */
+  /** What the right password of an account came to, keyed; for each listener with passwords of its own by itself. */
   readonly #proven = new Map<string, Buffer>()
   /** Those who wait for the same check: address, account and password are the same. */
   readonly #pending = new Map<string, Done[]>()
@@ -61,13 +69,14 @@ export class Gate implements Authenticator {
     // Its listener has proven its certificate already.
     if (certified !== null) return done('allowed', certified)
     const { anonymous, anonymousAt = {} } = this.#world.settings()
-    const verifier = username === null ? null : this.#verifier(username)
+    const who = username === null ? null : { username, listener }
+    const verifier = who === null ? null : this.#verifier(who)
     if (verifier === null && mayBeAnonymous(anonymousAt[listener] ?? anonymous, request)) return done('allowed', null)
-    if (username === null) return done('notAuthorized')
+    if (who === null || username === null) return done('notAuthorized')
     const given = password ?? Buffer.alloc(0)
     const proof = this.#proof(username, verifier, given)
-    if (verifier !== null && this.#known(username, verifier, given, proof)) return done('allowed', username)
-    this.#check(request.remoteAddress, username, verifier, given, proof, done)
+    if (verifier !== null && this.#known(who, verifier, given, proof)) return done('allowed', username)
+    this.#check(request.remoteAddress, who, verifier, given, proof, done)
   }
 
   exchange(method: string, request: AuthenticationRequest): Exchange | null {
@@ -99,27 +108,28 @@ export class Gate implements Authenticator {
     }
   }
 
-  #verifier(username: string): AnyVerifier | null {
-    return this.#accounts?.account(username)?.verifier ?? this.#world.settings().passwords.get(username) ?? null
+  #verifier({ username, listener }: Who): AnyVerifier | null {
+    const { passwords, passwordsAt } = this.#world.settings()
+    const inFile = passwordsAt?.get(listener) ?? passwords
+    return this.#accounts?.account(username)?.verifier ?? inFile.get(username) ?? null
+  }
+
+  /** Where the proof of an account is remembered. */
+  #place({ username, listener }: Who): string {
+    return this.#world.settings().passwordsAt?.has(listener) === true ? `${username}\0${listener}` : username
   }
 
   #proof(username: string, verifier: AnyVerifier | null, password: Buffer): Buffer {
     return hmac(this.#key, Buffer.from(JSON.stringify([username, verifier])), password)
   }
 
-  #known(username: string, verifier: AnyVerifier, password: Buffer, proof: Buffer): boolean {
-    const proven = this.#proven.get(username)
+  #known(who: Who, verifier: AnyVerifier, password: Buffer, proof: Buffer): boolean {
+    const proven = this.#proven.get(this.#place(who))
     return (proven !== undefined && same(proven, proof)) || isRandomOne(verifier, password)
   }
 
-  #check(
-    address: string,
-    username: string,
-    verifier: AnyVerifier | null,
-    password: Buffer,
-    proof: Buffer,
-    done: Done,
-  ): void {
+  #check(address: string, who: Who, verifier: AnyVerifier | null, password: Buffer, proof: Buffer, done: Done): void {
+    const { username } = who
     const key = `${address} ${proof.toString('base64')}`
     const others = this.#pending.get(key)
     if (others !== undefined) return void others.push(done)
@@ -131,8 +141,8 @@ export class Gate implements Authenticator {
         for (const each of all) each(result, result === 'allowed' ? username : null)
       }
       // It may have been proven meanwhile from another address, or the account may be another.
-      const now = this.#verifier(username)
-      if (now !== null && this.#known(username, now, password, this.#proof(username, now, password))) {
+      const now = this.#verifier(who)
+      if (now !== null && this.#known(who, now, password, this.#proof(username, now, password))) {
         return finish('allowed')
       }
       verify(this.#world.deriver, verifier, password, (right) => {
@@ -140,8 +150,8 @@ export class Gate implements Authenticator {
           this.#world.log.error({ why: right.message }, 'a password cannot be checked')
           return finish('serverBusy')
         }
-        const still = right && same(proof, this.#proof(username, this.#verifier(username), password))
-        if (still) this.#proven.set(username, proof)
+        const still = right && same(proof, this.#proof(username, this.#verifier(who), password))
+        if (still) this.#proven.set(this.#place(who), proof)
         finish(still ? 'allowed' : 'badUserNameOrPassword')
       })
     })

@@ -44,7 +44,11 @@ const listener = section({
   max_connections: wholeOrNull(1, 1_000_000, ' (no bound of its own)'),
   allow_empty_client_id: flag(true),
   proxy_protocol: flag(false),
-  auth: section({ anonymous: choiceOrNull('never', 'loopback', 'always') }),
+  auth: section({
+    anonymous: choiceOrNull('never', 'loopback', 'always'),
+    password_file: path(),
+    acl_file: path(),
+  }),
   tls: section({
     cert: path(),
     key: path(),

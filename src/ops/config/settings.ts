@@ -14,6 +14,8 @@ export interface Circumstances {
   readonly bundle: Bundle | null
   readonly hardware: HardwareTies
   readonly fileRules: readonly GrantedRule[] | null
+  /** By the listener's name, where it has an acl_file of its own. */
+  readonly listenerRules?: ReadonlyMap<string, readonly GrantedRule[]>
   /** By the listener's name. */
   readonly listenerFiles?: ListenerFiles
 }
@@ -78,6 +80,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
     hardware: circumstances.hardware,
     hostName: hostname().split('.', 1)[0]!,
     fileRules: circumstances.fileRules,
+    ...(circumstances.listenerRules === undefined ? {} : { listenerRules: circumstances.listenerRules }),
   }
 }
 

@@ -1,12 +1,13 @@
 // A stored session and its subscriptions.
 //
 //   session       client u16+utf8 | flags u8 | expiry u32 | ends u48 | will at u48
-//                 | account u16+utf8 | epoch 16
+//                 | account u16+utf8 | epoch 16 | listener u16+utf8
 //                 | will: topic u16+utf8 | qos u8 | retain u8 | delay u32 | expiry u48 | properties u32+ | payload u32+
 //   subscription  session u48 | filter u16+utf8 | options u8 | identifier u32
 //
 // session flags: bit 0 the client is away, bit 1 it ends at a time, bit 2 there is a will, bit 3 the will has a time,
-// bit 4 there is an account, bit 5 there is an epoch: the stamp of the CONNECT that the session last had.
+// bit 4 there is an account, bit 5 there is an epoch: the stamp of the CONNECT that the session last had, bit
+// 6 there is a listener: where its client came in.
 // ends, will at: milliseconds left. will expiry: seconds and one more, 0: never. identifier: and one more, 0: none.
 // options: bits 0-1 QoS, bit 2 No Local, bit 3 Retain As Published.
 
@@ -23,6 +24,7 @@ const WILL = 0x04
 const WILL_TIMED = 0x08
 const ACCOUNT = 0x10
 const EPOCH = 0x20
+const LISTENER = 0x40
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface StoredSession {
@@ -37,10 +39,12 @@ export interface StoredSession {
   readonly will: WillPacket | null
   /** The stamp of its last CONNECT; null: from before it had a cluster to be known in. */
   readonly epoch: Stamp | null
+  /** The listener its client came through, whose access rules may be of its own; null: not known. */
+  readonly listener: string | null
 }
 
 export function writeSession(into: ByteWriter, session: StoredSession, nowMs: number): void {
-  const { will, endsAt, willAt, account, epoch } = session
+  const { will, endsAt, willAt, account, epoch, listener } = session
   into
     .text(session.clientId)
     .u8(
@@ -49,7 +53,8 @@ export function writeSession(into: ByteWriter, session: StoredSession, nowMs: nu
         (will === null ? 0 : WILL) |
         (willAt === NEVER ? 0 : WILL_TIMED) |
         (account === null ? 0 : ACCOUNT) |
-        (epoch === null ? 0 : EPOCH),
+        (epoch === null ? 0 : EPOCH) |
+        (listener === null ? 0 : LISTENER),
     )
     .u32(session.expirySec)
     .u48(endsAt === NEVER ? 0 : leftMs(endsAt, nowMs))
@@ -60,6 +65,7 @@ export function writeSession(into: ByteWriter, session: StoredSession, nowMs: nu
     writeStamp(epoch, stamp, 0)
     into.raw(stamp)
   }
+  if (listener !== null) into.text(listener)
   if (will === null) return
   into
     .text(will.topic)
@@ -82,6 +88,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
   const willLeft = reader.u48()
   const account = (flags & ACCOUNT) === 0 ? null : reader.text()
   const stamp = (flags & EPOCH) === 0 ? null : reader.view(STAMP_BYTES)
+  const listener = (flags & LISTENER) === 0 ? null : reader.text()
   const will = (flags & WILL) === 0 ? null : readWill(reader)
   if (reader.broken) return null
   return {
@@ -93,6 +100,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
     willAt: (flags & WILL_TIMED) === 0 ? NEVER : countedFromMs + willLeft,
     will,
     epoch: stamp === null ? null : readStamp(stamp, 0),
+    listener,
   }
 }
 

@@ -283,4 +283,20 @@ describe('access', () => {
     accounts.setFileRules(null)
     expect(access.mayPublish('x')).toBe(true)
   })
+
+  test("a listener's own acl_file counts there and nowhere else, instead of the one for all", () => {
+    const accounts = accountsInMemory()
+    const own = { ...rule('user:anna allow publish guests/#'), plain: true }
+    accounts.setFileRules([{ ...rule('user:anna allow publish #'), plain: true }], new Map([['guests', [own]]]))
+    const at = (listener: string | null) => new Access('anna', 'c' as ClientId, accounts, listener)
+    const may = (access: Access) => ['guests/x', 'x'].filter((topic) => access.mayPublish(topic))
+    const there = at('guests')
+    expect([at('mqtt'), at(null), there].map(may)).toEqual([['guests/x', 'x'], ['guests/x', 'x'], ['guests/x']])
+    accounts.setRule(rule('user:anna deny publish guests/x'), () => {})
+    expect(may(there)).toEqual([])
+    accounts.setFileRules(null, new Map())
+    expect(may(there)).toEqual(['x'])
+    accounts.setFileRules(null, new Map([['guests', [own]]]))
+    expect([may(there), may(at('mqtt'))]).toEqual([[], ['x']])
+  })
 })

@@ -1,4 +1,4 @@
-import { pbkdf2Sync } from 'node:crypto'
+import { createHash, pbkdf2Sync } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { HostError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/ports/log.ts'
@@ -32,12 +32,15 @@ class WordDeriver implements Deriver {
   }
 }
 
+const sha512 = (salt: Buffer, password: string) => createHash('sha512').update(password).update(salt).digest('base64')
+
 function make(anonymous: AnonymousPolicy = 'never') {
   const deriver = new WordDeriver()
   const clock = new VirtualClock()
   const passwords = new Map<string, FileVerifier>()
+  const passwordsAt = new Map<string, Map<string, FileVerifier>>()
   const accounts = accountsInMemory()
-  const gate = new Gate({ clock, log: silentLog, deriver, settings: () => ({ anonymous, passwords }) })
+  const gate = new Gate({ clock, log: silentLog, deriver, settings: () => ({ anonymous, passwords, passwordsAt }) })
   gate.attach(accounts)
   const set = (name: string, password: string) =>
     makeVerifier(deriver, Buffer.from(password), (verifier) => {
@@ -49,8 +52,8 @@ function make(anonymous: AnonymousPolicy = 'never') {
   deriver.end()
   deriver.asked.length = 0
   const results: (readonly [AuthenticationResult, string | null | undefined])[] = []
-  const ask = (username: string | null, password: string | null, remoteAddress = '10.0.0.9') => {
-    const from = { clientId: 'c', remoteAddress, localAddress: '10.0.0.1', listener: 'mqtt' }
+  const ask = (username: string | null, password: string | null, remoteAddress = '10.0.0.9', listener = 'mqtt') => {
+    const from = { clientId: 'c', remoteAddress, localAddress: '10.0.0.1', listener }
     const request = { ...from, username, password: password === null ? null : Buffer.from(password) }
     gate.authenticate(request, (result, account) => results.push([result, account]))
   }
@@ -61,7 +64,7 @@ function make(anonymous: AnonymousPolicy = 'never') {
       clock.advance(2000)
     }
   }
-  return { gate, deriver, clock, passwords, accounts, results, ask, set, settle }
+  return { gate, deriver, clock, passwords, passwordsAt, accounts, results, ask, set, settle }
 }
 
 describe('accounts', () => {
@@ -120,6 +123,34 @@ describe('accounts', () => {
     const scrypts = deriver.asked.filter(({ kind }) => kind === 'scrypt')
     expect(scrypts.length).toBe(7)
     expect(new Set(scrypts.map((each) => each.kind === 'scrypt' && each.cost)).size).toBe(1)
+  })
+
+  test('those of a listener with a password_file of its own count there, instead of the ones for all', () => {
+    const { ask, passwords, passwordsAt, settle, results, deriver } = make()
+    const [salt, hash] = [Buffer.alloc(12, 1).toString('base64'), sha512(Buffer.alloc(12, 1), 'for all')]
+    passwords.set('otto', { kind: 'sha512', salt, hash })
+    passwordsAt.set('guests', new Map([['otto', { kind: 'sha512', salt, hash: sha512(Buffer.alloc(12, 1), 'guest') }]]))
+    const tries = [
+      ['for all', 'mqtt'],
+      ['guest', 'guests'],
+      ['guest', 'mqtt'],
+      ['for all', 'guests'],
+    ] as const
+    for (const [password, listener] of tries) {
+      ask('otto', password, '10.0.0.9', listener)
+      settle()
+    }
+    // An account of the cluster's own is one everywhere.
+    ask('anna', 'right', '10.0.0.9', 'guests')
+    settle()
+    expect(results.map(([result]) => result)).toEqual([
+      ...['allowed', 'allowed', 'badUserNameOrPassword', 'badUserNameOrPassword', 'allowed'],
+    ])
+    // Both are known by now, each at its place.
+    deriver.asked.length = 0
+    for (const [password, listener] of tries.slice(0, 2)) ask('otto', password, '10.0.0.9', listener)
+    expect(results.slice(-2).map(([result]) => result)).toEqual(['allowed', 'allowed'])
+    expect(deriver.asked).toEqual([])
   })
 
   test('an account that changes while its password is checked lets nobody in with the old one', () => {

@@ -58,6 +58,7 @@ const session = {
     expirySec: null,
   },
   epoch: { wallMs: 9, counter: 3, node: '0102030405060708' as NodeId },
+  listener: 'mqtt',
 } as const
 const subscription = {
   session: 1,
@@ -91,7 +92,8 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
   [
     'session',
     written((into) => writeSession(into, session, NOW)),
-    golden(`000163 3f 0000003c 00000000ea60 0000000007d0 0004616e6e61 000000000009 0003 0102030405060708 000177 02 01 00000002 000000000000 00000000
+    golden(`000163 7f 0000003c 00000000ea60 0000000007d0 0004616e6e61 000000000009 0003 0102030405060708 00046d717474
+            000177 02 01 00000002 000000000000 00000000
             00000001 78`),
     (body) => readSession(body, NOW),
     session,
@@ -165,7 +167,16 @@ describe.each(goldens)('%s', (_name, bytes, expected, read, value) => {
 })
 
 test('a session that ends and fires nothing by time', () => {
-  const plain = { ...session, account: null, away: false, endsAt: NEVER, willAt: NEVER, will: null, epoch: null }
+  const plain = {
+    ...session,
+    account: null,
+    away: false,
+    endsAt: NEVER,
+    willAt: NEVER,
+    will: null,
+    epoch: null,
+    listener: null,
+  }
   expect(
     readSession(
       written((into) => writeSession(into, plain, NOW)),
