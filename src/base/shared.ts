@@ -2,7 +2,7 @@
 // as whoever keeps the values sees it, and the replica that looks after its likeness with the other boxes.
 
 import type { NodeId } from './ids.ts'
-import type { Stamp } from './stamps.ts'
+import { compareStamps, type Stamp } from './stamps.ts'
 
 export interface SharedEntry {
   readonly key: string
@@ -43,6 +43,10 @@ export interface Replica {
    * from here; else they hear of it in another way, or know it.
    */
   wrote(entry: SharedEntry, before: Stamp | null, tell: boolean): void
+  /** Whether a write of another box is later than what stands here (`before`; null: nothing is known of the key). */
+  takes(before: Stamp | null, stamp: Stamp): boolean
+  /** There was no room for an entry. */
+  refused(): void
   /** Forgets an entry as if it had never been, here alone. */
   drop(key: string): void
   /** A stamp that an earlier run has kept. */
@@ -50,3 +54,38 @@ export interface Replica {
   /** What an earlier run had forgotten. */
   restore(horizon: Stamp): void
 }
+
+/** Nobody shares the table: what is removed is forgotten at once. */
+export class NoReplica implements Replica {
+  readonly horizon = null
+  readonly full = false
+  readonly #table: SharedTable
+  #writes = 0
+
+  constructor(table: SharedTable) {
+    this.#table = table
+  }
+
+  stamp(): Stamp {
+    return { wallMs: ++this.#writes, counter: 0, node: NOBODY }
+  }
+
+  wrote(entry: SharedEntry): void {
+    if (this.#table.isGone(entry)) this.#table.forget(entry)
+  }
+
+  takes(before: Stamp | null, stamp: Stamp): boolean {
+    return before === null || compareStamps(stamp, before) > 0
+  }
+
+  drop(key: string): void {
+    const entry = this.#table.get(key)
+    if (entry !== undefined) this.#table.forget(entry)
+  }
+
+  refused(): void {}
+  recall(): void {}
+  restore(): void {}
+}
+
+const NOBODY = '0000000000000000' as NodeId

@@ -10,6 +10,7 @@ import type { Random } from '../base/ports/random.ts'
 import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
+import { NoReplica } from '../base/shared.ts'
 import type { Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
@@ -38,7 +39,7 @@ import {
 import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
 import { restore } from './restore.ts'
-import { RetainedMessages } from './retained.ts'
+import { RetainedMessages, type ShareRetained } from './retained.ts'
 import { Safety } from './safety.ts'
 import { Sessions } from './sessions.ts'
 import { SessionTransfer } from './sessiontransfer.ts'
@@ -64,6 +65,8 @@ export interface BrokerWorld {
   readonly rules: Rules
   /** Keeps what must survive; absent: nothing does. */
   readonly keeper?: Keeper
+  /** Makes the table of retained messages alike on all boxes; absent: there are no others. */
+  readonly share?: ShareRetained
   /** Where this run of the node counts the messages it accepts. */
   readonly origin: Origin
   /** What else is to stand under $SYS. */
@@ -125,7 +128,12 @@ export class Broker implements LocalDelivery {
     this.#subscriptions = new Subscriptions(interest, receivers, this.#keeping)
     receivers.attach(this.#subscriptions)
     this.#receivers = receivers
-    this.#retained = new RetainedMessages(clock, this.#deadlines, this.#keeping)
+    this.#retained = new RetainedMessages(
+      clock,
+      this.#deadlines,
+      keeper,
+      world.share ?? ((_bounds, table) => new NoReplica(table)),
+    )
     this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
     this.sys = new Sys({
       ...{ clock, origin: world.origin, publisher: this.#publisher, receivers },

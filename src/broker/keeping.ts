@@ -1,10 +1,10 @@
 // What of the broker is kept in the store: sessions that outlive their connections, with their subscriptions, what waits
-// for them and what they have begun to send, and retained messages. Sessions that end with their connection cost nothing.
+// for them and what they have begun to send. Sessions that end with their connection cost nothing.
 
 import type { ByteWriter } from '../base/bytes.ts'
 import type { Message } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
-import { type StoredAwaiting, writeBegun, writeDelivery, writeRetained } from '../wire/record/delivery.ts'
+import { type StoredAwaiting, writeBegun, writeDelivery } from '../wire/record/delivery.ts'
 import { writeMessage } from '../wire/record/message.ts'
 import { writeSession, writeSubscription } from '../wire/record/session.ts'
 import { Delivery } from './delivery.ts'
@@ -126,16 +126,15 @@ class SubscriptionRecord implements Recordable {
   }
 }
 
-/** A QoS 2 message between PUBLISH and PUBREL, or the retained message of a topic. */
+/** A QoS 2 message between PUBLISH and PUBREL. */
 class MessageUse implements Recordable {
-  readonly kind: number
+  readonly kind = RecordKind.begun
   readonly record: MessageRecord
-  readonly #session: Kept | null
+  readonly #session: Kept
   readonly #packetId: number
   kept: Kept | null = null
 
-  constructor(record: MessageRecord, session: Kept | null, packetId: number) {
-    this.kind = session === null ? RecordKind.retained : RecordKind.begun
+  constructor(record: MessageRecord, session: Kept, packetId: number) {
     this.record = record
     this.#session = session
     this.#packetId = packetId
@@ -150,9 +149,7 @@ class MessageUse implements Recordable {
   }
 
   write(into: ByteWriter): void {
-    const message = this.record.kept!.id
-    if (this.#session === null) writeRetained(into, message)
-    else writeBegun(into, { session: this.#session.id, message, packetId: this.#packetId })
+    writeBegun(into, { session: this.#session.id, message: this.record.kept!.id, packetId: this.#packetId })
   }
 }
 
@@ -209,12 +206,6 @@ export class Keeping {
     return this.#keep(new MessageUse(this.#use(message), session.kept, packetId))
   }
 
-  /** What is retained under `$SYS` is told anew by every run. */
-  retained(message: Message): Use | null {
-    if (!this.keeper.durable || message.topic.startsWith('$SYS/')) return null
-    return this.#keep(new MessageUse(this.#use(message), null, 0))
-  }
-
   /** `replaced`: by another that is kept already. */
   done(use: Use | null, replaced = false): void {
     if (use !== null) this.forget(use.kept!, use.record, replaced)
@@ -252,8 +243,8 @@ export class Keeping {
     return own
   }
 
-  adoptUse(session: Session | null, packetId: number, message: Message, kept: Kept): Use {
-    const use = new MessageUse(this.#use(message), session === null ? null : session.kept!, packetId)
+  adoptUse(session: Session, packetId: number, message: Message, kept: Kept): Use {
+    const use = new MessageUse(this.#use(message), session.kept!, packetId)
     use.kept = kept
     return use
   }

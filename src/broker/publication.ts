@@ -2,6 +2,7 @@
 // packets that its receivers share, each made when the first one asks. One object per broker, filled anew each time.
 
 import type { ClientId } from '../base/ids.ts'
+import type { Stamp } from '../base/stamps.ts'
 import { EMPTY, type Message, type Origin, type QoS } from '../wire/message.ts'
 import type { Version } from '../wire/mqtt/packets.ts'
 import {
@@ -39,6 +40,8 @@ export class Publication {
   qos: QoS = 0
   retain = false
   publisher: ClientId = NO_CLIENT
+  /** Of a retained message. */
+  stamp: Stamp | null = null
   #origin: Origin = NO_ORIGIN
   #counter = 0
   #expiresAt = 0
@@ -71,6 +74,7 @@ export class Publication {
     this.qos = view.qos
     this.retain = view.retain
     this.publisher = publisher
+    this.stamp = null
     this.#origin = origin
     this.#counter = counter
     this.#expiresAt = view.expirySec < 0 ? Number.POSITIVE_INFINITY : nowMs + view.expirySec * 1000
@@ -95,11 +99,18 @@ export class Publication {
     this.qos = message.qos
     this.retain = message.retain
     this.publisher = message.publisher
+    this.stamp = message.stamp
     this.#expiresAt = message.expiresAt
     this.nowMs = nowMs
     this.#receivedFits = false
     this.#message = message
     this.#kept = kept
+  }
+
+  /** It is retained, as the latest of its topic. */
+  stamped(stamp: Stamp): void {
+    this.stamp = stamp
+    if (this.#message !== null) this.#message = { ...this.#message, stamp }
   }
 
   get empty(): boolean {
@@ -197,7 +208,7 @@ export class Publication {
       properties: own && view.passThrough ? copy(properties) : properties,
       expiresAt: this.#expiresAt,
       publisher: this.publisher,
-      stamp: null,
+      stamp: this.stamp,
     }
   }
 }

@@ -92,7 +92,13 @@ export class Publisher {
 
   /** A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. */
   fromPeer(message: Message): number {
-    return this.#message(message, false, false)
+    const publication = this.#publication
+    const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
+    publication.fromMessage(message, false, nowMs)
+    if (publication.retain) this.#retained.hear(publication)
+    const reached = deliver(publication, this.#receivers.of(message.topic))
+    publication.done()
+    return reached
   }
 
   /** A message that another member of the group has left behind. */
@@ -136,15 +142,10 @@ export class Publisher {
 
   /** `own`: from this node's own client, so the other members have not seen it. */
   #route(publication: Publication, receivers: Receivers, own: boolean): number {
-    if (own && publication.retain) this.#retain(publication)
+    if (own && publication.retain) this.#retained.accept(publication)
     let reached = deliver(publication, receivers)
-    if (own && receivers.forwards) reached += this.#peers.forward(publication.passing())
+    // Every member has the map of retained messages.
+    if (own && (receivers.forwards || publication.stamp !== null)) reached += this.#peers.forward(publication.passing())
     return reached
-  }
-
-  /** [MQTT-3.3.1-6] [MQTT-3.3.1-7] An empty payload removes what is there, and is not stored. */
-  #retain(publication: Publication): void {
-    if (publication.empty) this.#retained.remove(publication.topic)
-    else this.#retained.set(publication.keep())
   }
 }

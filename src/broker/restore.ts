@@ -5,14 +5,16 @@ import { ProtocolError } from '../base/errors.ts'
 import { parseTopicFilter } from '../topic/filter.ts'
 import type { Message } from '../wire/message.ts'
 import { RecordKind } from '../wire/record/batch.ts'
-import { readBegun, readDelivery, readRetained } from '../wire/record/delivery.ts'
+import { readBegun, readDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
+import { readRetained } from '../wire/record/retained.ts'
 import { readSession, readSubscription } from '../wire/record/session.ts'
+import { readHorizon } from '../wire/record/shared.ts'
 import { Access } from './authorize.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
 import type { Keeping } from './keeping.ts'
 import type { Found, FoundRecord, Kept, Rules } from './ports.ts'
-import type { RetainedMessages } from './retained.ts'
+import { RETAINED_BOUNDS, type RetainedMessages } from './retained.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
@@ -58,7 +60,9 @@ export function take(record: FoundRecord, found: Found, tables: Tables, seen: Se
     case RecordKind.begun:
       return takeBegun(record, found, tables, seen)
     case RecordKind.retained:
-      return takeRetained(record, found, tables, seen)
+      return takeRetained(record, found, tables)
+    case RecordKind.horizon:
+      return takeHorizon(record, found, tables)
     default:
       return 'other'
   }
@@ -139,12 +143,14 @@ function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, se
   return true
 }
 
-function takeRetained({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {
-  const id = readRetained(body)
-  const message = id === null ? undefined : seen.messages.get(id)?.message
-  if (message === undefined) return false
-  const use = tables.keeping.adoptUse(null, 0, message, kept)
-  found.adopt(kept, use)
-  tables.retained.restore(message, use)
+function takeRetained(record: FoundRecord, found: Found, { retained }: Tables): boolean {
+  const stored = readRetained(record.body, record.countedFromMs)
+  return stored !== null && retained.found(stored, record, found)
+}
+
+function takeHorizon(record: FoundRecord, found: Found, { retained }: Tables): boolean | 'other' {
+  const stored = readHorizon(record.body)
+  if (stored?.map !== RETAINED_BOUNDS.name) return 'other'
+  retained.foundHorizon(stored.horizon, record, found)
   return true
 }

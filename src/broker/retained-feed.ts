@@ -1,19 +1,24 @@
 // The retained messages of one new subscription on their way to its session. Each is read when it is its turn, so that a
 // client never gets an older retained message after a newer live one.
 
-import type { QoS } from '../wire/message.ts'
+import type { Message, QoS } from '../wire/message.ts'
 import { Delivery } from './delivery.ts'
-import type { Retained } from './retained.ts'
 import type { Session } from './session.ts'
 import type { Subscription } from './subscriptions.ts'
+
+/** The place of a topic's retained message; whoever is about to send it reads it then, so it is never outdated. */
+export interface RetainedPlace {
+  /** Null: removed, or expired. */
+  message: Message | null
+}
 
 export class RetainedFeed {
   readonly filter: string
   readonly #session: Session
-  readonly #retained: readonly Retained[]
+  readonly #retained: readonly RetainedPlace[]
   #at = 0
 
-  constructor(subscription: Subscription, retained: readonly Retained[]) {
+  constructor(subscription: Subscription, retained: readonly RetainedPlace[]) {
     this.filter = subscription.filter.text
     this.#session = subscription.session
     this.#retained = retained

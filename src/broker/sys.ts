@@ -8,7 +8,7 @@ import { TopicTree } from '../topic/topics.ts'
 import { EMPTY, type Message, type Origin } from '../wire/message.ts'
 import type { Publisher } from './publish.ts'
 import type { ReceiversCache } from './receivers.ts'
-import { Retained } from './retained.ts'
+import type { RetainedPlace } from './retained-feed.ts'
 import { Load } from './sys-load.ts'
 import { isSys } from './sys-topic.ts'
 
@@ -33,7 +33,7 @@ const NOBODY = '' as ClientId
 
 export class Sys {
   readonly #world: SysWorld
-  readonly #topics = new TopicTree<Retained>()
+  readonly #topics = new TopicTree<RetainedPlace>()
   readonly #load: Load
   readonly #ticking: Timer
 
@@ -47,10 +47,10 @@ export class Sys {
   }
 
   /** What a new subscriber to this filter is told; null: the filter is none of ours. */
-  match(filter: string): Retained[] | null {
+  match(filter: string): RetainedPlace[] | null {
     if (!isSys(filter)) return null
     if (this.#topics.size === 0) this.#renew(false)
-    const found: Retained[] = []
+    const found: RetainedPlace[] = []
     this.#topics.match(filter, (retained) => {
       found.push(retained)
     })
@@ -81,7 +81,7 @@ export class Sys {
       known!.message = null
     } else {
       const message = this.#message(topic, text, true)
-      if (known === undefined) this.#topics.set(topic, new Retained(topic, message))
+      if (known === undefined) this.#topics.set(topic, { message })
       else known.message = message
     }
     const { receivers, publisher } = this.#world

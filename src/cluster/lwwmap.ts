@@ -8,7 +8,7 @@ import type { SharedEntry, SharedTable } from '../base/shared.ts'
 import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
 import type { Found, FoundRecord, Keeper, Kept } from '../broker/ports.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
-import { type StoredShared, writeHorizon, writeShared } from '../wire/record/shared.ts'
+import { HorizonRecord, type StoredShared, writeShared } from '../wire/record/shared.ts'
 import { type LwwBounds, LwwReplica } from './lwwreplica.ts'
 import type { Channels, FeatureWorld } from './ports.ts'
 
@@ -50,22 +50,6 @@ class MapEntry implements SharedEntry, Recordable {
   }
 }
 
-class Horizon implements Recordable {
-  readonly kind = RecordKind.horizon
-  readonly map: string
-  horizon: Stamp
-  kept: Kept | null = null
-
-  constructor(map: string, horizon: Stamp) {
-    this.map = map
-    this.horizon = horizon
-  }
-
-  write(into: ByteWriter): void {
-    writeHorizon(into, this.map, this.horizon)
-  }
-}
-
 export class LwwMap implements SharedTable<MapEntry> {
   readonly name: string
   readonly #options: LwwMapOptions
@@ -73,7 +57,8 @@ export class LwwMap implements SharedTable<MapEntry> {
   readonly #keeper: Keeper
   readonly #entries = new Map<string, MapEntry>()
   readonly #replica: LwwReplica
-  #horizon: Horizon | null = null
+  #horizon: HorizonRecord | null = null
+  #horizonKept: Kept | null = null
   #living = 0
 
   constructor(options: LwwMapOptions, world: FeatureWorld, stamps: StampClock, events: LwwMapEvents, keeper: Keeper) {
@@ -160,8 +145,8 @@ export class LwwMap implements SharedTable<MapEntry> {
   }
 
   foundHorizon(horizon: Stamp, record: FoundRecord, found: Found): void {
-    this.#horizon = new Horizon(this.name, horizon)
-    this.#horizon.kept = record.kept
+    this.#horizon = new HorizonRecord(this.name, horizon)
+    this.#horizonKept = record.kept
     found.adopt(record.kept, this.#horizon)
     this.#replica.restore(horizon)
   }
@@ -199,11 +184,11 @@ export class LwwMap implements SharedTable<MapEntry> {
 
   horizonMoved(horizon: Stamp): void {
     if (this.#horizon === null) {
-      this.#horizon = new Horizon(this.name, horizon)
-      this.#horizon.kept = this.#keeper.put(this.#horizon)
+      this.#horizon = new HorizonRecord(this.name, horizon)
+      this.#horizonKept = this.#keeper.put(this.#horizon)
     } else {
       this.#horizon.horizon = horizon
-      this.#keeper.changed(this.#horizon.kept!)
+      this.#keeper.changed(this.#horizonKept!)
     }
   }
 

@@ -81,6 +81,10 @@ export class LwwReplica implements Replica {
     this.#world.clock.soon(this.#turn)
   }
 
+  takes(before: Stamp | null, stamp: Stamp): boolean {
+    return this.#observe(stamp) && judge(before, stamp, this.#horizon) === 'take'
+  }
+
   drop(key: string): void {
     const entry = this.#table.get(key)
     if (entry === undefined) return
@@ -234,8 +238,7 @@ export class LwwReplica implements Replica {
     if (value !== null && value.length > valueBytesMax) throw new PeerError('shared map: value too long')
     const table = this.#table
     const before = table.get(key)?.stamp ?? null
-    if (!this.#observe(stamp)) return
-    if (judge(before, stamp, this.#horizon) !== 'take') return
+    if (!this.takes(before, stamp)) return
     if (before === null && this.full) return this.refused()
     const entry = table.write(key, value, stamp, peer)
     if (entry === null) return this.refused()

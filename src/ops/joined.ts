@@ -1,10 +1,8 @@
-// What the daemon answers to `cluster join`.
+// What the daemon answers to `cluster join ADDR`.
 
 export interface Joined {
-  /** There is a link now, by this or already, or will be at once: exit status 0. */
+  /** There is a link now, by this or already: exit status 0. */
   readonly linked: boolean
-  /** It shows its words to people now, who have to type the rest: exit status 0. */
-  readonly waiting: boolean
   /** In words. */
   readonly outcome: string
 }

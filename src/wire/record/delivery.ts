@@ -3,7 +3,6 @@
 //   delivery  session u48 | message u48 | form u8 | packet id u16 | count u8 | identifier u32 ...
 //             | share u16+utf8 | filter u16+utf8           only with bit 5 of form
 //   begun     session u48 | message u48 | packet id u16      a QoS 2 message between its PUBLISH and its PUBREL
-//   retained  message u48
 //
 // session, message: the ids of their records. form: bits 0-1 QoS, bit 2 RETAIN, bits 3-4 what it waits for: 0 it is
 // queued (packet id 0), 1 PUBACK, 2 PUBREC, 3 PUBCOMP; bit 5: it came by a shared subscription, whose name and filter
@@ -77,14 +76,4 @@ export function readBegun(body: Buffer): StoredBegun | null {
   const reader = new ByteReader(body)
   const begun = { session: reader.u48(), message: reader.u48(), packetId: reader.u16() }
   return reader.broken || begun.packetId === 0 ? null : begun
-}
-
-export function writeRetained(into: ByteWriter, message: number): void {
-  into.u48(message)
-}
-
-export function readRetained(body: Buffer): number | null {
-  const reader = new ByteReader(body)
-  const message = reader.u48()
-  return reader.broken ? null : message
 }

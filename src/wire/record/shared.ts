@@ -5,6 +5,7 @@
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import { readStamp, STAMP_BYTES, type Stamp, writeStamp } from '../../base/stamps.ts'
+import { type Recordable, RecordKind } from './batch.ts'
 
 export interface StoredShared {
   readonly map: string
@@ -30,6 +31,22 @@ export function readShared(body: Buffer): StoredShared | null {
 
 export function writeHorizon(into: ByteWriter, map: string, horizon: Stamp): void {
   putStamp(into.text(map), horizon)
+}
+
+/** Written whenever it has grown. */
+export class HorizonRecord implements Recordable {
+  readonly kind = RecordKind.horizon
+  readonly #map: string
+  horizon: Stamp
+
+  constructor(map: string, horizon: Stamp) {
+    this.#map = map
+    this.horizon = horizon
+  }
+
+  write(into: ByteWriter): void {
+    writeHorizon(into, this.#map, this.horizon)
+  }
 }
 
 export function readHorizon(body: Buffer): { readonly map: string; readonly horizon: Stamp } | null {

@@ -5,16 +5,10 @@ import { ByteWriter } from '../../../../src/base/bytes.ts'
 import type { ClientId, NodeId } from '../../../../src/base/ids.ts'
 import type { Message } from '../../../../src/wire/message.ts'
 import { BatchWriter, RecordKind, readBatch } from '../../../../src/wire/record/batch.ts'
-import {
-  readBegun,
-  readDelivery,
-  readRetained,
-  writeBegun,
-  writeDelivery,
-  writeRetained,
-} from '../../../../src/wire/record/delivery.ts'
+import { readBegun, readDelivery, writeBegun, writeDelivery } from '../../../../src/wire/record/delivery.ts'
 import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
 import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
+import { readRetained, writeRetained } from '../../../../src/wire/record/retained.ts'
 import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
 import { readHorizon, readShared, writeHorizon, writeShared } from '../../../../src/wire/record/shared.ts'
 
@@ -41,6 +35,7 @@ const message: Message = {
   publisher: 'p' as ClientId,
   stamp: null,
 }
+const retained = { topic: 'a/b', stamp, message: { ...message, stamp } }
 const session = {
   clientId: 'c' as ClientId,
   account: 'anna',
@@ -126,7 +121,21 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     readBegun,
     { session: 1, message: 2, packetId: 3 },
   ],
-  ['retained', written((into) => writeRetained(into, 2)), golden('000000000002'), readRetained, 2],
+  [
+    'retained',
+    written((into) => writeRetained(into, retained, NOW)),
+    golden(`0003612f62 018c01020304 0005 00112233445566aa 01 0000002a
+            09 0102030405060708 000000000009 00000000000a 000000001388 000170 00000002 0101 00000002 6869`),
+    (body) => readRetained(body, NOW),
+    retained,
+  ],
+  [
+    'retained, removed',
+    written((into) => writeRetained(into, { ...retained, message: null }, NOW)),
+    golden('0003612f62 018c01020304 0005 00112233445566aa 00'),
+    (body) => readRetained(body, NOW),
+    { ...retained, message: null },
+  ],
   [
     'shared',
     written((into) => writeShared(into, { map: 'm', key: 'k', stamp, value: Buffer.from('v') })),
@@ -189,7 +198,7 @@ describe('batch', () => {
   const bytes = () => {
     const batch = new BatchWriter({ ageMs: 1, wallMs: 2, synchronised: true }, NOW)
     expect(batch.empty).toBe(true)
-    expect(batch.put(5, { kind: RecordKind.retained, write: (into) => writeRetained(into, 2) })).toBe(17)
+    expect(batch.put(5, { kind: RecordKind.retained, write: (into) => into.u48(2) })).toBe(17)
     batch.remove(6)
     return batch.done()
   }
