@@ -86,6 +86,30 @@ export function authorityTbs(asn1: Asn1Module, of: AuthorityStructure): Buffer {
   return der.bytes(der.tbs(of, name, name, extensions))
 }
 
+export interface CrossStructure extends Omit<AuthorityStructure, 'clusterId' | 'publicKey'> {
+  /** The certificate of the CA that signs. */
+  readonly authority: Buffer
+  /** The certificate of the CA that is signed, whose name, key and key identifier are repeated. */
+  readonly signed: Buffer
+  readonly publicKey: Buffer
+}
+
+/** TBSCertificate of a CA whose name and key are certified by another CA. */
+export function crossTbs(asn1: Asn1Module, of: CrossStructure): Buffer {
+  const der = writer(asn1)
+  const issuer = readAuthority(asn1, of.authority)
+  const subject = readAuthority(asn1, of.signed)
+  const extensions = [
+    der.extension(OID.basicConstraints, true, der.sequence(der.boolean(true))),
+    der.extension(OID.keyUsage, true, der.bits(KEY_USAGE.certificateAndCrlSign)),
+    der.extension(OID.subjectKeyIdentifier, false, der.octets(subject.identifier ?? keyIdentifier(of.publicKey))),
+  ]
+  if (issuer.identifier !== null) {
+    extensions.push(der.extension(OID.authorityKeyIdentifier, false, der.sequence(der.tagged(0, issuer.identifier))))
+  }
+  return der.bytes(der.tbs(of, issuer.subject, subject.subject, extensions))
+}
+
 /** TBSCertificate of a node, to be signed by the CA whose certificate is `of.authority`. */
 export function nodeTbs(asn1: Asn1Module, of: NodeStructure): Buffer {
   const der = writer(asn1)
@@ -211,7 +235,7 @@ function writer(asn1: Asn1Module) {
       return critical ? sequence(oid(id), boolean(true), content) : sequence(oid(id), content)
     },
     tbs: (
-      of: AuthorityStructure,
+      of: Omit<AuthorityStructure, 'clusterId'>,
       issuer: Asn1,
       subject: Asn1,
       extensions: Asn1[],

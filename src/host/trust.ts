@@ -21,6 +21,7 @@ import { secureByKey } from './keyed-tls.ts'
 import { passwordKey } from './password-key.ts'
 import { secure } from './tls.ts'
 import {
+  crossSign,
   factsOf,
   isSignedBy,
   issue,
@@ -29,6 +30,7 @@ import {
   makeKeys,
   parseCertificate,
   parsePrivateKey,
+  publicKeyOf,
 } from './x509.ts'
 
 const SECRET_LABEL = 'edge-mqtt enrolment'
@@ -58,6 +60,14 @@ export class HostTrust implements Trust, ServiceIssuer {
     done: (certificate: string | HostError) => void,
   ): void {
     answer('issuing a certificate', issueService(ca, subject, publicKey), done)
+  }
+
+  crossSign(ca: CertificateAuthority, certificate: string, done: (cross: string | HostError) => void): void {
+    answer('signing a CA', crossSign(ca, certificate), done)
+  }
+
+  publicKey(privateKey: string): string | HostError {
+    return orHostError(() => publicKeyOf(privateKey))
   }
 
   read(certificate: string): CertificateFacts | HostError {

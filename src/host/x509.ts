@@ -20,6 +20,7 @@ import {
   type Asn1Module,
   authorityTbs,
   certificatePem,
+  crossTbs,
   nodeTbs,
   type SignatureAlgorithm,
   serviceTbs,
@@ -73,6 +74,18 @@ export async function issue(ca: CertificateAuthority, nodeId: NodeId, publicKeyP
   return issued(ca, publicKeyPem, (asn1, common, authority) =>
     nodeTbs(asn1, { ...common, nodeId, clusterId: clusterIdOf(authority) }),
   )
+}
+
+/** The CA of `certificate` as certified by `ca`. */
+export async function crossSign(ca: CertificateAuthority, certificate: string): Promise<string> {
+  const signed = parseCertificate(certificate)
+  if (!signed.ca) throw new HostError('invalid', 'the certificate is not that of a CA')
+  const publicKey = signed.publicKey.export({ type: 'spki', format: 'pem' }) as string
+  return issued(ca, publicKey, (asn1, common) => crossTbs(asn1, { ...common, signed: signed.raw }))
+}
+
+export function publicKeyOf(privateKey: string): string {
+  return createPublicKey(parsePrivateKey(privateKey)).export({ type: 'spki', format: 'pem' }) as string
 }
 
 /** A certificate for a listener, or, without names and addresses, for a device. */

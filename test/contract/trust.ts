@@ -198,6 +198,45 @@ export function trustContract(name: string, make: () => TrustWorld): void {
       expect(client).toMatchObject({ peer: { nodeId: ONE } })
     })
 
+    test('a CA signed by another: who believes that one links with who has a certificate of the new one', async () => {
+      const [first, second, third] = [await authority(CLUSTER), await authority(CLUSTER), await authority(CLUSTER)]
+      const cross = (by: CertificateAuthority, of: CertificateAuthority) =>
+        answer<string>((done) => world.trust.crossSign(by, of.certificate, done))
+      const toSecond = await cross(first, second)
+      const toThird = await cross(second, third)
+      expect(world.trust.read(toSecond)).toMatchObject({ kind: 'ca', clusterId: CLUSTER })
+      expect(world.trust.signedBy(toSecond, first.certificate)).toBe(true)
+      expect(world.trust.signedBy(toSecond, third.certificate)).toBe(false)
+      // The key is the same one: what it signed itself is signed by the cross certificate's key too.
+      expect(world.trust.signedBy(second.certificate, toSecond)).toBe(true)
+      expect(world.trust.matches(toSecond, second.privateKey)).toBe(true)
+      const before = await credentials(first, ONE)
+      const anchors = [third.certificate, second.certificate, first.certificate]
+      const after = { ...(await credentials(third, TWO, anchors)), chain: [toThird, toSecond] }
+      for (const [server, client] of [
+        [before, after],
+        [after, before],
+      ] as const) {
+        const result = await upgrade(server, client)
+        expect([result.server, result.client]).toMatchObject([
+          { peer: { nodeId: server === before ? TWO : ONE } },
+          { peer: { nodeId: server === before ? ONE : TWO } },
+        ])
+      }
+      // Without the way from the one to the other it is a stranger.
+      const { client } = await upgrade({ ...after, chain: [toThird] }, before)
+      expect(client).toBe('foreign CA')
+      // Two with certificates of the new CA need no way back.
+      const both = await upgrade(after, await credentials(third, ONE))
+      expect(both.server).toMatchObject({ peer: { nodeId: ONE } })
+    })
+
+    test('the public key of a private one is the one that was made with it', async () => {
+      const pair = await keys()
+      expect(world.trust.publicKey(pair.privateKey)).toBe(pair.publicKey)
+      expect(world.trust.publicKey('nonsense')).toBeInstanceOf(HostError)
+    })
+
     test('the certificate of a CA is nobody`s identity', async () => {
       const ca = await authority(CLUSTER)
       const impostor = { certificate: ca.certificate, privateKey: ca.privateKey, anchors: [ca.certificate] }

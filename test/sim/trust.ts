@@ -67,6 +67,12 @@ export class Notary {
     return { certificate: print({ ...unsigned, signature: sign(privateKey, bodyOf(unsigned)) }), privateKey }
   }
 
+  crossSign(ca: CertificateAuthority, certificate: string): string {
+    const signed = parse(certificate)!
+    const unsigned: Certificate = { ...signed, issuer: publicOf(ca.privateKey), signature: '' }
+    return print({ ...unsigned, signature: sign(ca.privateKey, bodyOf(unsigned)) })
+  }
+
   issue(ca: CertificateAuthority, nodeId: NodeId, publicKey: string): string {
     const issuer = publicOf(ca.privateKey)
     const unsigned: Certificate = { kind: 'node', subject: nodeId, publicKey, issuer, signature: '' }
@@ -114,6 +120,14 @@ export class SimTrust implements Trust {
     const fits = this.matches(ca.certificate, ca.privateKey) === true
     const refusal = new HostError('invalid', 'the key is not that of the CA certificate')
     this.#later('trust.issue', 2, 20, () => done(fits ? this.#notary.issue(ca, nodeId, publicKey) : refusal))
+  }
+
+  crossSign(ca: CertificateAuthority, certificate: string, done: (cross: string | HostError) => void): void {
+    this.#later('trust.cross', 2, 20, () => done(this.#notary.crossSign(ca, certificate)))
+  }
+
+  publicKey(privateKey: string): string | HostError {
+    return privateKey.startsWith(PRIVATE) ? publicOf(privateKey) : new HostError('invalid', 'not a private key')
   }
 
   read(text: string): CertificateFacts | HostError {
@@ -262,17 +276,31 @@ class Handshake {
     const [shown, proof] = text.split('\f')
     if (shown === undefined || proof === undefined) return 'not TLS'
     if (shown === '') return 'no certificate'
-    const certificate = parse(shown)
-    if (certificate === null || certificate.kind !== 'node') return 'bad certificate'
+    const [own, ...chain] = shown.split('\v').map(parse)
+    if (own === null || own === undefined || own.kind !== 'node') return 'bad certificate'
+    const certificate = own
     const anchors = this.#credentials.anchors.map(parse)
-    if (!anchors.some((ca) => ca !== null && this.#notary.signedBy(certificate, ca))) return 'foreign CA'
+    if (!this.#leads(certificate, chain, anchors)) return 'foreign CA'
     if (!this.#notary.verify(certificate.publicKey, shown, proof)) return 'bad certificate'
     return { nodeId: certificate.subject as NodeId, keyFingerprint: hash64(certificate.publicKey) }
   }
 
+  /** From a certificate over what was shown with it to an anchor. */
+  #leads(
+    certificate: Certificate,
+    chain: readonly (Certificate | null)[],
+    anchors: readonly (Certificate | null)[],
+  ): boolean {
+    if (anchors.some((ca) => ca !== null && this.#notary.signedBy(certificate, ca))) return true
+    const [next, ...rest] = chain
+    if (next === undefined || next === null) return false
+    return this.#notary.signedBy(certificate, next) && this.#leads(next, rest, anchors)
+  }
+
   #show(): void {
-    const { certificate, privateKey } = this.#credentials
-    this.#say(`${certificate}\f${sign(privateKey, certificate)}`)
+    const { certificate, privateKey, chain = [] } = this.#credentials
+    const shown = [certificate, ...chain].join('\v')
+    this.#say(`${shown}\f${sign(privateKey, shown)}`)
   }
 
   #say(text: string): void {

@@ -69,6 +69,13 @@ export interface Trust extends KeyedTrust {
     publicKey: string,
     done: (certificate: string | HostError) => void,
   ): void
+  /**
+   * Signs the certificate of one CA by another: the same name and key under another issuer, so that who believes `ca`
+   * believes what the other CA signs.
+   */
+  crossSign(ca: CertificateAuthority, certificate: string, done: (cross: string | HostError) => void): void
+  /** The public key that belongs to a private one. */
+  publicKey(privateKey: string): string | HostError
   /** Reads a certificate of ours; a HostError says what is wrong with it. */
   read(certificate: string): CertificateFacts | HostError
   /** Whether the private key is the one of the certificate. */

@@ -222,6 +222,8 @@ export class FakeTls implements Trust {
   makeKeys: Trust['makeKeys'] = (done) => this.#trust.makeKeys(done)
   makeAuthority: Trust['makeAuthority'] = (cluster, done) => this.#trust.makeAuthority(cluster, done)
   issue: Trust['issue'] = (ca, id, key, done) => this.#trust.issue(ca, id, key, done)
+  crossSign: Trust['crossSign'] = (ca, certificate, done) => this.#trust.crossSign(ca, certificate, done)
+  publicKey: Trust['publicKey'] = (privateKey) => this.#trust.publicKey(privateKey)
   read: Trust['read'] = (text) => this.#trust.read(text)
   matches: Trust['matches'] = (certificate, key) => this.#trust.matches(certificate, key)
   signedBy: Trust['signedBy'] = (certificate, ca) => this.#trust.signedBy(certificate, ca)
@@ -248,11 +250,12 @@ export class FakeTls implements Trust {
       done(result)
     }
     const timer = this.#clock.after(timeoutMs, 'test.tls', () => finish('timeout'))
-    const judge = (certificate: string): SecuredPeer | SecureFailure => {
+    const judge = (shown: string): SecuredPeer | SecureFailure => {
+      const [certificate = '', ...chain] = shown.split(' ')
       const facts = this.#trust.read(certificate)
       if (certificate === '') return 'no certificate'
       if (facts instanceof HostError || facts.kind !== 'node') return 'bad certificate'
-      if (!credentials.anchors.some((anchor) => this.#trust.signedBy(certificate, anchor))) return 'foreign CA'
+      if (!this.#leads(certificate, chain, credentials.anchors)) return 'foreign CA'
       return { nodeId: facts.nodeId as NodeId, keyFingerprint: facts.keyFingerprint }
     }
     const heardLine = (line: string): void => {
@@ -263,12 +266,12 @@ export class FakeTls implements Trust {
       if (role === 'client') stream.write(mine)
       finish({ stream, peer: verdict })
     }
-    const mine = Buffer.from(`certificate ${credentials.certificate}\n`)
+    const mine = Buffer.from(`certificate ${[credentials.certificate, ...(credentials.chain ?? [])].join(' ')}\n`)
     stream.open({
       received: (bytes, start, end) => {
         heard += bytes.toString('latin1', start, end)
         const at = heard.indexOf('\n')
-        if (at < 0 && heard.length > 200) return finish('not TLS')
+        if (at < 0 && heard.length > 4000) return finish('not TLS')
         if (at < 0) return
         const line = heard.slice(0, at)
         heard = heard.slice(at + 1)
@@ -279,5 +282,12 @@ export class FakeTls implements Trust {
       closed: () => finish(role === 'client' ? 'refused by peer' : 'closed'),
     })
     if (role === 'client') stream.write(Buffer.from('client hello\n'))
+  }
+
+  /** From the certificate over what was shown with it to an anchor. */
+  #leads(certificate: string, chain: readonly string[], anchors: readonly string[]): boolean {
+    if (anchors.some((anchor) => this.#trust.signedBy(certificate, anchor))) return true
+    const [next, ...rest] = chain
+    return next !== undefined && this.#trust.signedBy(certificate, next) && this.#leads(next, rest, anchors)
   }
 }
