@@ -191,6 +191,7 @@ class ComposedNode implements Node, Insight {
         this.#makeFirstAccounts(papers)
         this.certificates.begin(rootsOf(papers))
       },
+      renewed: (papers) => this.certificates.begin(rootsOf(papers)),
     })
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
     this.accounts = new Accounts(ports.files, ports.log, (...of) => this.#replicated.share(...of))
@@ -349,9 +350,11 @@ class ComposedNode implements Node, Insight {
   }
 
   /** A box without the CA's key makes none. */
-  #makeFirstAccounts({ authority }: Papers): void {
+  #makeFirstAccounts({ authority, generation }: Papers): void {
     const ca = caOf(authority)
-    const firsts = ca === null ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
+    // Made once, from the first CA: devices keep their password when that is replaced.
+    const firsts =
+      ca === null || generation > 0 ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
     this.accounts.joined(authority.clusterId, firsts)
   }
 

@@ -27,6 +27,7 @@ import { Revocations } from './revocations.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
 import type { ClusterStatus, JoinOutcome, MemberStatus } from './status.ts'
+import { Together } from './together.ts'
 
 export interface ClusterWorld extends PresenceWorld {
   readonly datagrams: Datagrams
@@ -41,6 +42,8 @@ export interface ClusterBox {
   devicePorts(): readonly DeviceService[]
   /** This node has become a member. */
   joined?(papers: Papers): void
+  /** It stands on another CA, or one before is believed no more. */
+  renewed?(papers: Papers): void
   /** A member's state or link has changed; called from within what changed it. */
   membersChanged?(): void
 }
@@ -65,6 +68,7 @@ export class Cluster implements Surroundings, Announced {
   readonly keys: KnownKeys
   readonly memory: Memory
   readonly revocations: Revocations
+  readonly together: Together
   readonly #world: ClusterWorld
   readonly #box: ClusterBox
   readonly #beacons: Beacons | null
@@ -98,6 +102,7 @@ export class Cluster implements Surroundings, Announced {
     this.keys = new KnownKeys(files, log)
     this.memory = new Memory(world)
     this.revocations = new Revocations(files, log, meter)
+    this.together = new Together(files)
     this.#fallbackId = nodeId(random)
     this.#identity = loadIdentity(world, box)
     world.stamps.become(this.id())
@@ -147,7 +152,7 @@ export class Cluster implements Surroundings, Announced {
       }
       this.#listening = result
       this.#world.log.info({ port: result.port, id: this.id(), instance: this.instance }, 'cluster port open')
-      this.#setUp(this.#settings.newCluster)
+      this.#finish(() => this.#setUp(this.#settings.newCluster))
       this.#beacons?.start()
       this.#adverts?.start(this.#box.devicePorts())
       done(null)
@@ -213,7 +218,7 @@ export class Cluster implements Surroundings, Announced {
   /** Has a certificate for a listener or a device signed, here or by a member that has the CA's key. */
   sign(...[subject, publicKey, done]: Parameters<Issuing['service']>): void {
     if (this.#presence === null) done(new HostError('unavailable', 'the cluster is switched off (cluster.enabled)'))
-    else this.#presence.issuing.service(subject, publicKey, done)
+    else this.#presence.trust.issuing.service(subject, publicKey, done)
   }
 
   /** Visible routes of other members. */
@@ -298,6 +303,14 @@ export class Cluster implements Surroundings, Announced {
     this.#announce()
   }
 
+  /** The identity was read as if what an earlier run was cut off in were finished; now it is. */
+  #finish(then: () => void): void {
+    this.together.finish((error) => {
+      if (error !== null) this.#world.log.error({ why: error.message }, 'a renewal of certificates cannot be finished')
+      if (this.#standing.at !== 'stopped') then()
+    })
+  }
+
   #setUp(newCluster: boolean): void {
     if (this.#identity instanceof HostError) return
     const setup = new Setup(this.#world, this.#identity, { instance: this.instance, newCluster })
@@ -335,6 +348,7 @@ export class Cluster implements Surroundings, Announced {
   #present(id: NodeId): Presence {
     const presence = new Presence(id, this.#world, this)
     presence.members.onChange(() => this.#box.membersChanged?.())
+    presence.trust.custody.onChange((papers) => this.#box.renewed?.(papers))
     return presence
   }
 

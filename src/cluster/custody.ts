@@ -1,40 +1,46 @@
 // What makes this box a member: its certificate and key, the CA in use, and the CAs before it that are still believed.
 // The one owner of these; everybody else asks here, at each use, since a rotation replaces them while the node runs.
 
+import type { HostError } from '../base/errors.ts'
 import type { ClusterId } from '../base/ids.ts'
+import type { Clock, Timer } from '../base/ports/clock.ts'
 import type { CertificateAuthority, Credentials } from '../base/ports/trust.ts'
 import type { Roots } from './certificates.ts'
-import type { Authority } from './identity.ts'
+import { type Authority, type EarlierAuthority, FILES, type Line, lineFile } from './identity.ts'
 import type { Standing } from './issuing.ts'
+import type { Together } from './together.ts'
 
-/** A CA that was replaced and is still believed, so that boxes that were away find back. */
-export interface EarlierAuthority {
-  readonly certificate: string
-  /** The certificate of the CA that followed it, signed by this one. */
-  readonly cross: string
-  /** Cluster time at which it is believed no more. */
-  readonly untilMs: number
-}
-
-export interface Papers {
+export interface Papers extends Line {
   readonly own: { readonly certificate: string; readonly privateKey: string }
   readonly authority: Authority
-  /** How often the CA of this cluster was replaced. */
-  readonly generation: number
-  /** The last one first. */
-  readonly earlier: readonly EarlierAuthority[]
-  /** The key of the CA was taken from this box on purpose: what lies in its bundle does not count. */
-  readonly sealed: boolean
+}
+
+/** A CA that was replaced, and how it signed the one that followed. */
+export type Before = Pick<EarlierAuthority, 'certificate' | 'cross'>
+
+/** A CA whose key is in wrong hands is believed for so long: until the members that are linked have new certificates. */
+export const GRACE_MS = 60_000
+/** How often it is looked whether an earlier CA has had its time. */
+const LOOK_MS = 3_600_000
+
+export interface CustodyWorld {
+  readonly clock: Clock
+  readonly together: Together
+  /** Whether the key of this CA certificate lies where people put it, too. */
+  inBundle(authority: string): boolean
 }
 
 export class Custody {
-  readonly #inBundle: (authority: string) => boolean
+  readonly #world: CustodyWorld
   #papers: Papers | null = null
   #credentials: Credentials | null = null
+  /** The compromised CA before, in its last minute: never on disk, so that a restart ends it. */
+  #grace: { readonly earlier: Before; readonly timer: Timer } | null = null
+  #looking: Timer | null = null
+  readonly #listeners: ((papers: Papers) => void)[] = []
 
-  /** `inBundle`: whether the key of this CA certificate lies where people put it, too. */
-  constructor(inBundle: (authority: string) => boolean) {
-    this.#inBundle = inBundle
+  constructor(world: CustodyWorld) {
+    this.#world = world
   }
 
   /** Null: not a member yet. */
@@ -51,20 +57,99 @@ export class Custody {
     return this.#credentials
   }
 
+  /** A compromised CA is being replaced: only boxes that are known by their own keys are linked with. */
+  get strict(): boolean {
+    return this.#grace !== null
+  }
+
+  /** Called after each change: another CA, with or without its key, or an earlier one believed no more. */
+  onChange(listener: (papers: Papers) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** What is on disk already. */
   hold(papers: Papers): void {
     this.#papers = papers
-    const { own, authority, earlier } = papers
-    this.#credentials = {
-      ...own,
-      anchors: [authority.certificate, ...earlier.map(({ certificate }) => certificate)],
-      chain: earlier.map(({ cross }) => cross),
-    }
+    this.#look()
+    this.#compose()
+  }
+
+  /**
+   * Replaces the papers: on disk first, then everywhere. `before`: the CA before, when its key is in wrong hands: it is
+   * believed for the minute in which the members take over their new certificates.
+   */
+  adopt(papers: Papers, done: (error: HostError | null) => void, before: Before | null = null): void {
+    const { own, authority } = papers
+    const { certificate, privateKey, fingerprint } = authority
+    const writes = [
+      { name: FILES.certificate, text: own.certificate, secret: false },
+      { name: FILES.key, text: own.privateKey, secret: true },
+      { name: FILES.caCertificate, text: certificate, secret: false },
+      { name: FILES.caKey, text: privateKey ?? '', secret: true },
+      { ...lineFile(fingerprint, papers), secret: false },
+    ]
+    this.#world.together.write(writes, (error) => {
+      if (error !== null) return done(error)
+      if (before !== null) this.#begin(before)
+      this.#use(papers)
+      done(null)
+    })
+  }
+
+  #begin(earlier: Before): void {
+    this.#grace?.timer.cancel()
+    const timer = this.#world.clock.after(GRACE_MS, 'trust.grace', () => {
+      this.#grace = null
+      if (this.#papers !== null) this.#use(this.#papers)
+    })
+    this.#grace = { earlier, timer }
+  }
+
+  /** The CAs before this one that are believed now, the last one first. */
+  earlier(): readonly Before[] {
+    return this.#grace === null ? (this.#papers?.earlier ?? []) : [this.#grace.earlier]
   }
 
   standing(): Standing {
     if (this.#papers === null) return { authority: null, ca: null, generation: 0, inBundle: false }
     const { authority, generation } = this.#papers
-    return { authority, ca: caOf(authority), generation, inBundle: this.#inBundle(authority.certificate) }
+    const inBundle = this.#world.inBundle(authority.certificate)
+    return { authority, ca: caOf(authority), generation, inBundle }
+  }
+
+  stop(): void {
+    this.#looking?.cancel()
+    this.#grace?.timer.cancel()
+  }
+
+  #use(papers: Papers): void {
+    this.#papers = papers
+    this.#look()
+    this.#compose()
+    for (const listener of this.#listeners) listener(papers)
+  }
+
+  #compose(): void {
+    if (this.#papers === null) return
+    const earlier = this.earlier()
+    this.#credentials = {
+      ...this.#papers.own,
+      anchors: [this.#papers.authority.certificate, ...earlier.map(({ certificate }) => certificate)],
+      chain: earlier.map(({ cross }) => cross),
+    }
+  }
+
+  /** An earlier CA whose time is over, and those before it that are believed through it alone. */
+  #look(): void {
+    this.#looking?.cancel()
+    const papers = this.#papers
+    if (papers === null || papers.earlier.length === 0) return
+    this.#looking = this.#world.clock.after(LOOK_MS, 'trust.look', () => this.#look())
+    const nowMs = this.#world.clock.wall()
+    const over = papers.earlier.findIndex(({ untilMs }) => untilMs <= nowMs)
+    if (over === -1) return
+    // At the next look again when the disk does not take it.
+    this.adopt({ ...papers, earlier: papers.earlier.slice(0, over) }, () => {})
   }
 }
 

@@ -3,6 +3,7 @@
 //
 //   node.json      node id, the cluster it waits for        node.crt  node.key   its certificate and key
 //   hardware.json  what ties it to its hardware             ca.crt    ca.key     the CA in use; the key if it has it
+//                                                           ca.json   how often it was replaced, and the CAs before it
 //
 // An empty file is none. Setup writes these files in an order in which every prefix reads well here.
 
@@ -13,6 +14,7 @@ import type { Random } from '../base/ports/random.ts'
 import type { Trust } from '../base/ports/trust.ts'
 import { copied, mergeTies } from './clones.ts'
 import type { Bundle, HardwareTies } from './settings.ts'
+import { settledFiles } from './together.ts'
 
 export const FILES = {
   node: 'node.json',
@@ -21,6 +23,7 @@ export const FILES = {
   hardware: 'hardware.json',
   caCertificate: 'ca.crt',
   caKey: 'ca.key',
+  line: 'ca.json',
 } as const
 
 export interface Authority {
@@ -31,16 +34,40 @@ export interface Authority {
   readonly fingerprint: string
 }
 
+/** A CA that was replaced and is still believed, so that boxes that were away find back. */
+export interface EarlierAuthority {
+  readonly certificate: string
+  /** The certificate of the CA that followed it, signed by this one. */
+  readonly cross: string
+  /** Cluster time at which it is believed no more. */
+  readonly untilMs: number
+}
+
+/** Where the CA in use comes from. */
+export interface Line {
+  /** How often the CA of this cluster was replaced. */
+  readonly generation: number
+  /** The last one first. */
+  readonly earlier: readonly EarlierAuthority[]
+  /** The key of the CA was taken from this box on purpose: what lies in its bundle does not count. */
+  readonly sealed: boolean
+}
+
+export const FIRST_LINE: Line = { generation: 0, earlier: [], sealed: false }
+
 export interface Identity {
   readonly id: NodeId
   /** Null for a box that has not been let in yet. */
   readonly own: { readonly certificate: string; readonly privateKey: string } | null
   /** The CA in use: kept, or from the bundle. */
   readonly authority: Authority | null
+  readonly line: Line
   /** Where this identity comes from; anything but 'kept' still has to be written. */
   readonly origin: 'kept' | 'new' | 'copied card' | 'live clone'
   /** The cluster that this box heard at an earlier start and waits for. */
   readonly waitingFor: ClusterId | null
+  /** The cluster that this box has left: a bundle of it does not count. */
+  readonly left: ClusterId | null
   readonly hardware: HardwareTies
   /** What is on disk now. */
   readonly kept: {
@@ -81,19 +108,25 @@ export function renewIdentity(world: IdentityWorld, box: Box): Identity | HostEr
   return { ...identity, id: nodeId(world.random), own: null, origin: 'live clone', waitingFor: null }
 }
 
-function load({ files, trust, random }: IdentityWorld, box: Box): Identity {
+function load(world: IdentityWorld, box: Box): Identity {
+  const { trust, random } = world
+  const files = settledFiles(world.files)
   const text = (name: string) => files.read(name)?.toString('utf8') ?? ''
   const certificate = text(FILES.certificate)
   const kept = keptAuthority(trust, text(FILES.caCertificate), text(FILES.caKey), certificate !== '')
-  const bundle = bundledAuthority(trust, box.bundle)
+  const node = readNode(text(FILES.node))
+  const bundled = bundledAuthority(trust, box.bundle)
+  const bundle = bundled?.clusterId === node.left ? null : bundled
   if (bundle !== null && kept !== null && (certificate !== '' || kept.privateKey !== null)) oneCluster(kept, bundle)
 
-  const authority = chooseAuthority(kept, bundle, certificate !== '')
+  const line = readLine(text(FILES.line), kept)
+  const authority = chooseAuthority(kept, bundle, certificate !== '', line)
   const own = certificate === '' ? null : ownCertificate(trust, certificate, text(FILES.key), authority)
-  const node = readNode(text(FILES.node))
   const hardware = readHardware(text(FILES.hardware))
   const common = {
     authority,
+    line: authority !== null && authority.fingerprint === kept?.fingerprint ? line : FIRST_LINE,
+    left: node.left,
     hardware: hardware === null ? box.hardware : mergeTies(hardware, box.hardware),
     kept: { hardware, authority: kept, certificate: certificate !== '' },
   }
@@ -171,9 +204,16 @@ function oneCluster(kept: Authority, bundle: Authority): void {
 }
 
 /** A node stays with the CA that it uses, and takes the key from the bundle if that is the same CA. */
-function chooseAuthority(kept: Authority | null, bundle: Authority | null, inUse: boolean): Authority | null {
+function chooseAuthority(
+  kept: Authority | null,
+  bundle: Authority | null,
+  inUse: boolean,
+  { sealed }: Line,
+): Authority | null {
   if (bundle === null || kept === null) return bundle ?? kept
-  if (kept.fingerprint === bundle.fingerprint) return { ...kept, privateKey: kept.privateKey ?? bundle.privateKey }
+  if (kept.fingerprint === bundle.fingerprint) {
+    return sealed ? kept : { ...kept, privateKey: kept.privateKey ?? bundle.privateKey }
+  }
   return inUse || kept.privateKey !== null ? kept : bundle
 }
 
@@ -191,21 +231,44 @@ function ownCertificate(trust: Trust, certificate: string, privateKey: string, a
   return { id: facts.nodeId, certificate, privateKey }
 }
 
-/** What is kept of a box: its id, and the cluster that it waits for. */
+/** What is kept of a box: its id, the cluster that it waits for, and the one that it has left. */
 export const nodeFile = (
   id: NodeId,
   waitingFor: ClusterId | null,
+  left: ClusterId | null = null,
 ): { readonly name: string; readonly text: string } => ({
   name: FILES.node,
-  text: `${JSON.stringify({ id, waitingFor }, null, 2)}\n`,
+  text: `${JSON.stringify(left === null ? { id, waitingFor } : { id, waitingFor, left }, null, 2)}\n`,
 })
 
+export const lineFile = (fingerprint: string, { generation, earlier, sealed }: Line) => ({
+  name: FILES.line,
+  text: `${JSON.stringify({ version: 1, of: fingerprint, generation, earlier, sealed }, null, 2)}\n`,
+})
+
+/** A damaged one costs boxes that were away their way back, and is told anew by the next member. */
+function readLine(text: string, of: Authority | null): Line {
+  const { of: fingerprint, generation, earlier, sealed } = parse(text) ?? {}
+  if (of === null || fingerprint !== of.fingerprint) return FIRST_LINE
+  const found = Array.isArray(earlier) ? (earlier as Partial<EarlierAuthority>[]) : []
+  const whole = found.every((each) => {
+    return typeof each?.certificate === 'string' && typeof each.cross === 'string' && Number.isFinite(each.untilMs)
+  })
+  return {
+    generation: typeof generation === 'number' && Number.isSafeInteger(generation) ? generation : 0,
+    earlier: whole ? (found as EarlierAuthority[]) : [],
+    sealed: sealed === true,
+  }
+}
+
 /** A damaged file costs a box that was not let in yet nothing but its id. */
-function readNode(text: string): { id: NodeId | null; waitingFor: ClusterId | null } {
-  const { id, waitingFor } = parse(text) ?? {}
+function readNode(text: string): { id: NodeId | null; waitingFor: ClusterId | null; left: ClusterId | null } {
+  const { id, waitingFor, left } = parse(text) ?? {}
+  const cluster = (value: unknown) => (typeof value === 'string' && isId(value) ? (value as ClusterId) : null)
   return {
     id: typeof id === 'string' && isId(id) ? (id as NodeId) : null,
-    waitingFor: typeof waitingFor === 'string' && isId(waitingFor) ? (waitingFor as ClusterId) : null,
+    waitingFor: cluster(waitingFor),
+    left: cluster(left),
   }
 }
 

@@ -12,7 +12,6 @@ import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { DialOutcome } from './dialling.ts'
 import { Door } from './door.ts'
 import { type Greeted, type Greeter, Greeting, type GreetingWorld } from './greeting.ts'
-import type { KnownKeys } from './keys.ts'
 import type { Lanes } from './lanes.ts'
 import { Link, type LinkEnd, type LinkEvents } from './link.ts'
 import type { Refusals } from './refusals.ts'
@@ -31,6 +30,8 @@ export interface LinksWorld extends GreetingWorld {
 export interface LinksSelf {
   greeter(): Greeter
   about(): Omit<Confirm, 'acceptorHello' | 'diallerHello'>
+  /** Whether this is the key of the member with this id, or the first that is seen of it. */
+  agrees(id: NodeId, key: string): boolean
   /** Whether a box with this id or this key was removed from the cluster. */
   removed(id: NodeId, key: string): boolean
   heartbeatMs(): number
@@ -50,7 +51,6 @@ export interface LinksEvents {
 export class Links implements LinkEvents {
   readonly #world: LinksWorld
   readonly #self: LinksSelf
-  readonly #keys: KnownKeys
   readonly #refusals: Refusals
   readonly #events: LinksEvents
   readonly #turn: Turn
@@ -66,10 +66,9 @@ export class Links implements LinkEvents {
   #choice = 0
   #stopped = false
 
-  constructor(world: LinksWorld, self: LinksSelf, keys: KnownKeys, refusals: Refusals, events: LinksEvents) {
+  constructor(world: LinksWorld, self: LinksSelf, refusals: Refusals, events: LinksEvents) {
     this.#world = world
     this.#self = self
-    this.#keys = keys
     this.#refusals = refusals
     this.#events = events
     this.#turn = new Turn(world.clock)
@@ -185,7 +184,7 @@ export class Links implements LinkEvents {
     const own = peer.nodeId === greeter.id
     if (this.#self.removed(peer.nodeId, peer.keyFingerprint)) return this.#refuse(link, 'removed', address)
     if (peer.nodeId !== theirs.node) return this.#refuse(link, 'wrong identity', address)
-    if (!own && !this.#keys.agrees(peer.nodeId, peer.keyFingerprint)) {
+    if (!own && !this.#self.agrees(peer.nodeId, peer.keyFingerprint)) {
       return this.#refuse(link, 'identity changed', address)
     }
     link.start()

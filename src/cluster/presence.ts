@@ -15,12 +15,10 @@ import type { MemberEntry } from '../wire/link/members.ts'
 import type { Revocation } from '../wire/link/revocations.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
-import { Custody, type Papers } from './custody.ts'
+import type { Papers } from './custody.ts'
 import { ClusterPeers, Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { Issuing } from './issuing.ts'
-import type { KnownKeys } from './keys.ts'
 import type { Lanes } from './lanes.ts'
 import type { Link, LinkEnd } from './link.ts'
 import { Links, type LinksEvents, type LinksSelf } from './links.ts'
@@ -28,10 +26,9 @@ import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Refusals } from './refusals.ts'
 import type { Replicated } from './replicated.ts'
-import type { Revocations } from './revocations.ts'
-import { Revoking } from './revoking.ts'
 import { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
+import { type TrustKept, TrustLife } from './trustlife.ts'
 
 export interface PresenceWorld {
   readonly clock: Clock
@@ -48,15 +45,11 @@ export interface PresenceWorld {
 }
 
 /** What outlives an identity. */
-export interface Surroundings {
+export interface Surroundings extends TrustKept {
   readonly instance: InstanceId
   readonly refusals: Refusals
-  readonly keys: KnownKeys
   readonly memory: Memory
-  readonly revocations: Revocations
   settings(): ClusterSettings
-  /** Whether the key of this CA certificate lies where people put it. */
-  inBundle(authority: string): boolean
   /** Where this node takes links: its port, and its addresses in its own opinion. */
   port(): number
   endpoints(): readonly Endpoint[]
@@ -73,9 +66,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly routes: Routes
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
-  readonly custody: Custody
-  readonly issuing: Issuing
-  readonly revoking: Revoking
+  readonly trust: TrustLife
   readonly #world: PresenceWorld
   readonly #around: Surroundings
   readonly #channels: LinkChannels
@@ -90,7 +81,7 @@ export class Presence implements LinksEvents, LinksSelf {
     const settings = around.settings()
     this.members = new Members(id, world, (other) => this.removed(other, ''))
     this.#channels = new LinkChannels(clock)
-    this.links = new Links(world, this, around.keys, around.refusals, this)
+    this.links = new Links(world, this, around.refusals, this)
     this.candidates = new Candidates(
       world,
       { id: () => id, instance: around.instance, cluster: () => this.cluster },
@@ -104,16 +95,12 @@ export class Presence implements LinksEvents, LinksSelf {
       (node, endpoint) => this.#heard(node, endpoint),
     )
     const features = { clock, random, log: world.log, meter }
-    this.custody = new Custody((authority) => around.inBundle(authority))
     const { trust, issuer } = world
-    this.issuing = new Issuing({ ...features, trust, issuer }, this.#channels, this.members, around.keys, {
-      standing: () => this.custody.standing(),
-      name: (member) => this.members.get(member)?.name ?? member,
-      removed: (other) => this.removed(other, ''),
-    })
-    world.replicated.attach(this.#channels)
-    this.revoking = new Revoking(features, this.#channels, around.revocations)
+    this.trust = new TrustLife({ ...features, trust, issuer }, this.#channels, this.members, around, (peer) =>
+      this.links.to(peer)?.close('other CA', 'other CA'),
+    )
     around.revocations.watch((fresh) => this.#revoked(fresh))
+    world.replicated.attach(this.#channels)
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),
@@ -129,12 +116,12 @@ export class Presence implements LinksEvents, LinksSelf {
 
   /** Null while this box waits to be let in. */
   get cluster(): ClusterId | null {
-    return this.custody.cluster
+    return this.trust.custody.cluster
   }
 
   /** This box is a member: it links from now on. */
   admit(papers: Papers): void {
-    this.custody.hold(papers)
+    this.trust.custody.hold(papers)
     this.#heartbeat.start()
     if (this.removed(this.id, '')) return this.links.stop('leaving')
     this.candidates.setStatic(this.#around.settings().peers)
@@ -154,15 +141,14 @@ export class Presence implements LinksEvents, LinksSelf {
     this.#heartbeat.stop()
     this.links.stop(goodbye)
     this.routes.stop()
-    this.issuing.stop()
-    this.revoking.stop()
+    this.trust.stop()
   }
 
   // What links ask of this node:
 
   greeter() {
     const { id, cluster } = this
-    return { id, cluster, instance: this.#around.instance, credentials: this.custody.credentials }
+    return { id, cluster, instance: this.#around.instance, credentials: this.trust.custody.credentials }
   }
 
   about() {
@@ -172,6 +158,12 @@ export class Presence implements LinksEvents, LinksSelf {
 
   removed(id: NodeId, key: string): boolean {
     return this.#around.revocations.has(id, key)
+  }
+
+  /** While a compromised CA is replaced, its certificates prove nothing about somebody new. */
+  agrees(id: NodeId, key: string): boolean {
+    const { keys } = this.#around
+    return (!this.trust.custody.strict || keys.of(id) === key) && keys.agrees(id, key)
   }
 
   heartbeatMs(): number {

@@ -18,7 +18,7 @@ import type { CertificateAuthority, Trust } from '../base/ports/trust.ts'
 import type { Sighting } from './candidates.ts'
 import { sameTies } from './clones.ts'
 import { caOf, type Papers } from './custody.ts'
-import { type Authority, FILES, type Identity, nodeFile } from './identity.ts'
+import { type Authority, FILES, FIRST_LINE, type Identity, type Line, nodeFile } from './identity.ts'
 import { type Decision, decideSetup, type Evidence } from './setupdecision.ts'
 
 export type SetupResult =
@@ -152,7 +152,7 @@ export class Setup {
     this.#write(writes, (error) => {
       if (error !== null) this.#world.log.warn({ why: error.message }, 'state cannot be written')
     })
-    this.#finish(member(own!, authority!, false))
+    this.#finish(member(own!, authority!, this.#identity.line, false))
   }
 
   #found(): void {
@@ -197,7 +197,7 @@ export class Setup {
           if (this.#state !== 'working') return
           if (error !== null) return this.#finish(error)
           this.#world.log.info({ id, cluster: authority.clusterId }, 'issued the certificate of this node')
-          this.#finish(member(own, authority, founded))
+          this.#finish(member(own, authority, sameCa ? this.#identity.line : FIRST_LINE, founded))
         })
       })
     })
@@ -224,7 +224,7 @@ export class Setup {
   }
 
   #nodeFile(waitingFor: ClusterId | null): Write {
-    return { ...nodeFile(this.#identity.id, waitingFor), secret: false }
+    return { ...nodeFile(this.#identity.id, waitingFor, this.#identity.left), secret: false }
   }
 
   /** Written last: as long as it tells of other hardware, the next start makes a new identity again. */
@@ -251,7 +251,7 @@ const LOWER_MAX = 64
 
 const caKeyFile = (ca: CertificateAuthority): Write => ({ name: FILES.caKey, text: ca.privateKey, secret: true })
 
-function member(own: NonNullable<Identity['own']>, authority: Authority, founded: boolean): SetupResult {
-  const papers = { own, authority, generation: 0, earlier: [], sealed: false }
+function member(own: NonNullable<Identity['own']>, authority: Authority, line: Line, founded: boolean): SetupResult {
+  const papers = { ...line, own, authority }
   return { state: 'member', papers, clusterId: authority.clusterId, ca: caOf(authority), founded }
 }

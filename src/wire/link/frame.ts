@@ -53,6 +53,7 @@ const GOODBYES = {
   9: 'same identity',
   10: 'timeout',
   11: 'removed',
+  12: 'other CA',
 } as const
 
 export type GoodbyeReason = (typeof GOODBYES)[keyof typeof GOODBYES] | 'unknown'

@@ -67,15 +67,16 @@ export class LinkBox {
       cluster: waiting ? null : (options.cluster ?? cluster('c')),
       credentials: waiting ? null : credentials,
     }
+    const keys = new KnownKeys(this.files, silentLog)
     this.links = new Links(
       world,
       {
         greeter: () => greeter,
         about: () => ({ clusterPort: this.endpoint.port, endpoints: [this.endpoint], name: `box-${id}`, version: '1' }),
         heartbeatMs: () => this.heartbeatMs,
+        agrees: (id, key) => keys.agrees(id, key),
         removed: (id, key) => this.removed.has(id) || this.removed.has(key),
       },
-      new KnownKeys(this.files, silentLog),
       this.refusals,
       {
         up: (link, stream) => {

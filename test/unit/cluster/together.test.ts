@@ -52,7 +52,9 @@ test('several follow one another; what fails before it counts has changed nothin
   const together = new Together(files)
   const done: string[] = []
   together.write(set('first'), (error) => done.push(`first ${error?.message ?? 'done'}`))
-  together.write([{ name: 'a', text: 'second', secret: false }], (error) => done.push(`second ${error?.message ?? 'done'}`))
+  together.write([{ name: 'a', text: 'second', secret: false }], (error) =>
+    done.push(`second ${error?.message ?? 'done'}`),
+  )
   clock.advance(1000)
   expect(done).toEqual(['first done', 'second done'])
   expect(read()).toEqual(['second', 'first', 'first'])

@@ -1,0 +1,175 @@
+// Sees to it that the key of the CA lies on two boxes as soon as there are two, and on no more when it was sealed.
+
+import { HostError, PeerError } from '../base/errors.ts'
+import type { NodeId } from '../base/ids.ts'
+import type { Trust } from '../base/ports/trust.ts'
+import type { AuthorityMessage } from '../wire/link/authority.ts'
+import { Awaiting } from './awaiting.ts'
+import type { Custody, Papers } from './custody.ts'
+import { keepers, nextHolder, type Prospect } from './holders.ts'
+import type { Issuing } from './issuing.ts'
+import type { FeatureWorld, Membership } from './ports.ts'
+
+/** How long a sealing waits for the linked members. */
+const CONFIRM_MS = 10_000
+/** So long a member has to say that it has the key before it is handed to it again. */
+const HANDED_MS = 10_000
+
+/** The channel `ca`, towards those who are linked. */
+export interface AuthorityLine {
+  peers(): readonly NodeId[]
+  send(peer: NodeId, message: AuthorityMessage): void
+}
+
+export interface KnownMembers extends Membership {
+  values(): Iterable<{ readonly id: NodeId }>
+}
+
+export interface Sealed {
+  readonly kept: readonly NodeId[]
+  readonly deleted: readonly NodeId[]
+  /** Have the key, and were not reached or have not confirmed. */
+  readonly missing: readonly NodeId[]
+  /** The key lies in the bundle of these too, where no daemon deletes anything. */
+  readonly inBundle: readonly NodeId[]
+}
+
+export class KeyHolding {
+  readonly #world: FeatureWorld & { readonly trust: Pick<Trust, 'matches'> }
+  readonly #line: AuthorityLine
+  readonly #members: KnownMembers
+  readonly #custody: Custody
+  readonly #issuing: Issuing
+  readonly #awaiting: Awaiting
+  /** When members were handed the key that have not yet said that they have it. */
+  readonly #handed = new Map<NodeId, number>()
+  /** Who had the key of the CA before: they get the next one first. */
+  #former: ReadonlySet<NodeId> = new Set()
+
+  constructor(
+    world: FeatureWorld & { readonly trust: Pick<Trust, 'matches'> },
+    line: AuthorityLine,
+    members: KnownMembers,
+    custody: Custody,
+    issuing: Issuing,
+  ) {
+    this.#world = world
+    this.#line = line
+    this.#members = members
+    this.#custody = custody
+    this.#issuing = issuing
+    this.#awaiting = new Awaiting(world.clock, CONFIRM_MS, 'trust.seal')
+  }
+
+  /** This box is about to replace the CA. */
+  remember(authority: string): void {
+    this.#former = new Set(this.#issuing.holders(authority))
+  }
+
+  /** Somebody has said what it stands on, came, went or left; or our own papers are others. */
+  look(): void {
+    for (const id of this.#handed.keys()) if (this.#issuing.stands(id)?.hasKey === true) this.#handed.delete(id)
+    this.#handOn()
+    this.#awaiting.look()
+  }
+
+  /** Deletes the key of the CA from all boxes but two. */
+  seal(done: (result: Sealed | HostError) => void): void {
+    const { papers } = this.#custody
+    if (papers === null) return done(new HostError('unavailable', 'this box is not a member of a cluster yet'))
+    const { self } = this.#members
+    const members = this.#prospects(papers)
+    const having = members.filter((one) => one.hasKey && one.sameAuthority).map(({ id }) => id)
+    if (this.#hasKey()) having.push(self)
+    const kept = keepers(self, this.#hasKey(), members)
+    if (kept.length < 2 && having.length > kept.length) {
+      return done(
+        new HostError('unavailable', 'fewer than two boxes with the key of the CA are linked: nothing was deleted'),
+      )
+    }
+    const goers = having.filter((id) => !kept.includes(id))
+    for (const id of goers) if (id !== self) this.#line.send(id, { kind: 'seal', keepers: kept })
+    if (goers.includes(self)) this.#drop(papers)
+    const left = () => goers.filter((id) => (id === self ? this.#hasKey() : this.#issuing.stands(id)?.hasKey === true))
+    const linked = new Set(this.#line.peers())
+    this.#awaiting.until(
+      () => left().every((id) => id !== self && !linked.has(id)),
+      () => {
+        const missing = left()
+        const inBundle = [...members.map(({ id }) => id), self].filter((id) => !kept.includes(id) && this.#bundled(id))
+        done({ kept, deleted: goers.filter((id) => !missing.includes(id)), missing, inBundle })
+      },
+    )
+  }
+
+  /** A member has handed over the key. Throws PeerError. */
+  came(authority: string, privateKey: string): void {
+    const { papers } = this.#custody
+    // Meanwhile one of us may have gone on to another CA: whose key goes where is settled anew then.
+    if (papers === null || papers.authority.fingerprint !== authority || papers.authority.privateKey !== null) return
+    if (this.#world.trust.matches(papers.authority.certificate, privateKey) !== true) {
+      throw new PeerError('handed over a key that is not that of the CA')
+    }
+    this.#world.log.warn({}, 'this box has the key of the CA now')
+    this.#custody.adopt({ ...papers, authority: { ...papers.authority, privateKey }, sealed: false }, () => {})
+  }
+
+  /** A member says who keeps the key. */
+  sealed(peer: NodeId, kept: readonly NodeId[]): void {
+    const { papers } = this.#custody
+    if (papers === null || !this.#hasKey() || kept.includes(this.#members.self)) return
+    const linked = new Set(this.#line.peers())
+    const sure = this.#issuing.holders(papers.authority.fingerprint).filter((id) => kept.includes(id) && linked.has(id))
+    if (sure.length >= 2) return this.#drop(papers)
+    this.#world.meter.count('trust.seal.refused')
+    this.#world.log.warn({ peer, kept }, 'told to delete the key of the CA, but two others with it are not linked here')
+  }
+
+  stop(): void {
+    this.#awaiting.stop()
+  }
+
+  #hasKey(): boolean {
+    return (this.#custody.papers?.authority.privateKey ?? null) !== null
+  }
+
+  #bundled(id: NodeId): boolean {
+    if (id === this.#members.self) return this.#custody.standing().inBundle
+    return this.#issuing.stands(id)?.inBundle === true
+  }
+
+  #handOn(): void {
+    const { papers } = this.#custody
+    const privateKey = papers?.authority.privateKey ?? null
+    if (papers === null || privateKey === null) return
+    const heir = nextHolder(this.#members.self, this.#prospects(papers))
+    if (heir === null) return
+    const nowMs = this.#world.clock.now()
+    if (nowMs - (this.#handed.get(heir) ?? Number.NEGATIVE_INFINITY) < HANDED_MS) return
+    this.#handed.set(heir, nowMs)
+    this.#world.log.info({ member: heir }, 'a second box gets the key of the CA')
+    this.#line.send(heir, { kind: 'key', authority: papers.authority.fingerprint, privateKey })
+  }
+
+  #drop(papers: Papers): void {
+    this.#world.log.warn({}, 'the key of the CA is deleted from this box')
+    this.#custody.adopt({ ...papers, authority: { ...papers.authority, privateKey: null }, sealed: true }, () => {})
+  }
+
+  #prospects(papers: Papers): Prospect[] {
+    const linked = new Set(this.#line.peers())
+    const prospects: Prospect[] = []
+    for (const { id } of this.#members.values()) {
+      if (this.#members.member(id)?.state === 'left') continue
+      const stands = this.#issuing.stands(id)
+      prospects.push({
+        id,
+        linked: linked.has(id),
+        sameAuthority: stands?.authority === papers.authority.fingerprint,
+        hasKey: stands?.hasKey === true,
+        hadKey: this.#former.has(id),
+      })
+    }
+    return prospects
+  }
+}

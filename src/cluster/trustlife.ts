@@ -1,0 +1,222 @@
+// Trust while the cluster lives: certificates, the CA and its key, and boxes that are removed. Brings the files named for
+// these together, and carries out what an operator asks for.
+
+import { HostError } from '../base/errors.ts'
+import { isId, type NodeId } from '../base/ids.ts'
+import { MiB } from '../base/limits.ts'
+import type { ServiceIssuer, Trust } from '../base/ports/trust.ts'
+import { AUTHORITY_BYTES_MAX, decodeAuthority, encodeAuthority } from '../wire/link/authority.ts'
+import { Custody, type Papers } from './custody.ts'
+import { Issuing } from './issuing.ts'
+import { type AuthorityLine, KeyHolding, type Sealed } from './keyholding.ts'
+import type { KnownKeys } from './keys.ts'
+import type { Members } from './members.ts'
+import type { Channels, FeatureWorld } from './ports.ts'
+import type { Revocations } from './revocations.ts'
+import { Revoking } from './revoking.ts'
+import { type Rotated, Rotation } from './rotation.ts'
+import type { Together } from './together.ts'
+
+const OPTIONS = { priority: 'normal', queueBytes: MiB, messageBytes: AUTHORITY_BYTES_MAX } as const
+
+export interface TrustLifeWorld extends FeatureWorld {
+  readonly trust: Trust
+  readonly issuer: ServiceIssuer | null
+}
+
+/** What stands on disk and outlives an identity. */
+export interface TrustKept {
+  readonly keys: KnownKeys
+  readonly revocations: Revocations
+  readonly together: Together
+  inBundle(authority: string): boolean
+}
+
+/** Somebody for people: by name and id. */
+export interface NamedNode {
+  readonly id: NodeId
+  readonly name: string
+}
+
+export interface Holder extends NamedNode {
+  readonly self: boolean
+  readonly linked: boolean
+}
+
+export interface Removed extends NamedNode {
+  readonly confirmed: readonly NamedNode[]
+  readonly missing: readonly NamedNode[]
+  /** It had the key of the CA, so that was replaced; null: it had none, or it was to stay. */
+  readonly rotated: Rotated | { readonly failed: string } | null
+  /** It had the key of the CA, which was to stay all the same. */
+  readonly keptCa: boolean
+}
+
+export class TrustLife {
+  readonly custody: Custody
+  readonly issuing: Issuing
+  readonly revoking: Revoking
+  readonly #members: Members
+  readonly #kept: TrustKept
+  readonly #rotation: Rotation
+  readonly #holding: KeyHolding
+
+  /** `close` ends the link with a member whose CA is believed no more. */
+  constructor(
+    world: TrustLifeWorld,
+    channels: Channels,
+    members: Members,
+    kept: TrustKept,
+    close: (peer: NodeId) => void,
+  ) {
+    this.#members = members
+    this.#kept = kept
+    const { clock } = world
+    const { together, keys, revocations } = kept
+    this.custody = new Custody({ clock, together, inBundle: (authority) => kept.inBundle(authority) })
+    this.issuing = new Issuing(world, channels, members, keys, {
+      standing: () => this.custody.standing(),
+      name: (member) => this.name(member),
+      removed: (node) => revocations.has(node),
+    })
+    this.revoking = new Revoking(world, channels, revocations)
+    const channel = channels.open('ca', OPTIONS, {
+      linked: (peer) => this.#look(peer),
+      unlinked: (peer) => this.#look(peer),
+      received: (peer, message) => this.#received(peer, message),
+    })
+    const line: AuthorityLine = {
+      peers: () => channel.peers(),
+      send: (peer, message) => {
+        if (channel.send(peer, encodeAuthority(message)) === 'full') world.meter.count('trust.unsent')
+      },
+    }
+    this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing)
+    this.#rotation = new Rotation(world, line, members.self, this.custody, this.issuing, {
+      replacing: (authority) => this.#holding.remember(authority),
+      close,
+    })
+    this.issuing.onStands = (member) => this.#look(member)
+    this.custody.onChange((papers) => this.#changed(papers))
+    members.onChange(({ state }) => {
+      if (state === 'left') this.#holding.look()
+    })
+  }
+
+  /** For people. */
+  name(member: NodeId): string {
+    return this.#members.get(member)?.name ?? member
+  }
+
+  /** Who has the key of the CA in use, as far as is known here. */
+  holders(selfName: string): readonly Holder[] {
+    const { papers } = this.custody
+    if (papers === null) return []
+    const { self } = this.#members
+    const others = this.issuing.holders(papers.authority.fingerprint).map((id) => {
+      return { id, name: this.name(id), self: false, linked: this.#members.get(id)?.linked === true }
+    })
+    return papers.authority.privateKey === null
+      ? others
+      : [{ id: self, name: selfName, self: true, linked: true }, ...others]
+  }
+
+  rotate(compromised: boolean, done: (result: Rotated | HostError) => void): void {
+    this.#rotation.rotate(compromised, done)
+  }
+
+  seal(done: (result: Sealed | HostError) => void): void {
+    this.#holding.seal(done)
+  }
+
+  /** Whether this box alone, of all members that are known, has the key of the CA. */
+  soleHolder(): boolean {
+    const { papers } = this.custody
+    if (papers === null || papers.authority.privateKey === null) return false
+    const others = [...this.#members.values()].some(({ state }) => state !== 'left')
+    return others && this.issuing.holders(papers.authority.fingerprint).length === 0
+  }
+
+  /**
+   * Removes a box for good, by id or by name. When it had the key of the CA, and `keepCa` does not say otherwise, the CA
+   * is replaced in the same step: whoever has that box could else make members at will.
+   */
+  remove(target: string, keepCa: boolean, done: (result: Removed | HostError) => void): void {
+    const found = this.#find(target)
+    if (found instanceof HostError) return done(found)
+    const { papers } = this.custody
+    const { id, name } = found
+    const stands = this.issuing.stands(id)
+    const hadKey = papers !== null && stands !== null && (stands.hasKey || stands.inBundle)
+    const key = this.#members.get(id)?.link?.keyFingerprint ?? this.#kept.keys.of(id) ?? ''
+    this.revoking.revoke({ node: id, key }, (kept) => {
+      if (kept instanceof HostError) return done(kept)
+      const confirmed = new Set(kept)
+      const others = [...this.#members.values()].filter(({ state }) => state !== 'left')
+      const named = (which: boolean): NamedNode[] =>
+        others.filter((other) => confirmed.has(other.id) === which).map((other) => ({ id: other.id, name: other.name }))
+      const common = { id, name, confirmed: named(true), missing: named(false), keptCa: hadKey && keepCa }
+      if (!hadKey || keepCa) return done({ ...common, rotated: null })
+      this.rotate(true, (result) => {
+        done({ ...common, rotated: result instanceof HostError ? { failed: result.message } : result })
+      })
+    })
+  }
+
+  /** This identity ends. */
+  stop(): void {
+    this.#rotation.stop()
+    this.#holding.stop()
+    this.revoking.stop()
+    this.issuing.stop()
+    this.custody.stop()
+  }
+
+  #find(target: string): NamedNode | HostError {
+    const { self } = this.#members
+    if (target === self) {
+      return new HostError('invalid', 'this is the box itself: "edge-mqtt cluster leave" takes it out of the cluster')
+    }
+    const byName = [...this.#members.values()].filter(({ id, name }) => id === target || name === target)
+    const living = byName.filter(({ state }) => state !== 'left')
+    const [first, second] = living.length > 0 ? living : byName
+    if (second !== undefined) {
+      const ids = byName.map(({ id }) => id).join(', ')
+      return new HostError('invalid', `there are several members named ${target}: say which by its id (${ids})`)
+    }
+    if (first !== undefined) return { id: first.id, name: first.name }
+    // One that only other members know, or that was gone before this box came.
+    if (isId(target)) return { id: target as NodeId, name: target }
+    return new HostError(
+      'invalid',
+      `there is no member ${JSON.stringify(target)}: "edge-mqtt cluster status" shows them`,
+    )
+  }
+
+  #look(member: NodeId): void {
+    this.#rotation.look(member)
+    this.#holding.look()
+  }
+
+  #changed(papers: Papers): void {
+    this.issuing.announce()
+    this.#rotation.changed(papers)
+    this.#holding.look()
+  }
+
+  #received(peer: NodeId, bytes: Buffer): void {
+    const message = decodeAuthority(bytes)
+    switch (message?.kind) {
+      case 'offer':
+        return this.#rotation.offered(peer, message)
+      case 'key':
+        return this.#holding.came(message.authority, message.privateKey)
+      case 'seal':
+        return this.#holding.sealed(peer, message.keepers)
+      case 'rotate':
+        return this.#rotation.asked(peer, message.compromised)
+      case 'refused':
+        return this.#rotation.refused(message.words)
+    }
+  }
+}
