@@ -353,8 +353,7 @@ class ComposedNode implements Node, Insight {
   #makeFirstAccounts({ authority, generation }: Papers): void {
     const ca = caOf(authority)
     // Made once, from the first CA: devices keep their password when that is replaced.
-    const firsts =
-      ca === null || generation > 0 ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
+    const firsts = ca === null || generation > 0 ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
     this.accounts.joined(authority.clusterId, firsts)
   }
 
