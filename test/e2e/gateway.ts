@@ -89,9 +89,10 @@ export class Gateway {
   }
 
   async ready(withinMs = 15_000): Promise<this> {
-    await until(`${this.dataDir} is ready\n${this.#log}`, withinMs, () => {
+    await until(`${this.dataDir} is ready`, withinMs, () => {
       if (this.#child!.exitCode !== null) throw new Error(`exited with ${this.#child!.exitCode}: ${this.#log}`)
-      return existsSync(join(this.dataDir, 'run/status.sock')) && this.status().node.state === 'ready'
+      if (!existsSync(join(this.dataDir, 'run/status.sock'))) throw new Error(`no socket yet: ${this.#log}`)
+      return this.status().node.state === 'ready'
     })
     return this
   }
