@@ -356,6 +356,8 @@ export interface LabOptions {
   readonly rules?: Rules
   readonly clock?: VirtualClock
   readonly keeper?: Keeper
+  /** Which of the broker's runs it is. */
+  readonly incarnation?: number
 }
 
 export class Lab {
@@ -378,7 +380,7 @@ export class Lab {
       memory: options.memory ?? ampleMemory,
       rules: options.rules ?? new NoRules(),
       keeper: options.keeper ?? new NoKeeper(),
-      origin: { node: '00000000000000aa' as NodeId, incarnation: 1 },
+      origin: { node: '00000000000000aa' as NodeId, incarnation: options.incarnation ?? 1 },
     })
   }
 

@@ -11,12 +11,15 @@ import { Lab, VirtualClock } from '../../conformance/lab.ts'
 /** What is on the card. */
 export class Platter {
   readonly batches = new Map<number, Buffer>()
+  /** How many brokers have run on it. */
+  runs = 0
 }
 
 /** The disk as one run sees it: an append is done when `flush` is called. */
 export class HandEngine implements StoreEngine {
   readonly #platter: Platter
   #appending: (() => void) | null = null
+  #dead = false
   full = false
 
   constructor(platter: Platter) {
@@ -37,6 +40,7 @@ export class HandEngine implements StoreEngine {
     const copy = Buffer.from(bytes)
     this.#appending = () => {
       if (!this.full) this.#platter.batches.set(number, copy)
+      if (this.#dead) return
       done(this.full ? new HostError('failed', 'no space left on the disk') : null)
     }
   }
@@ -46,6 +50,14 @@ export class HandEngine implements StoreEngine {
     const appending = this.#appending
     this.#appending = null
     appending?.()
+  }
+
+  /** The box dies: of the append that is under way only chance knows whether it got to the disk. */
+  die(landed: boolean): void {
+    const appending = this.#appending
+    this.#appending = null
+    this.#dead = true
+    if (landed) appending?.()
   }
 
   drop(below: number): void {
@@ -74,7 +86,7 @@ export class DurableLab extends Lab {
       positions: new Positions(clock),
       synchronised: () => true,
     })
-    super({ clock, keeper: store })
+    super({ clock, keeper: store, incarnation: ++platter.runs })
     this.platter = platter
     this.engine = engine
     this.store = store
