@@ -20,7 +20,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,
-          hookTimeout: 120_000,
+          // The first run makes the Debians of the boxes, and each change of the tree a release.
+          hookTimeout: 600_000,
         },
       },
       {

@@ -110,6 +110,8 @@ export class Box {
   readonly lan: Lan
   readonly place: number
   readonly name: string
+  /** How long a boot or a command may take. */
+  patienceMs = 100_000
   readonly #base: string
   readonly #folder: string
   #nspawn: ChildProcess | null = null
@@ -160,7 +162,7 @@ export class Box {
     const ran = spawnSync('nsenter', [...inside, 'env', ...environment, ...command], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 100_000,
+      timeout: this.patienceMs,
       maxBuffer: 64 * 1024 * 1024,
     })
     return { status: ran.status ?? -1, output: `${ran.stdout}${ran.stderr}` }
@@ -278,7 +280,7 @@ export class Box {
 
   /** Resolves when the boot after `boots` has come to its end. */
   async #booted(boots: number): Promise<void> {
-    await until(`${this.name} has booted\n${this.#console}`, 60_000, () => {
+    await until(`${this.name} has booted\n${this.#console}`, this.patienceMs, () => {
       if (this.#boots <= boots || !this.up) return false
       return /^(running|degraded)/.test(this.try('systemctl', 'is-system-running').output)
     })

@@ -60,7 +60,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
     box.push(repositoryOf(folder), '/srv/edge-mqtt')
     box.sh('useradd --create-home pi && git config --system --add safe.directory "*"')
     box.sh(`runuser -u pi -- git clone -q /srv/edge-mqtt ${CLONE}`)
-  }, 1_200_000)
+  })
 
   afterAll(async () => {
     await small?.destroy()
@@ -115,7 +115,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
       small = await new Box(lan, 2, 'trixie-i386').boot()
       expect(small.sh('uname -m; getconf LONG_BIT; node -p process.arch')).toBe('x86_64\n32\nia32\n')
       small.push(release(folder), '/root/release')
-    }, 1_200_000)
+    })
 
     test('refuses the release, and says what to take instead', () => {
       const { status, output } = small.try('/root/release/install.sh')

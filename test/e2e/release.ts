@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -28,6 +29,8 @@ const SOURCES = [
   'package.json',
   'package-lock.json',
 ]
+/** Runs beside this one, of other trees, may be using theirs. */
+const OLD_MS = 3_600_000
 const PROSE = ['README.md', 'CHANGELOG.md', 'LICENSE', 'tsconfig.base.json', 'tsconfig.build.json']
 
 /** Makes the release of this machine's kind, or takes the one that was made of the same, into `folder`, unpacked. */
@@ -39,12 +42,15 @@ export function release(folder: string): string {
   if (!existsSync(kept)) {
     mkdirSync(boxCache(), { recursive: true })
     for (const old of readdirSync(boxCache()).filter((name) => name.startsWith('release-'))) {
-      rmSync(join(boxCache(), old), { recursive: true })
+      if (Date.now() - statSync(join(boxCache(), old)).mtimeMs > OLD_MS)
+        rmSync(join(boxCache(), old), { recursive: true })
     }
     const making = mkdtempSync(join(boxCache(), 'making-'))
     const options = { cwd: repository, stdio: ['ignore', 'ignore', 'pipe'] as 'pipe'[] }
     execFileSync('npm', ['run', '--silent', 'package', '--', '--out', making], options)
-    renameSync(making, kept)
+    // Another run on this machine may have made the same meanwhile.
+    if (existsSync(kept)) rmSync(making, { recursive: true })
+    else renameSync(making, kept)
   }
   const tarball = readdirSync(kept).find((name) => name.endsWith('.tar.gz'))!
   execFileSync('tar', ['-xzf', join(kept, tarball), '-C', folder])
