@@ -9,6 +9,7 @@ import type { Connection, Ledger, Sent, Subscription } from './ledger.ts'
 import { frame, noProperties, readPublish, writePublish } from './publish.ts'
 import { SimStream } from './stream.ts'
 import type { SimStreams } from './streams.ts'
+import { Unanswered } from './unanswered.ts'
 import type { ClientPlan, PublishWish, SubscribeWish, Target } from './wishes.ts'
 
 const WILL: Omit<PublishWish, 'topic'> = {
@@ -23,6 +24,9 @@ const WILL: Omit<PublishWish, 'topic'> = {
 /** The end of a connection has certainly reached the broker after this, if it can. */
 const HEARD_MS = 20
 
+/** What an MQTT 5 client asks for; one of 3.1.1 gets the longest there is. */
+export const SESSION_EXPIRY_SEC = 3600
+
 /** Below the broker's Receive Maximum. */
 const INFLIGHT_MAX = 32
 
@@ -35,11 +39,7 @@ export class SimClient {
   #stream: ByteStream | null = null
   #connection: Connection | null = null
   #heard: Buffer = Buffer.alloc(0)
-  #nextPacketId = 1
-  /** Packet id -> what waits for its acknowledgement. */
-  readonly #publishing = new Map<number, Sent>()
-  readonly #subscribing = new Map<number, Subscription[]>()
-  readonly #unsubscribing = new Map<number, Subscription[]>()
+  readonly #unanswered = new Unanswered()
   /** QoS 2 packet ids received and not released: they outlive the connection, with the session. */
   readonly #awaitingRelease = new Set<number>()
   readonly #aliasesIn = new Map<number, string>()
@@ -49,6 +49,8 @@ export class SimClient {
   #giveUp: (() => void) | null = null
   /** Told of the end of the connection, whoever ended it. */
   onClosed: () => void = () => {}
+  /** Whether a node has a reason to say no now. */
+  mayBeRefused: (node: number) => boolean = () => false
   /** Told of each SUBACK, in the same turn. */
   onGranted: (filter: string) => void = () => {}
 
@@ -79,12 +81,16 @@ export class SimClient {
       node: to.node,
       run: to.run,
       number: this.#ledger.connections.length,
+      cleanStart: this.plan.clean || to.cleanStart === true,
+      // With 3.1.1 a clean session is over with its connection.
+      persistent: !this.plan.clean && !(to.cleanStart === true && this.plan.version === 4),
+      askedAt: null,
       connectedAt: null,
       sessionPresent: false,
       closedAt: null,
     }
     this.#ledger.connections.push(connection)
-    this.#note(`connects to node ${to.node}, run ${to.run}`)
+    this.#note(`connects to node ${to.node}, run ${to.run}${connection.cleanStart ? ', for a new session' : ''}`)
     this.#connection = connection
     this.#giveUp = this.#streams.dial(to.endpoint, 5000, (result) => this.#dialled(connection, result))
   }
@@ -107,14 +113,14 @@ export class SimClient {
   subscribe(wishes: readonly SubscribeWish[]): void {
     if (!this.connected) return
     const connection = this.#connection!
-    const packetId = this.#packetId()
+    const packetId = this.#unanswered.packetId()
     const subscriptions = wishes.map((wish): Subscription => {
       this.#end(wish.filter)
       const { filter, qos, noLocal, retainAsPublished, id } = wish
       return {
         client: this.plan.id,
         connection,
-        persistent: !this.plan.clean,
+        persistent: connection.persistent,
         filter,
         qos,
         noLocal,
@@ -128,7 +134,7 @@ export class SimClient {
     })
     this.#ledger.subscriptions.push(...subscriptions)
     this.#note(`subscribes to ${wishes.map((wish) => wish.filter).join(' and ')}`)
-    this.#subscribing.set(packetId, subscriptions)
+    this.#unanswered.subscribing.set(packetId, subscriptions)
     const v5 = this.plan.version === 5
     const id = wishes[0]?.id ?? null
     this.#send({
@@ -146,9 +152,9 @@ export class SimClient {
 
   unsubscribe(filter: string): void {
     if (!this.connected) return
-    const packetId = this.#packetId()
+    const packetId = this.#unanswered.packetId()
     this.#note(`unsubscribes from ${filter}`)
-    this.#unsubscribing.set(packetId, this.#end(filter))
+    this.#unanswered.unsubscribing.set(packetId, this.#end(filter))
     this.#send({ cmd: 'unsubscribe', messageId: packetId, unsubscriptions: [filter] })
   }
 
@@ -158,16 +164,15 @@ export class SimClient {
   }
 
   publish(wish: PublishWish): void {
-    if (!this.connected || this.#publishing.size >= INFLIGHT_MAX) return
-    const { topic, retain, expirySec } = wish
-    // Without resending after a reconnect a session that lives on would leave half of a QoS 2 exchange behind.
-    const qos = wish.qos === 2 && !this.plan.clean ? 1 : wish.qos
+    const { publishing } = this.#unanswered
+    if (!this.connected || publishing.size >= INFLIGHT_MAX) return
+    const { topic, qos, retain, expirySec } = wish
     const v5 = this.plan.version === 5
-    const sent = this.#write({ ...wish, qos }, null)
+    const sent = this.#write(wish, null)
     const { payload } = sent
     this.#note(`publishes message ${sent.key} to ${topic}, QoS ${qos}`)
-    const packetId = qos > 0 ? this.#packetId() : 0
-    if (qos > 0) this.#publishing.set(packetId, sent)
+    const packetId = qos > 0 ? this.#unanswered.packetId() : 0
+    if (qos > 0) publishing.set(packetId, { sent, released: false })
     const known = this.#aliasesOut.get(topic)
     let topicAlias: number | null = known ?? null
     if (v5 && wish.alias && known === undefined && this.#aliasesOut.size < this.#aliasMaximum) {
@@ -194,31 +199,41 @@ export class SimClient {
   #write(wish: PublishWish, will: Sent['will']): Sent {
     const v5 = this.plan.version === 5
     const key = this.#ledger.sent.length
-    const payload = Buffer.alloc(Math.max(8, wish.payloadBytes), key & 0xff)
+    const payload = Buffer.alloc(wish.payloadBytes === 0 ? 0 : Math.max(8, wish.payloadBytes), key & 0xff)
     payload.write(String(key).padStart(8, '0'), 0)
+    const connection = this.#connection!
     const sent: Sent = {
       key,
-      connection: this.#connection!,
+      connection,
+      again: { connection, at: this.#clock.now() },
       topic: wish.topic,
       qos: wish.qos,
       retain: wish.retain,
       payload,
       properties: v5 ? wish.properties : noProperties,
       expirySec: v5 ? wish.expirySec : null,
+      times: 1,
       at: this.#clock.now(),
       ackedAt: null,
       reason: 0,
       will,
     }
-    this.#ledger.sent.push(sent)
+    this.#ledger.write(sent)
     return sent
   }
 
-  /** The run of the node that kept the sessions is gone. */
-  nodeGone(node: number, run: number): void {
+  /**
+   * A run of a node is over. `lazySince`: its sessions are there in its next one, as they were then or later, but for
+   * what was promised; null: they are gone.
+   */
+  nodeGone(node: number, run: number, lazySince: number | null): void {
     if (this.#connection?.node === node && this.#connection.run === run) this.#will = null
     for (const one of this.#ledger.subscriptions) {
-      if (one.client !== this.plan.id || one.connection.node !== node || one.connection.run !== run) continue
+      if (one.client !== this.plan.id || one.connection.node !== node) continue
+      // Its end may be forgotten.
+      if (lazySince !== null && one.persistent && one.endedAt !== null && one.endedAt > lazySince) one.endedAt = null
+      if (one.connection.run !== run) continue
+      if (lazySince !== null && one.persistent) continue
       one.endAskedAt ??= this.#clock.now()
       one.endedAt ??= this.#clock.now()
     }
@@ -237,13 +252,17 @@ export class SimClient {
         if (this.#connection === connection) this.#closed()
       },
     })
+    const { persistent, cleanStart } = connection
     const v5 = this.plan.version === 5
+    connection.askedAt = this.#clock.now()
+    // Whether this arrives or not: nothing is promised of the old session any more.
+    if (cleanStart) this.#end(null)
     if (this.plan.will) this.#will = this.#write({ ...WILL, topic: `wills/${this.plan.id}` }, 'waiting')
     this.#send({
       cmd: 'connect',
       protocolId: 'MQTT',
       protocolVersion: this.plan.version,
-      clean: this.plan.clean,
+      clean: cleanStart,
       clientId: this.plan.id,
       keepalive: this.plan.keepAliveSec,
       ...(this.#will === null
@@ -252,7 +271,7 @@ export class SimClient {
       ...(v5
         ? {
             properties: {
-              ...(this.plan.clean ? {} : { sessionExpiryInterval: 3600 }),
+              ...(persistent ? { sessionExpiryInterval: SESSION_EXPIRY_SEC } : {}),
               ...(this.plan.topicAliases > 0 ? { topicAliasMaximum: this.plan.topicAliases } : {}),
             },
           }
@@ -286,7 +305,7 @@ export class SimClient {
     if (fields.qos > 0 && fields.packetId === 0) this.#complain('packet id 0')
     const again = fields.qos === 2 && this.#awaitingRelease.has(fields.packetId)
     if (!again) {
-      const key = Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
+      const key = fields.payload.length === 0 ? -1 : Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
       this.#note(`receives message ${key}, QoS ${fields.qos}${fields.retain ? ', retained' : ''}`)
       this.#ledger.received.push({ connection: this.#connection!, key, fields, topic, at: this.#clock.now() })
     }
@@ -302,11 +321,15 @@ export class SimClient {
       case 'connack':
         return this.#connected(packet)
       case 'suback': {
-        const asked = this.#take(this.#subscribing, packet.messageId, 'SUBACK')
+        const asked = this.#take(this.#unanswered.subscribing, packet.messageId, 'SUBACK')
         for (const [index, granted] of packet.granted.entries()) {
           const subscription = asked[index]
           const code = Number(granted)
-          if (subscription === undefined || code > 2) return this.#complain(`SUBACK refuses: ${code}`)
+          if (subscription === undefined) return this.#complain('a SUBACK with too many reasons')
+          if (code > 2) {
+            this.#refused(subscription, code)
+            continue
+          }
           if (code !== subscription.qos) this.#complain(`granted QoS ${code} for ${subscription.qos}`)
           subscription.grantedAt = this.#clock.now()
           this.#note(`is granted ${subscription.filter}`)
@@ -321,24 +344,29 @@ export class SimClient {
         return
       }
       case 'unsuback':
-        for (const one of this.#take(this.#unsubscribing, packet.messageId, 'UNSUBACK')) {
+        for (const one of this.#take(this.#unanswered.unsubscribing, packet.messageId, 'UNSUBACK')) {
           one.endedAt ??= this.#clock.now()
         }
         return
       case 'puback':
       case 'pubcomp': {
-        const sent = this.#publishing.get(packet.messageId ?? 0)
+        const { publishing } = this.#unanswered
+        const sent = publishing.get(packet.messageId ?? 0)?.sent
         if (sent === undefined) return this.#complain(`${packet.cmd} for an unknown packet id`)
-        this.#publishing.delete(packet.messageId ?? 0)
+        publishing.delete(packet.messageId ?? 0)
+        this.#note(`has ${packet.cmd} of message ${sent.key}`)
         sent.ackedAt = this.#clock.now()
         if (packet.cmd === 'puback') sent.reason = packet.reasonCode ?? 0
+        this.#ledger.tell('acknowledged', this.#connection!.node)
         return
       }
       case 'pubrec': {
-        const sent = this.#publishing.get(packet.messageId ?? 0)
-        if (sent === undefined) return this.#complain('PUBREC for an unknown packet id')
-        sent.reason = packet.reasonCode ?? 0
-        if (sent.reason >= 0x80) this.#publishing.delete(packet.messageId ?? 0)
+        const { publishing } = this.#unanswered
+        const exchange = publishing.get(packet.messageId ?? 0)
+        if (exchange === undefined) return this.#complain('PUBREC for an unknown packet id')
+        exchange.sent.reason = packet.reasonCode ?? 0
+        exchange.released = true
+        if (exchange.sent.reason >= 0x80) publishing.delete(packet.messageId ?? 0)
         else this.#answer({ cmd: 'pubrel', messageId: packet.messageId ?? 0 })
         return
       }
@@ -355,23 +383,39 @@ export class SimClient {
     }
   }
 
+  #refused(subscription: Subscription, code: number): void {
+    this.#note(`is refused ${subscription.filter}: ${code}`)
+    if (!this.mayBeRefused(subscription.connection.node)) return this.#complain(`SUBACK refuses: ${code}`)
+    subscription.endAskedAt ??= this.#clock.now()
+  }
+
   #connected(packet: Extract<Packet, { cmd: 'connack' }>): void {
     const connection = this.#connection!
     const code = packet.reasonCode ?? packet.returnCode ?? 0
-    if (code !== 0) return this.#complain(`CONNACK says ${code}`)
+    if (code !== 0) {
+      this.#note(`is refused: ${code}`)
+      if (!this.mayBeRefused(connection.node)) this.#complain(`CONNACK says ${code}`)
+      return
+    }
     connection.connectedAt = this.#clock.now()
     this.#note(`is connected${packet.sessionPresent ? ' to its session' : ''}`)
     connection.sessionPresent = packet.sessionPresent
     this.#aliasMaximum = packet.properties?.topicAliasMaximum ?? 0
     if (!packet.sessionPresent) {
       this.#awaitingRelease.clear()
+      this.#unanswered.sessionEnded()
       for (const one of this.#ledger.subscriptions) {
         if (one.client !== this.plan.id || one.connection.node !== connection.node) continue
-        one.endAskedAt ??= this.#clock.now()
+        one.endAskedAt ??= connection.askedAt
         one.endedAt ??= this.#clock.now()
       }
     }
+    for (const { packetId, publish } of this.#unanswered.again(connection, this.#clock.now())) {
+      if (publish === null) this.#send({ cmd: 'pubrel', messageId: packetId })
+      else this.#stream!.write(publish)
+    }
     if (this.plan.keepAliveSec > 0) this.#ping(connection)
+    if (packet.sessionPresent) this.#ledger.tell('back', connection.node)
   }
 
   #ping(connection: Connection): void {
@@ -392,7 +436,7 @@ export class SimClient {
   #closed(willIs: 'due' | 'discarded' = 'due'): void {
     const connection = this.#connection
     if (connection === null) return
-    const ending = this.plan.clean ? this.#end(null) : []
+    const ending = connection.persistent ? [] : this.#end(null)
     const will = connection.connectedAt === null ? null : this.#will
     const stream = this.#stream
     this.#will = null
@@ -408,9 +452,8 @@ export class SimClient {
     this.#connection = null
     this.#stream = null
     this.#heard = Buffer.alloc(0)
-    this.#publishing.clear()
-    this.#subscribing.clear()
-    this.#unsubscribing.clear()
+    this.#unanswered.connectionEnded()
+    if (!connection.persistent) this.#unanswered.sessionEnded()
     this.#aliasesIn.clear()
     this.#aliasesOut.clear()
     this.onClosed()
@@ -424,17 +467,6 @@ export class SimClient {
     }
     waiting.delete(packetId ?? 0)
     return asked
-  }
-
-  #packetId(): number {
-    do {
-      this.#nextPacketId = this.#nextPacketId >= 65_535 ? 1 : this.#nextPacketId + 1
-    } while (
-      this.#publishing.has(this.#nextPacketId) ||
-      this.#subscribing.has(this.#nextPacketId) ||
-      this.#unsubscribing.has(this.#nextPacketId)
-    )
-    return this.#nextPacketId
   }
 
   /** An acknowledgement, when it comes to it; always in order. */

@@ -25,12 +25,32 @@ const FILTERS = [
   'x/2/#',
   'größe/#',
   'wills/+',
+  'r/+',
+  'r/#',
 ] as const
+
+/** Where what is published is to be retained, or removed. */
+const RETAINED_TOPICS = ['r/0', 'r/1', 'r/2'] as const
 
 /** Messages of a flood: more than the buffers between two boxes take at once. */
 const FLOOD = 150
 
-const ACTIONS = { publish: 62, subscribe: 9, unsubscribe: 5, chase: 12, leave: 5, drop: 4, burst: 3 } as const
+/** How long a client may be away that counts on its session. */
+const AWAY_MS = 8000
+
+/** How often a client with a session to come back to wants a new one. */
+const CLEAN_START = 0.04
+
+const ACTIONS = {
+  publish: 54,
+  retain: 8,
+  subscribe: 9,
+  unsubscribe: 5,
+  chase: 12,
+  leave: 5,
+  drop: 4,
+  burst: 3,
+} as const
 
 interface Place {
   readonly client: SimClient
@@ -58,7 +78,8 @@ export class Crowd {
       const told = node.onGone
       node.onGone = (run) => {
         told(run)
-        for (const { client } of this.#places) client.nodeGone(node.index, run)
+        const lazySince = node.durable ? world.history.lazySince(node.index, world.now) : null
+        for (const { client } of this.#places) client.nodeGone(node.index, run, lazySince)
         this.#unreachable(node)
       }
       node.onMoved = () => this.#unreachable(node)
@@ -86,6 +107,7 @@ export class Crowd {
     const place: Place = { client, home }
     this.#places.push(place)
     client.onClosed = () => this.#closed(place)
+    client.mayBeRefused = (node) => this.#world.history.wasFull(node, this.#world.now, this.#world.now)
     this.#connect(place)
     return client
   }
@@ -121,6 +143,10 @@ export class Crowd {
     switch (action) {
       case 'publish':
         return client.publish(this.#wish(dice.pick(TOPICS)))
+      case 'retain': {
+        const payloadBytes = dice.chance(0.25) ? 0 : 30
+        return client.publish({ ...this.#wish(dice.pick(RETAINED_TOPICS)), retain: true, payloadBytes })
+      }
       case 'burst':
         for (let index = 0; index < 12; index++) client.publish(this.#wish('a/b'))
         return
@@ -202,7 +228,8 @@ export class Crowd {
     const up = this.#nodes.filter((node) => node.up)
     const node = place.home ?? (up.length > 0 ? this.#dice.pick(up) : null)
     if (node === null || !node.up || node.run!.ready === false) return this.#later(place)
-    const target: Target = { node: node.index, run: node.run!.number, endpoint: node.mqtt }
+    const cleanStart = !place.client.plan.clean && this.#dice.chance(CLEAN_START)
+    const target: Target = { node: node.index, run: node.run!.number, endpoint: node.mqtt, cleanStart }
     place.client.connect(target)
   }
 
@@ -211,7 +238,9 @@ export class Crowd {
   }
 
   #later(place: Place): void {
-    this.#world.timeline.after(this.#dice.between(100, 1500), null, 'client.again', () => {
+    // Who has a session to come back to may take its time.
+    const awayMs = !place.client.plan.clean && this.#dice.chance(0.25) ? AWAY_MS : 1500
+    this.#world.timeline.after(this.#dice.between(100, awayMs), null, 'client.again', () => {
       if (place.client.connection === null && !this.closing) this.#connect(place)
     })
   }

@@ -1,10 +1,20 @@
 // What really happened in the world, for the checkers to judge what was seen: faults between machines, runs of nodes,
 // and when both ends of each pair of nodes called themselves linked.
 
-interface Span {
+export interface Span {
   readonly from: number
+  /** Infinity: it goes on. */
   to: number
 }
+
+/** A store that could not write tries again every second, and notices then that there is room. */
+const FULL_NOTICED_MS = 3000
+
+/** Everybody has noticed a death and its backup stands in after this long. */
+const DEATH_NOTICED_MS = 8000
+
+/** What nobody waits for is on a slow disk after this long. */
+const LAZY_MS = 6000
 
 const pairKey = (a: number, b: number): number => Math.min(a, b) * 4096 + Math.max(a, b)
 
@@ -15,23 +25,60 @@ export class History {
   readonly #links = new Map<number, Span[]>()
   /** Node pair -> the span that goes on. */
   readonly #linked = new Map<number, Span>()
+  /** Node -> its runs, in their order. */
+  readonly #runs = new Map<number, Span[]>()
+  /** Node -> when its disk was full. */
+  readonly #full = new Map<number, Span[]>()
 
   /** A fault between two machines begins; the returned function ends it. */
   fault(a: number, b: number, now: number): (now: number) => void {
-    const span: Span = { from: now, to: Number.POSITIVE_INFINITY }
-    const key = pairKey(a, b)
-    const spans = this.#faults.get(key)
-    if (spans === undefined) this.#faults.set(key, [span])
-    else spans.push(span)
-    return (at) => {
-      span.to = at
-    }
+    return begin(this.#faults, pairKey(a, b), now)
   }
 
   disturbed(machineA: number, machineB: number, from: number, to: number): boolean {
     if (machineA === machineB) return false
     const spans = this.#faults.get(pairKey(machineA, machineB)) ?? []
     return spans.some((span) => span.from <= to && span.to >= from)
+  }
+
+  /** Whether anything was wrong between any two machines, or any node died, between the two. */
+  troubled(from: number, to: number): boolean {
+    if (this.deaths(from - DEATH_NOTICED_MS, to) > 0) return true
+    for (const spans of this.#faults.values()) if (spans.some((one) => one.from <= to && one.to >= from)) return true
+    return false
+  }
+
+  /** The disk of a node is full from now on; the returned function ends it. */
+  diskFull(node: number, now: number): (now: number) => void {
+    return begin(this.#full, node, now)
+  }
+
+  /** Whether the node had a reason to say no between the two. */
+  wasFull(node: number, from: number, to: number): boolean {
+    return (this.#full.get(node) ?? []).some((span) => span.from <= to && span.to >= from - FULL_NOTICED_MS)
+  }
+
+  /** Since when what a node did without anybody waiting for it may not be on its disk. */
+  lazySince(node: number, now: number): number {
+    const full = (this.#full.get(node) ?? []).filter((span) => span.to >= now - FULL_NOTICED_MS)
+    return Math.min(now, ...full.map((span) => span.from)) - LAZY_MS
+  }
+
+  /** The next run of a node begins; the returned function ends it. */
+  run(node: number, now: number): (now: number) => void {
+    return begin(this.#runs, node, now)
+  }
+
+  /** When a run of a node was; nobody asks for one that has not begun. */
+  runOf(node: number, run: number): Span {
+    return this.#runs.get(node)![run]!
+  }
+
+  /** Ends of runs, of whichever nodes, between the two. */
+  deaths(from: number, to: number): number {
+    let count = 0
+    for (const runs of this.#runs.values()) for (const run of runs) if (run.to >= from && run.to <= to) count++
+    return count
   }
 
   /** A sample: whether both ends say that they are linked. */
@@ -45,9 +92,7 @@ export class History {
     } else {
       const fresh: Span = { from: now, to: now }
       this.#linked.set(key, fresh)
-      const spans = this.#links.get(key)
-      if (spans === undefined) this.#links.set(key, [fresh])
-      else spans.push(fresh)
+      add(this.#links, key, fresh)
     }
   }
 
@@ -56,14 +101,27 @@ export class History {
     this.#linked.delete(pairKey(nodeA, nodeB))
   }
 
-  /** Since when the two have been linked without a break until `to`, asked of a moment `at`; null: they were not. */
-  linkedSince(nodeA: number, nodeB: number, at: number, to: number): number | null {
-    const spans = this.#links.get(pairKey(nodeA, nodeB)) ?? []
-    return spans.find((span) => span.from <= at && span.to >= to)?.from ?? null
+  /** When the two were linked. */
+  links(nodeA: number, nodeB: number): readonly Span[] {
+    return this.#links.get(pairKey(nodeA, nodeB)) ?? []
   }
 
-  /** Whether the two are linked at the last sample. */
-  linkedNow(nodeA: number, nodeB: number): boolean {
-    return this.#linked.has(pairKey(nodeA, nodeB))
+  /** Since when the two have been linked without a break until `to`, asked of a moment `at`; null: they were not. */
+  linkedSince(nodeA: number, nodeB: number, at: number, to: number): number | null {
+    return this.links(nodeA, nodeB).find((span) => span.from <= at && span.to >= to)?.from ?? null
+  }
+}
+
+function add(spans: Map<number, Span[]>, key: number, span: Span): void {
+  const list = spans.get(key)
+  if (list === undefined) spans.set(key, [span])
+  else list.push(span)
+}
+
+function begin(spans: Map<number, Span[]>, key: number, now: number): (now: number) => void {
+  const span: Span = { from: now, to: Number.POSITIVE_INFINITY }
+  add(spans, key, span)
+  return (at) => {
+    span.to = Math.min(span.to, at)
   }
 }

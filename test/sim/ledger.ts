@@ -11,6 +11,12 @@ export interface Connection {
   readonly run: number
   /** Counts over the whole world. */
   readonly number: number
+  /** It asked for a new session. */
+  readonly cleanStart: boolean
+  /** Its session outlives it. */
+  readonly persistent: boolean
+  /** When CONNECT was sent; null: it never was. */
+  askedAt: number | null
   /** When CONNACK came; null: not yet. */
   connectedAt: number | null
   sessionPresent: boolean
@@ -21,13 +27,17 @@ export interface Sent {
   /** Counts over the whole world; the payload begins with it. */
   readonly key: number
   readonly connection: Connection
+  /** Where it was sent last, and when. */
+  again: { readonly connection: Connection; readonly at: number }
   readonly topic: string
   readonly qos: 0 | 1 | 2
   readonly retain: boolean
   readonly payload: Buffer
   readonly properties: PublishProperties
   readonly expirySec: number | null
-  /** When it was sent; a will: when its connection began, or broke. */
+  /** How often it was sent: once, and again over later connections while nobody acknowledged it. */
+  times: number
+  /** When it was sent first; a will: when its connection began, or broke. */
   at: number
   /** When PUBACK or PUBCOMP came, and its (or PUBREC's) reason. */
   ackedAt: number | null
@@ -38,7 +48,7 @@ export interface Sent {
 
 export interface Subscription {
   readonly client: string
-  /** Ends with the connection when the session is clean, else with the run of the node. */
+  /** Where it was asked for. It ends with this connection when the session is clean, else with the session. */
   readonly connection: Connection
   readonly persistent: boolean
   readonly filter: string
@@ -68,8 +78,26 @@ export class Ledger {
   readonly sent: Sent[] = []
   readonly subscriptions: Subscription[] = []
   readonly received: Received[] = []
+  readonly #removed = new Set<string>()
   /** What a client saw that no broker may do. */
   readonly complaints: string[] = []
   /** Set when tracing. */
   note: ((line: string) => void) | null = null
+
+  /** Told in the same turn, of what a fault may be waiting for: a client is back at its session, a message acknowledged. */
+  readonly ambushes = new Set<(what: 'back' | 'acknowledged', node: number) => void>()
+
+  write(sent: Sent): void {
+    this.sent.push(sent)
+    if (sent.payload.length === 0) this.#removed.add(sent.topic)
+  }
+
+  tell(what: 'back' | 'acknowledged', node: number): void {
+    for (const ambush of [...this.ambushes]) ambush(what, node)
+  }
+
+  /** Whether somebody has sent an empty payload to the topic: it has no number in it, so that nobody knows which it is. */
+  removes(topic: string): boolean {
+    return this.#removed.has(topic)
+  }
 }

@@ -1,11 +1,13 @@
 // The simulator by hand:
 //   npm run sim -- --seeds N [--from S] [--jobs J]     runs N seeds from S on, on all cores
 //   npm run sim -- --seed S [--trace]                  runs one, with everything that happened in it
+//   --promise NAME ...                                 demands more than what holds so far (`promises.ts`)
 
 import { fork } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { isPromise, PROMISES } from './promises.ts'
 import { replay, simulate } from './simulate.ts'
 
 const { values } = parseArgs({
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     jobs: { type: 'string' },
     trace: { type: 'boolean' },
+    promise: { type: 'string', multiple: true },
     // For the processes that this one starts.
     step: { type: 'string' },
   },
@@ -29,12 +32,20 @@ const number = (text: string | undefined, otherwise: number): number => {
   return value
 }
 
+for (const name of values.promise ?? []) {
+  if (isPromise(name)) continue
+  console.error(`${name} is no promise; there are ${Object.keys(PROMISES).join(', ')}`)
+  process.exit(2)
+}
+const promises = (values.promise ?? []).filter(isPromise)
+
 interface Tally {
   readonly seeds: number
   readonly failed: readonly { seed: number; problems: readonly string[] }[]
   readonly millis: readonly number[]
   readonly due: number
   readonly crossed: number
+  readonly acknowledged: number
   readonly silences: number
 }
 
@@ -43,17 +54,19 @@ function runRange(from: number, count: number, step: number): Tally {
   const millis: number[] = []
   let due = 0
   let crossed = 0
+  let acknowledged = 0
   let silences = 0
   for (let index = 0; index < count; index += step) {
     const began = performance.now()
-    const { seed, problems, facts } = simulate(from + index)
+    const { seed, problems, facts } = simulate(from + index, { promises })
     millis.push(performance.now() - began)
     due += facts.due
     crossed += facts.crossed
+    acknowledged += facts.acknowledged
     silences += facts.silencesJudged
     if (problems.length > 0) failed.push({ seed, problems })
   }
-  return { seeds: millis.length, failed, millis, due, crossed, silences }
+  return { seeds: millis.length, failed, millis, due, crossed, acknowledged, silences }
 }
 
 function report(tallies: readonly Tally[], elapsedMs: number): void {
@@ -69,14 +82,15 @@ function report(tallies: readonly Tally[], elapsedMs: number): void {
   console.log(
     `${seeds} seeds, ${failed.length} failed, ${((seeds / elapsedMs) * 1000).toFixed(1)} seeds per second, ` +
       `median ${median.toFixed(1)} ms; ${sum((one) => one.due)} deliveries due, ` +
-      `${sum((one) => one.crossed)} across boxes, ${sum((one) => one.silences)} silences judged`,
+      `${sum((one) => one.crossed)} across boxes, ` +
+      `${sum((one) => one.acknowledged)} acknowledged, ${sum((one) => one.silences)} silences judged`,
   )
   if (failed.length > 0) console.log(`failing seeds: ${failed.map(({ seed }) => seed).join(' ')}`)
   process.exitCode = failed.length > 0 ? 1 : 0
 }
 
 function runOne(seed: number, trace: boolean): void {
-  const { problems, facts } = simulate(seed, trace ? { trace: (line) => console.log(line) } : {})
+  const { problems, facts } = simulate(seed, { promises, ...(trace ? { trace: (line) => console.log(line) } : {}) })
   console.log(JSON.stringify(facts, null, 2))
   for (const problem of problems) console.log(`PROBLEM ${problem}`)
   console.log(problems.length === 0 ? `seed ${seed}: no problem` : `seed ${seed}: ${problems.length} problems`)
@@ -89,6 +103,7 @@ function runMany(from: number, count: number, jobs: number): void {
   let left = jobs
   for (let job = 0; job < jobs; job++) {
     const share = ['--from', String(from + job), '--seeds', String(count - job), '--step', String(jobs)]
+    share.push(...promises.flatMap((name) => ['--promise', name]))
     const child = fork(fileURLToPath(import.meta.url), share)
     child.on('message', (tally) => tallies.push(tally as Tally))
     child.on('exit', (code) => {

@@ -13,6 +13,8 @@ export interface Scenario {
   readonly heartbeatMs: number
   readonly deadAfterMs: number
   readonly quality: Quality
+  /** Whether what the nodes have promised outlives them. */
+  readonly durability: 'disk' | 'memory'
   /** The nodes of the one cluster. */
   readonly members: readonly SimNode[]
   readonly cluster: ClusterId
@@ -40,6 +42,8 @@ export function drawScenario(world: World, dice: Dice): Scenario {
   world.network.sendBufferBytes = dice.pick([16 * 1024, 64 * 1024, 256 * 1024])
   world.network.splitting = dice.pick([0, 0.02, 0.2])
   const { id, bundle } = world.authority('main')
+  const disks = dice.fork('disks')
+  const durability = disks.chance(0.7) ? 'disk' : 'memory'
   const common = {
     heartbeatMs,
     deadAfterMs,
@@ -58,7 +62,9 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     // One box of the first subnet knows one of the second by name: that is all that joins them.
     const peers = subnets === 2 && index === 0 ? [{ address: 'far.example', port: 4883 + Math.ceil(count / 2) }] : []
     const cluster = { ...common, peers, port: 4883 + index }
-    const node = world.addNode({ machine, mqttPort: 1883 + index, cluster, bundle })
+    const node = world.addNode({ machine, mqttPort: 1883 + index, cluster, bundle, durability })
+    node.disk.store.flushMs = disks.pick([1, 4, 8, 20, 100])
+    node.disk.store.lingering = disks.pick([0, 0, 3, 50])
     if (subnet === 1 && members.every((one) => one.machine.subnet === 0)) world.network.name('far.example', machine)
     members.push(node)
   }
@@ -82,6 +88,7 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     heartbeatMs,
     deadAfterMs,
     quality,
+    durability,
     members,
     cluster: id,
     foreign,
@@ -102,11 +109,13 @@ function drawQuality(dice: Dice): Quality {
 /** The scenario in one line, for the report of a failing seed. */
 export function describe(scenario: Scenario): string {
   const { members, discovery, subnets, intervalMs, heartbeatMs, deadAfterMs, quality, foreign, waiting } = scenario
+  const flushes = members.map((node) => node.disk.store.flushMs).join(', ')
   const machines = new Set(members.map((node) => node.machine)).size
   return [
     `${members.length} nodes on ${machines} machines in ${subnets} subnets by ${discovery}`,
     `beacon ${intervalMs} ms, heartbeat ${heartbeatMs} ms, dead after ${deadAfterMs} ms`,
     `delay ${quality.delayMs.toFixed(1)}+${quality.jitterMs} ms, loss ${quality.loss}`,
+    scenario.durability === 'disk' ? `disks that flush in up to ${flushes} ms` : 'no disks',
     ...(foreign === null ? [] : ['a foreign node']),
     ...(waiting === null ? [] : ['a waiting node']),
   ].join('; ')

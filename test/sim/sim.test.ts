@@ -22,6 +22,7 @@ test('stories have in them what they are to judge', () => {
   expect(sum((one) => one.sent)).toBeGreaterThan(1500)
   expect(sum((one) => one.due)).toBeGreaterThan(700)
   expect(sum((one) => one.crossed)).toBeGreaterThan(350)
+  expect(sum((one) => one.acknowledged)).toBeGreaterThan(70)
   expect(sum((one) => one.silencesJudged)).toBeGreaterThan(5)
   expect(Object.keys(Object.assign({}, ...facts.map((one) => one.faults))).length).toBeGreaterThan(7)
 })

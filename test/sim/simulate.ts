@@ -2,12 +2,19 @@
 // by the deadline. The same seed always tells the same story.
 
 import { compose } from '../../src/compose.ts'
-import { checkDelivery, type Ground } from './checkers/delivery.ts'
+import { checkAcknowledged } from './checkers/acknowledged.ts'
+import { checkAnswers } from './checkers/answers.ts'
+import { checkDelivery } from './checkers/delivery.ts'
+import type { Ground } from './checkers/ground.ts'
 import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
+import { checkRetained, type Shown } from './checkers/retained.ts'
 import { wrongRoutes } from './checkers/routes.ts'
+import { checkSessions } from './checkers/sessions.ts'
 import { Crowd } from './crowd.ts'
 import { LATE_MS } from './network.ts'
+import { probe } from './probes.ts'
+import { type PromiseName, Promises } from './promises.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
 import { type Build, World } from './world.ts'
@@ -17,6 +24,8 @@ export interface SimulateOptions {
   readonly trace?: (line: string) => void
   /** Builds a node; planted bugs come in here. */
   readonly build?: Build
+  /** To be kept beyond those that are. */
+  readonly promises?: readonly PromiseName[]
 }
 
 export interface Facts {
@@ -29,6 +38,8 @@ export interface Facts {
   /** Deliveries that nothing would have excused, and those that crossed from box to box. */
   readonly due: number
   readonly crossed: number
+  /** Acknowledged messages that a session that lives on must have been given. */
+  readonly acknowledged: number
   readonly silencesJudged: number
   readonly faults: Readonly<Record<string, number>>
 }
@@ -47,7 +58,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
   const world = new World(`seed ${seed}`, options.build ?? compose)
   if (options.trace !== undefined) traceInto(world, options.trace)
   const scenario = drawScenario(world, world.dice.fork('scenario'))
-  const story = new Story(world, scenario)
+  const story = new Story(world, scenario, new Promises(options.promises))
   story.tell()
   return {
     seed,
@@ -61,6 +72,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
       received: world.ledger.received.length,
       due: story.due,
       crossed: story.crossed,
+      acknowledged: story.acknowledged,
       silencesJudged: story.watch.judged,
       faults: story.storm.counts,
     },
@@ -76,17 +88,17 @@ class Story {
   readonly watch: MemberWatch
   readonly storm: Storm
   readonly #crowd: Crowd
-  /** Ends of the runs that are over, by node and run. */
-  readonly #ended = new Map<string, number>()
+  readonly #promises: Promises
+  acknowledged = 0
   due = 0
   crossed = 0
 
-  constructor(world: World, scenario: Scenario) {
+  constructor(world: World, scenario: Scenario, promises: Promises) {
     this.#world = world
+    this.#promises = promises
     this.#scenario = scenario
     this.watch = new MemberWatch(world, scenario)
     this.storm = new Storm(world, scenario, world.dice.fork('storm'))
-    for (const node of world.nodes) node.onGone = (run) => this.#ended.set(`${node.index} ${run}`, world.now)
     this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'))
   }
 
@@ -149,7 +161,7 @@ class Story {
     for (let index = 0; index < count; index++) {
       const stays = index < members.length || dice.chance(0.3)
       const home = stays ? members[index % members.length]! : null
-      this.#crowd.add(home, !(stays && dice.chance(0.4)))
+      this.#crowd.add(home, !(stays && dice.chance(0.6)))
     }
     for (const node of [foreign, waiting]) if (node !== null) this.#crowd.add(node, true)
   }
@@ -183,8 +195,17 @@ class Story {
     if (waiting?.up && waiting.status().cluster.state !== 'waiting') {
       world.problem(`${waiting.label} has no certificate and is ${waiting.status().cluster.state}`)
     }
+    this.#lookAtRetained()
     this.#crowd.closing = false
     this.#crowd.everybodyBack()
+  }
+
+  #lookAtRetained(): void {
+    const world = this.#world
+    const all = [...probe(world, this.#scenario.members)].map(([{ index, label, run }, topics]): Shown => {
+      return { node: index, run: run?.number ?? -1, label, topics }
+    })
+    for (const what of checkRetained(all, world.ledger, this.#ground())) world.problem(`at rest: ${what}`)
   }
 
   #farewell(): void {
@@ -192,19 +213,34 @@ class Story {
     this.#crowd.everybodyBack()
     world.run(3500)
     this.#crowd.closing = true
-    const ground: Ground = {
-      history: world.history,
-      machineOf: (node) => world.nodes[node]!.machine.index,
-      sameCluster: (a, b) => a === b || (this.#isMember(a) && this.#isMember(b)),
-      heartbeatMs: this.#scenario.heartbeatMs,
-      runEnded: (node, run) => this.#ended.get(`${node} ${run}`) ?? Number.POSITIVE_INFINITY,
-    }
+    const ground = this.#ground()
     const { problems, due, crossed } = checkDelivery(world.ledger, ground)
+    const acknowledged = checkAcknowledged(world.ledger, ground)
+    problems.push(...acknowledged.problems)
+    problems.push(...checkSessions(world.ledger, ground))
+    problems.push(...checkAnswers(world.ledger, ground))
     for (const problem of problems) world.problem(problem)
     this.due = due
     this.crossed = crossed
+    this.acknowledged = acknowledged.due
     const allowed = (world.now / 1000) * EVENTS_PER_SECOND_MAX
     if (world.timeline.events > allowed) world.problem(`${world.timeline.events} events`)
+  }
+
+  #ground(): Ground {
+    const world = this.#world
+    return {
+      history: world.history,
+      promises: this.#promises,
+      now: world.now,
+      machineOf: (node) => world.nodes[node]!.machine.index,
+      sameCluster: (a, b) => a === b || (this.#isMember(a) && this.#isMember(b)),
+      durable: (node) => world.nodes[node]!.durable,
+      flushMs: (node) => world.nodes[node]!.disk.store.flushMs,
+      answersMs: (client) => this.#crowd.clients.find((one) => one.plan.id === client)?.plan.ackAfterMs ?? 0,
+      heartbeatMs: this.#scenario.heartbeatMs,
+      clocksAgree: world.nodes.every((node) => node.wallOffsetMs === 0),
+    }
   }
 
   #isMember(node: number): boolean {

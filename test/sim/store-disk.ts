@@ -1,16 +1,37 @@
 // The simulated disk under the store: a batch is there after its flush took its time; when the box dies during a flush,
 // chance says whether the batch got there. A batch is whole or not at all, as the real engine's checksums make it.
 
-import type { HostError } from '../../src/base/errors.ts'
+import { HostError } from '../../src/base/errors.ts'
 import type { Clock } from '../../src/base/ports/clock.ts'
 import type { OpenedEngine, StoreEngine } from '../../src/base/ports/engine.ts'
 import type { Dice } from './random.ts'
 
-/** What survives the process. */
+/** A flush takes at least this long. */
+const FLUSH_MS_MIN = 0.2
+/** One flush in so many is this much slower: the card is tidying up. */
+const SLOW_CHANCE = 0.02
+const SLOW_TIMES = 25
+
+/** What survives the process, and how good the disk is. */
 export class StoreDisk {
   readonly batches = new Map<number, Buffer>()
   /** Being flushed when the box died, if it did. */
   torn: { readonly number: number; readonly bytes: Buffer } | null = null
+  /** How long a flush takes at most, on an ordinary day. */
+  flushMs = 8
+  /** Batches that are not needed any more and stay for a while: room is given back in larger pieces. */
+  lingering = 0
+  /** Nothing more fits. */
+  full = false
+
+  /** A copy of what is on it now, as somebody might put it back later. */
+  copy(): StoreDisk {
+    const copy = new StoreDisk()
+    for (const [number, bytes] of this.batches) copy.batches.set(number, bytes)
+    copy.flushMs = this.flushMs
+    copy.lingering = this.lingering
+    return copy
+  }
 }
 
 /** The disk as one run of a node sees it. */
@@ -46,17 +67,25 @@ export class SimEngine implements StoreEngine {
   }
 
   append(number: number, bytes: Buffer, done: (error: HostError | null) => void): void {
+    const disk = this.#disk
     const torn = { number, bytes: Buffer.from(bytes) }
-    this.#disk.torn = torn
-    this.#after(this.#dice.chance(0.02) ? 200 : 8, () => {
-      this.#disk.torn = null
-      this.#disk.batches.set(number, torn.bytes)
+    if (disk.full) {
+      // Nobody knows after an error whether the batch is there.
+      if (this.#dice.chance(0.3)) disk.batches.set(number, torn.bytes)
+      return this.#after(2, () => done(new HostError('failed', 'no space left on device')))
+    }
+    disk.torn = torn
+    this.#after(this.#dice.chance(SLOW_CHANCE) ? disk.flushMs * SLOW_TIMES : disk.flushMs, () => {
+      disk.torn = null
+      disk.batches.set(number, torn.bytes)
       done(null)
     })
   }
 
+  /** From the oldest on, and never one before an older one. */
   drop(below: number): void {
-    for (const number of this.#disk.batches.keys()) if (number < below) this.#disk.batches.delete(number)
+    const { batches, lingering } = this.#disk
+    for (const number of batches.keys()) if (number < below - lingering) batches.delete(number)
   }
 
   close(done: () => void): void {
@@ -64,6 +93,6 @@ export class SimEngine implements StoreEngine {
   }
 
   #after(longestMs: number, run: () => void): void {
-    this.#clock.after(this.#dice.between(0.2, longestMs), 'store.flush', run)
+    this.#clock.after(this.#dice.between(FLUSH_MS_MIN, longestMs), 'store.flush', run)
   }
 }

@@ -17,6 +17,8 @@ const FAULTS = {
   stop: 6,
   move: 5,
   clock: 5,
+  full: 6,
+  ambush: 12,
   stranger: 10,
 } as const
 
@@ -89,6 +91,10 @@ export class Storm {
         return this.#move(node)
       case 'clock':
         return this.#jump(node)
+      case 'ambush':
+        return this.#ambush(node, lastsMs)
+      case 'full':
+        return this.#full(node, lastsMs)
       case 'stranger':
         return strangerKnocks(this.#world, node, dice)
     }
@@ -150,6 +156,36 @@ export class Storm {
     const byMs = this.#dice.pick([-1.79e12, -3_600_000, -2000, 2000, 3_600_000, 1e11])
     node.wallOffsetMs += byMs
     node.run?.clock.jumpWall(byMs)
+  }
+
+  /** It dies just when something was promised to somebody, or is about to be. */
+  #ambush(node: SimNode, lastsMs: number): void {
+    const dice = this.#dice
+    const { ambushes } = this.#world.ledger
+    const waitsFor = dice.pick(['back', 'acknowledged'] as const)
+    const afterMs = dice.pick([0, dice.between(0, 5), dice.between(0, 60)])
+    const ambush = (what: 'back' | 'acknowledged', where: number): void => {
+      if (what !== waitsFor || where !== node.index || !ambushes.delete(ambush)) return
+      const { run } = node
+      this.#world.timeline.after(afterMs, null, 'storm.ambushed', () => {
+        if (node.run !== run) return
+        if (dice.chance(0.5)) node.kill()
+        else node.powerCut()
+        for (const one of this.#scenario.members) if (one.machine === node.machine) this.#returns(one, lastsMs)
+      })
+    }
+    ambushes.add(ambush)
+    this.#ending.add(() => ambushes.delete(ambush))
+  }
+
+  #full(node: SimNode, lastsMs: number): void {
+    const { history } = this.#world
+    const end = history.diskFull(node.index, this.#world.now)
+    node.disk.store.full = true
+    this.#lasts(lastsMs, () => {
+      node.disk.store.full = false
+      end(this.#world.now)
+    })
   }
 
   #returns(node: SimNode, afterMs: number): void {

@@ -23,6 +23,8 @@ export interface Target {
   readonly node: number
   readonly run: number
   readonly endpoint: Endpoint
+  /** A new session, whatever was there. */
+  readonly cleanStart?: boolean
 }
 
 export interface SubscribeWish {
@@ -37,6 +39,7 @@ export interface PublishWish {
   readonly topic: string
   readonly qos: 0 | 1 | 2
   readonly retain: boolean
+  /** 0: it removes what is retained. */
   readonly payloadBytes: number
   readonly properties: PublishProperties
   readonly expirySec: number | null

@@ -33,7 +33,7 @@ export interface NodePlan {
   readonly mqttPort: number
   readonly cluster: Partial<ClusterSettings>
   readonly bundle: Bundle | null
-  /** Absent: what a node holds is gone with its run, and the clients' stories count on that. */
+  /** Absent: 'memory'. */
   readonly durability?: 'disk' | 'memory'
   /** What the hardware says of itself; null: the machine's own. */
   readonly hardware?: HardwareTies
@@ -46,6 +46,8 @@ interface Run {
   readonly streams: SimStreams
   readonly datagrams: SimDatagrams
   readonly node: Node & Insight
+  /** Tells the history. */
+  readonly ended: (now: number) => void
   ready: boolean
 }
 
@@ -162,6 +164,11 @@ export class SimNode {
     return this.plan.machine
   }
 
+  /** Whether what it has promised outlives its runs. */
+  get durable(): boolean {
+    return this.plan.durability === 'disk'
+  }
+
   /** Where its clients connect. */
   get mqtt(): Endpoint {
     return { address: this.machine.address, port: this.plan.mqttPort }
@@ -181,6 +188,7 @@ export class SimNode {
     if (this.run !== null) return
     const world = this.#world
     const number = this.runs++
+    const ended = world.history.run(this.index, world.now)
     const dice = world.dice.fork(`${this.label}.${number}`)
     const clock = world.clock(this.label, dice.whole(0, 1_000_000), WALL_MS + world.now + this.wallOffsetMs)
     world.owned(clock, this)
@@ -199,11 +207,12 @@ export class SimNode {
         trust: new SimTrust(world.notary, clock, dice.fork('trust')),
         files: new SimFiles(this.disk, clock, dice.fork('disk')),
         engine: new SimEngine(this.disk.store, clock, dice.fork('store')),
-        synchronised: () => true,
+        // Whose clock is off has nobody to ask.
+        synchronised: () => this.wallOffsetMs === 0,
         log,
         authenticator: { authenticate: (_request, done) => done('allowed') },
       })
-      const run: Run = { number, clock, streams, datagrams, node, ready: false }
+      const run: Run = { number, clock, streams, datagrams, node, ended, ready: false }
       this.run = run
       this.sinceMs = world.now
       node.start((error) => this.#started(run, error))
@@ -268,6 +277,7 @@ export class SimNode {
     world.names.kill(run.clock)
     this.run = null
     this.sinceMs = world.now
+    run.ended(world.now)
     this.onGone(run.number)
   }
 

@@ -1,27 +1,13 @@
 // Judges every delivery by what the clients saw: nothing that does not match, nothing altered, nothing twice, in
 // order; and where links held and nothing disturbed the way, everything.
 
-import type { History } from '../history.ts'
 import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
 import type { PublishProperties } from '../publish.ts'
+import { type Ground, runEnded, SYNCHRONISED_MS } from './ground.ts'
 import { filterMatches } from './matching.ts'
-
-/** What the checker must know of the world besides the ledger. */
-export interface Ground {
-  readonly history: History
-  /** Machine index of a node. */
-  readonly machineOf: (node: number) => number
-  /** Whether both nodes belong to the one cluster. */
-  readonly sameCluster: (a: number, b: number) => boolean
-  readonly heartbeatMs: number
-  /** When run `run` of `node` ended; Infinity: it goes on. */
-  readonly runEnded: (node: number, run: number) => number
-}
 
 /** A message is where it belongs this long after it was sent, on an undisturbed way. */
 const UNDERWAY_MS = 2500
-/** A fresh link has passed on all routes after this long. */
-const SYNCHRONISED_MS = 1500
 
 /** All subscriptions of one client, ever. */
 class Wishes {
@@ -67,7 +53,7 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
       if (matching.length === 0) continue
       const name = `${client} ${sent.key}`
       const got = deliveries.get(name) ?? []
-      checkCopies(client, sent, matching, got, facts.problems)
+      checkCopies(client, sent, matching, got, ground, facts.problems)
       const due = matching.find((one) => mustArrive(sent, one, ledger, ground))
       if (due === undefined) continue
       facts.due++
@@ -110,6 +96,7 @@ function sortDeliveries(
   for (const received of ledger.received) {
     const { client } = received.connection
     const sent = ledger.sent[received.key]
+    if (received.fields.payload.length === 0 && ledger.removes(received.topic)) continue
     if (sent === undefined) {
       problems.push(`${client} received what nobody sent: ${received.topic}`)
       continue
@@ -203,20 +190,38 @@ function sameProperties(a: PublishProperties, b: PublishProperties): boolean {
 const isAtRest = (one: Subscription, sent: Sent, until: number): boolean =>
   one.grantedAt !== null && one.grantedAt <= sent.at && (one.endAskedAt === null || one.endAskedAt > until)
 
-/** Never twice to one session; a session that lives on may get QoS 1 again over its next connection, as a duplicate. */
+/**
+ * Never twice to one session. Allowed: QoS 1 that its publisher sent again; QoS 1 again over the next connection of a
+ * session that lives on, as a duplicate, unless its node has died meanwhile and does not know that it had sent it; QoS 0
+ * and 1 of what a publisher released again because the node that had its QoS 2 exchange has died.
+ */
 function checkCopies(
   client: string,
   sent: Sent,
   matching: readonly Subscription[],
   got: readonly Received[],
+  ground: Ground,
   problems: string[],
 ): void {
-  if (got.length < 2) return
-  const connections = new Set(got.map((one) => one.connection))
+  if (got.length < 2 || (sent.qos === 1 && sent.times > 1)) return
+  const diedAt = sent.qos === 2 && sent.times > 1 ? runEnded(ground, sent.connection) : Number.POSITIVE_INFINITY
+  const counted = got.filter((one, index) => index === 0 || one.at < diedAt || isOnce(one, sent, ground))
+  const connections = new Set(counted.map((one) => one.connection))
   // A clean client that moved has another session each time.
   const persistent = matching.some((one) => one.persistent)
-  const repeated = persistent && got.slice(1).some((one) => one.fields.qos !== 1 || !one.fields.dup)
-  if (connections.size < got.length || repeated) problems.push(`${nameOf(sent)} reached ${client} ${got.length} times`)
+  const again = counted.some((one, index) => index > 0 && !mayComeAgain(one, counted[index - 1]!))
+  if (connections.size < counted.length || (persistent && again)) {
+    problems.push(`${nameOf(sent)} reached ${client} ${got.length} times`)
+  }
+}
+
+/** Whether QoS 2 holds though the node that had the exchange has died: elsewhere it takes a memory of message ids. */
+const isOnce = ({ fields, connection }: Received, sent: Sent, { promises }: Ground): boolean =>
+  fields.qos === 2 && (connection.node === sent.connection.node || promises.has('delivery'))
+
+function mayComeAgain({ fields, connection }: Received, before: Received): boolean {
+  const sameRun = connection.node === before.connection.node && connection.run === before.connection.run
+  return fields.qos === 1 && (fields.dup || !sameRun)
 }
 
 /** Per connection of a publisher, topic and QoS, what arrives for the first time arrives in the order sent. */
@@ -240,10 +245,10 @@ function mustArrive(sent: Sent, one: Subscription, ledger: Ledger, ground: Groun
   if (one.grantedAt === null || one.grantedAt > sent.at) return false
   if (one.noLocal && one.client === sent.connection.client) return false
   const accepted = acceptedBy(sent)
-  if (accepted === null) return false
+  if (accepted === null || sent.payload.length === 0) return false
   const until = accepted + UNDERWAY_MS
   if (one.endAskedAt !== null && one.endAskedAt <= until) return false
-  if (ground.runEnded(sent.connection.node, sent.connection.run) <= until) return false
+  if (runEnded(ground, sent.connection) <= until) return false
   if (!reachable(sent, one, until, ledger)) return false
   return linksHeld(sent, one, until, ground)
 }
@@ -267,6 +272,7 @@ function reachable(sent: Sent, one: Subscription, until: number, ledger: Ledger)
       later.run === one.connection.run &&
       later.connectedAt !== null &&
       later.connectedAt > sent.at &&
+      (one.endAskedAt === null || one.endAskedAt > later.connectedAt + UNDERWAY_MS) &&
       (later.closedAt === null || later.closedAt > Math.max(until, later.connectedAt + UNDERWAY_MS)),
   )
 }

@@ -1,0 +1,112 @@
+// What is retained at rest: of each topic the last write that was acknowledged, or one that was made after it. A write
+// is certainly later than another where one node took both in this order; in a cluster that keeps one set of retained
+// messages also where the later one's node had heard of the earlier, or all clocks agree.
+
+import type { Ledger, Received, Sent } from '../ledger.ts'
+import type { Ground } from './ground.ts'
+
+/** A write has reached every node that is linked after this long. */
+const HEARD_MS = 2500
+/** Clocks that agree and messages under way: writes further apart than this have stamps in their order. */
+const APART_MS = 1000
+
+/** What one node shows. */
+export interface Shown {
+  readonly node: number
+  readonly run: number
+  readonly label: string
+  readonly topics: ReadonlyMap<string, Received>
+}
+
+export function checkRetained(all: readonly Shown[], ledger: Ledger, ground: Ground): string[] {
+  const problems: string[] = []
+  const whole = ground.promises.has('retained')
+  if (!whole && !ground.promises.has('disk')) return problems
+  const writes = new Map<string, Sent[]>()
+  for (const sent of ledger.sent) {
+    // What was refused on the way to a full disk may be there all the same: it is only not promised.
+    if (!sent.retain) continue
+    const list = writes.get(sent.topic)
+    if (list === undefined) writes.set(sent.topic, [sent])
+    else list.push(sent)
+  }
+  for (const shown of all) {
+    for (const topic of shown.topics.keys()) {
+      if (!writes.has(topic)) problems.push(`${shown.label} retains ${topic}, which nobody has written`)
+    }
+    for (const [topic, everywhere] of writes) {
+      const list = everywhere.filter(({ connection }) => ground.sameCluster(connection.node, shown.node))
+      const lasting = list.filter((one) => (whole ? lastsAnywhere(one, ground) : lastsAt(one, shown, ground)))
+      const wrong = judge(shown.topics.get(topic), list, lasting, ground)
+      if (wrong !== null) problems.push(`${shown.label} ${wrong} at ${topic}`)
+    }
+  }
+  if (whole) differences(all, problems)
+  return problems
+}
+
+/** All nodes show the same. */
+function differences(all: readonly Shown[], problems: string[]): void {
+  const [first, ...others] = all
+  if (first === undefined) return
+  for (const other of others) {
+    for (const topic of new Set([...first.topics.keys(), ...other.topics.keys()])) {
+      const [a, b] = [first.topics.get(topic), other.topics.get(topic)]
+      if (a?.key === b?.key) continue
+      problems.push(
+        `${first.label} retains ${a?.key ?? 'nothing'} at ${topic}, ${other.label} ${b?.key ?? 'nothing'}: not the same`,
+      )
+    }
+  }
+}
+
+const isAcknowledged = (one: Sent): boolean => one.qos > 0 && one.ackedAt !== null && one.reason < 0x80
+
+/** Whether the node itself has promised to keep the write, and still must. */
+function lastsAt(one: Sent, { node, run }: Shown, { durable }: Ground): boolean {
+  const { connection } = one.again
+  return isAcknowledged(one) && connection.node === node && (durable(node) || connection.run === run)
+}
+
+/** Whether the cluster has: on its disks, or in the memory of more than one. */
+function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
+  if (!isAcknowledged(one)) return false
+  return durable(one.again.connection.node) || history.deaths(one.at - HEARD_MS, now) <= 1
+}
+
+/** What is wrong with what is shown, or null. */
+function judge(
+  received: Received | undefined,
+  writes: readonly Sent[],
+  lasting: readonly Sent[],
+  ground: Ground,
+): string | null {
+  if (received === undefined) {
+    if (lasting.length === 0 || writes.some((one) => isRemoval(one) && isLast(one, lasting, ground))) return null
+    return `has nothing retained, though message ${lasting.at(-1)!.key} was acknowledged`
+  }
+  const shown = writes.find((one) => one.key === received.key)
+  if (shown === undefined) return `retains message ${received.key}, which was never to be retained`
+  const later = lasting.find((one) => isLater(one, shown, ground))
+  return later === undefined ? null : `retains message ${shown.key}, though message ${later.key} came after it`
+}
+
+const isRemoval = (one: Sent): boolean => one.payload.length === 0
+
+const isLast = (one: Sent, lasting: readonly Sent[], ground: Ground): boolean =>
+  !lasting.some((other) => isLater(other, one, ground))
+
+/** Whether `a` was certainly taken after `b`. */
+function isLater(a: Sent, b: Sent, ground: Ground): boolean {
+  if (a === b) return false
+  const [to, from] = [a.connection, b.again.connection]
+  // One connection is read in its order; a QoS 2 message counts from its PUBREL.
+  if (to === from && a.times === 1 && b.times === 1 && b.qos < 2 && a.key > b.key) return true
+  if (b.ackedAt === null || b.ackedAt > a.at) return false
+  if (to.node === from.node) return true
+  if (!ground.promises.has('retained') || !ground.sameCluster(to.node, from.node)) return false
+  if (ground.clocksAgree && b.ackedAt + APART_MS < a.at) return true
+  const heardAt = b.ackedAt + HEARD_MS
+  const sameRun = ground.history.runOf(to.node, to.run).from < b.at
+  return sameRun && heardAt < a.at && ground.history.linkedSince(from.node, to.node, b.at, heardAt) !== null
+}

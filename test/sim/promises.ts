@@ -1,0 +1,31 @@
+// What the simulator demands of the nodes, promise by promise (DESIGN 4). A checker is written before its feature; the
+// feature switches it on here, in the commit that lands it, and `--promise NAME` tries it before.
+
+export const PROMISES = {
+  disk: 'what a node with a disk has acknowledged outlives it, for its own sessions and retained messages',
+  connack: 'CONNACK comes within 3 s, whatever is broken',
+  prompt: 'an acknowledgement waits for nobody longer than two heartbeats',
+  delivery: 'what any node has acknowledged reaches the persistent sessions of all others, however often links break',
+  sessions: 'a session is where its client connects, and lives on while its node is dead',
+  retained:
+    'retained messages are the same everywhere, the latest write of each topic, and deletions do not rise again',
+} as const
+
+export type PromiseName = keyof typeof PROMISES
+
+/** Those that hold. */
+export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt']
+
+export class Promises {
+  readonly #kept: ReadonlySet<PromiseName>
+
+  constructor(more: readonly PromiseName[] = []) {
+    this.#kept = new Set([...KEPT, ...more])
+  }
+
+  has(name: PromiseName): boolean {
+    return this.#kept.has(name)
+  }
+}
+
+export const isPromise = (name: string): name is PromiseName => Object.hasOwn(PROMISES, name)
