@@ -23,6 +23,7 @@ import { Broker } from './broker/broker.ts'
 import { type ListenerSettings, Listeners } from './broker/listeners.ts'
 import { type Authenticator, NoKeeper } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
+import type { RetainedDesk } from './broker/retaineddesk.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
 import type { DeviceService } from './cluster/adverts.ts'
@@ -90,6 +91,7 @@ export interface Node {
   status(named?: boolean): NodeStatus
   /** Accounts and access rules, to look up and to change. */
   readonly accounts: Accounts
+  readonly retained: RetainedDesk
   /** Certificates of the cluster's CA, for listeners and devices. */
   readonly certificates: Certificates
   /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt. */
@@ -310,6 +312,10 @@ class ComposedNode implements Node, Insight {
       ],
       counters: this.#meter.all(),
     }
+  }
+
+  get retained(): RetainedDesk {
+    return this.#broker.retained
   }
 
   routesOf(member: string): readonly string[] {

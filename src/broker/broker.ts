@@ -40,6 +40,7 @@ import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
 import { restore } from './restore.ts'
 import { RetainedMessages, type ShareRetained } from './retained.ts'
+import { RetainedDesk } from './retaineddesk.ts'
 import { Safety } from './safety.ts'
 import { Sessions } from './sessions.ts'
 import { SessionTransfer } from './sessiontransfer.ts'
@@ -106,6 +107,8 @@ export class Broker implements LocalDelivery {
   #surplus = 0
   /** What stands under $SYS. */
   readonly sys: Sys
+  /** The retained messages, for operators. */
+  readonly retained: RetainedDesk
   /** Its sessions on their way between boxes. */
   readonly transfer: LocalSessions
   #stopped = false
@@ -135,6 +138,7 @@ export class Broker implements LocalDelivery {
       world.share ?? ((_bounds, table) => new NoReplica(table)),
     )
     this.#publisher = new Publisher(clock, peers, world.origin, receivers, this.#retained)
+    this.retained = new RetainedDesk(clock, this.#retained, this.#publisher)
     this.sys = new Sys({
       ...{ clock, origin: world.origin, publisher: this.#publisher, receivers },
       facts: () => [...brokerFacts(this.#tally, this.#holdings()), ...(world.facts?.() ?? [])],

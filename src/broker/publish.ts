@@ -3,7 +3,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
-import type { Message, Origin } from '../wire/message.ts'
+import { EMPTY, type Message, type Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { PublishView } from '../wire/mqtt/publish.ts'
 import { deliver, deliverToMember } from './deliver.ts'
@@ -68,6 +68,19 @@ export class Publisher {
   /** A message that is whole and has bytes of its own: released by PUBREL. */
   message(message: Message): number {
     return this.#message(message, true, true)
+  }
+
+  /** An empty message, which removes what is retained under the topic. */
+  empty(topic: string, publisher: ClientId): void {
+    this.will(publisher, {
+      topic,
+      qos: 1,
+      retain: true,
+      payload: EMPTY,
+      properties: EMPTY,
+      delaySec: 0,
+      expirySec: null,
+    })
   }
 
   will(clientId: ClientId, will: WillPacket): void {

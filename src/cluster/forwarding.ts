@@ -95,10 +95,11 @@ export class Forwarding {
     return this.#find(topic).members.length > 0
   }
 
-  /** Sends a message of this node's own clients on; returns how many members it is on its way to. */
+  /** Sends a message of this node's own clients on; returns how many members with a match it is on its way to. */
   forward(message: Message): number {
     const receivers = this.#find(message.topic)
-    const { members } = receivers
+    // Every member has the map of retained messages.
+    const members = message.stamp === null ? receivers.members : this.#everybody(receivers.members)
     if (members.length === 0) return 0
     const expires = message.expiresAt !== Number.POSITIVE_INFINITY
     const leftMs = expires ? message.expiresAt - this.#clock.now() : 0
@@ -110,6 +111,7 @@ export class Forwarding {
     const topic = receivers.bytes
     const publisher = message.publisher === this.#lastPublisher ? this.#lastPublisherBytes : this.#publisher(message)
     const length = itemBytes(message, topic, publisher)
+    const matching = receivers.members.length
     let source: Buffer | null = null
     let sourceAt = 0
     let count = 0
@@ -128,13 +130,14 @@ export class Forwarding {
         writeItem(source, sourceAt, message, topic, publisher, leftMs)
         if (batch !== null) {
           member.wrote(length, message.qos)
-          count++
+          if (index < matching) count++
           if (clean) this.#enlist(member)
           continue
         }
       }
       const expiryAt = expires ? expiryOffset(topic, publisher) : 0
-      if (member.take(source, sourceAt, length, message.qos, message.expiresAt, expiryAt)) count++
+      const taken = member.take(source, sourceAt, length, message.qos, message.expiresAt, expiryAt)
+      if (taken && index < matching) count++
       if (clean && member.isDirty) this.#enlist(member)
     }
     return count
@@ -163,6 +166,13 @@ export class Forwarding {
     this.#lastTopic = topic
     this.#last = receivers
     return receivers
+  }
+
+  /** Those with a match first, then all others that are linked. */
+  #everybody(matching: readonly Outgoing[]): readonly Outgoing[] {
+    const all = [...matching]
+    for (const member of this.#outgoing.values()) if (member.linked && !matching.includes(member)) all.push(member)
+    return all
   }
 
   #publisher(message: Message): Buffer {

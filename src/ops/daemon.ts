@@ -22,6 +22,7 @@ import { Ending, Exit, type ExitStatus, exitStatusOf } from './exit.ts'
 import type { Joined } from './joined.ts'
 import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
 import { openVoice } from './notify.ts'
+import { retainedCommands } from './retained.ts'
 import { type Plan, readPlan, type StartOptions } from './start.ts'
 import { Supervision, watchdogMs } from './supervision.ts'
 import { version } from './version.ts'
@@ -249,6 +250,7 @@ class Daemon {
         () => this.#secret,
       ),
       ...certificateCommands(() => this.#composed),
+      ...retainedCommands(() => this.#composed),
       'cluster join': { everybody: false, run: async (args) => join(await this.#composed, args['address']) },
     }
   }

@@ -9,6 +9,7 @@ import type { World } from '../world.ts'
 import { addAccountCommands } from './accounts.ts'
 import { addCertificateCommands } from './certificates.ts'
 import { complain, print, printJson } from './output.ts'
+import { addRetainedCommands } from './retained.ts'
 
 interface ReachOptions {
   readonly dataDir?: string
@@ -107,6 +108,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
 
   addAccountCommands(program, reachOptions, example)
   addCertificateCommands(program, reachOptions, example)
+  addRetainedCommands(program, reachOptions, example)
 
   program
     .command('version')

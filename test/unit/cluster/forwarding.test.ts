@@ -72,6 +72,23 @@ test('a publish goes once to each member with a match, whole and as it was, and 
   expect(a.got).toEqual([])
 })
 
+test('a retained message goes to every member, once, and to those with a match it counts', () => {
+  const { mesh, a, b, c } = three()
+  b.peers.wanted('x/+', () => {})
+  mesh.clock.advance(100)
+  const stamped = (topic: string) => message(topic, 'hello', 1, { retain: true, stamp: a.node.stamps.next() })
+  const wanted = stamped('x/1')
+  expect(a.peers.forward(wanted)).toBe(1)
+  const unwanted = stamped('y')
+  expect(a.peers.forward(unwanted)).toBe(0)
+  mesh.cut(A, C)
+  a.peers.forward(stamped('z'))
+  mesh.clock.advance(100)
+  expect(b.got.map(({ topic }) => topic)).toEqual(['x/1', 'y', 'z'])
+  expect(b.got[0]!.stamp).toEqual(wanted.stamp)
+  expect(c.got).toEqual([])
+})
+
 test('small messages of a turn go in one batch, in order', () => {
   const { mesh, a, b } = three()
   b.peers.wanted('#', () => {})

@@ -31,6 +31,7 @@ class FakeNode implements Node {
   joined: Endpoint | null = null
   readonly accounts: Accounts
   readonly certificates = {} as Certificates
+  readonly retained = {} as Node['retained']
   constructor(settings: NodeSettings, ports: Ports) {
     this.settings = settings
     this.ports = ports
