@@ -19,7 +19,7 @@ export function runSeeds(name: string, from: number, count: number): void {
         if (problems.length > 0) failed.push(`seed ${seed} (${replay(seed)}): ${problems.join('; ')}`)
       }
       expect(failed).toEqual([])
-    })
+    }, 120_000)
   }
 
   afterAll(() => {

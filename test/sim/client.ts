@@ -88,6 +88,7 @@ export class SimClient {
       connectedAt: null,
       sessionPresent: false,
       closedAt: null,
+      deserted: null,
     }
     this.#ledger.connections.push(connection)
     this.#note(`connects to node ${to.node}, run ${to.run}${connection.cleanStart ? ', for a new session' : ''}`)
@@ -108,6 +109,14 @@ export class SimClient {
     this.#giveUp?.()
     this.#stream?.destroy()
     this.#closed()
+  }
+
+  /** Leaves the connection as it is: it connects elsewhere, and the brokers have to see to it. */
+  desert(): void {
+    const stream = this.#stream
+    if (!this.connected || !(stream instanceof SimStream)) return
+    this.#connection!.deserted = { endedAt: null, lostTouch: () => stream.lostTouch || stream.peer.lostTouch }
+    this.#closed('waiting')
   }
 
   subscribe(wishes: readonly SubscribeWish[]): void {
@@ -250,6 +259,7 @@ export class SimClient {
       drained: () => {},
       closed: () => {
         if (this.#connection === connection) this.#closed()
+        else this.#desertedEnded(connection)
       },
     })
     const { persistent, cleanStart } = connection
@@ -277,6 +287,13 @@ export class SimClient {
           }
         : {}),
     })
+  }
+
+  #desertedEnded(connection: Connection): void {
+    if (connection.deserted === null) return
+    connection.deserted.endedAt = this.#clock.now()
+    if (connection.persistent) return
+    for (const one of this.#ledger.subscriptions) if (one.connection === connection) one.endedAt ??= this.#clock.now()
   }
 
   #received(buffer: Buffer, start: number, end: number): void {
@@ -336,7 +353,6 @@ export class SimClient {
           // What it replaced is certainly over now.
           for (const one of this.#ledger.subscriptions) {
             if (one.client !== this.plan.id || one.filter !== subscription.filter || one === subscription) continue
-            if (one.connection.node !== subscription.connection.node) continue
             if (one.endAskedAt !== null) one.endedAt ??= this.#clock.now()
           }
           this.onGranted(subscription.filter)
@@ -405,7 +421,7 @@ export class SimClient {
       this.#awaitingRelease.clear()
       this.#unanswered.sessionEnded()
       for (const one of this.#ledger.subscriptions) {
-        if (one.client !== this.plan.id || one.connection.node !== connection.node) continue
+        if (one.client !== this.plan.id || one.connection === connection) continue
         one.endAskedAt ??= connection.askedAt
         one.endedAt ??= this.#clock.now()
       }
@@ -433,7 +449,7 @@ export class SimClient {
     return ending
   }
 
-  #closed(willIs: 'due' | 'discarded' = 'due'): void {
+  #closed(willIs: 'due' | 'discarded' | 'waiting' = 'due'): void {
     const connection = this.#connection
     if (connection === null) return
     const ending = connection.persistent ? [] : this.#end(null)
@@ -442,7 +458,7 @@ export class SimClient {
     this.#will = null
     // A broker that moves away before it hears of the end keeps the session, and does not know of a death.
     this.#clock.after(HEARD_MS, 'client.heard', () => {
-      if (stream instanceof SimStream && stream.peer.lostTouch) return
+      if (willIs === 'waiting' || (stream instanceof SimStream && stream.peer.lostTouch)) return
       for (const one of ending) one.endedAt ??= this.#clock.now()
       if (will !== null) will.will = willIs
     })

@@ -3,6 +3,7 @@
 
 import { SimClient } from './client.ts'
 import { goodQuality, type Machine } from './network.ts'
+import type { Promises } from './promises.ts'
 import { noProperties, type PublishProperties } from './publish.ts'
 import type { Dice } from './random.ts'
 import { streamsOf } from './streams.ts'
@@ -49,17 +50,19 @@ const ACTIONS = {
   chase: 12,
   leave: 5,
   drop: 4,
+  desert: 3,
   burst: 3,
 } as const
 
 interface Place {
   readonly client: SimClient
-  /** A session that outlives its connections lives on one node: moving it is not this version's promise. */
+  /** Where it always connects; null: anywhere. */
   readonly home: SimNode | null
 }
 
 export class Crowd {
   readonly #world: World
+  readonly #promises: Promises
   readonly #dice: Dice
   readonly #nodes: readonly SimNode[]
   readonly #places: Place[] = []
@@ -67,8 +70,9 @@ export class Crowd {
   /** No more reconnecting: the world is about to end. */
   closing = false
 
-  constructor(world: World, nodes: readonly SimNode[], dice: Dice) {
+  constructor(world: World, nodes: readonly SimNode[], dice: Dice, promises: Promises) {
     this.#world = world
+    this.#promises = promises
     this.#nodes = nodes
     this.#dice = dice
     this.#machine = world.network.addMachine(0)
@@ -78,7 +82,8 @@ export class Crowd {
       const told = node.onGone
       node.onGone = (run) => {
         told(run)
-        const lazySince = node.durable ? world.history.lazySince(node.index, world.now) : null
+        const lives = node.durable || promises.has('sessions')
+        const lazySince = lives ? world.history.lazySince(node.index, world.now) : null
         for (const { client } of this.#places) client.nodeGone(node.index, run, lazySince)
         this.#unreachable(node)
       }
@@ -163,6 +168,8 @@ export class Crowd {
         return client.disconnect()
       case 'drop':
         return client.drop()
+      case 'desert':
+        return this.#desert(client)
     }
   }
 
@@ -183,6 +190,15 @@ export class Crowd {
       if (filter === topic) publisher.publish(this.#wish(topic))
     }
     subscriber.subscribe([this.#subscription(subscriber, topic, null)])
+  }
+
+  /** Connects anew at once, while its old connection lives. */
+  #desert(client: SimClient): void {
+    const place = this.#places.find((one) => one.client === client)!
+    if (place.home === null && !this.#promises.has('single')) return
+    client.desert()
+    // A node that has just died has nobody to ask.
+    if (client.connection === null) this.#connect(place)
   }
 
   #subscription(client: SimClient, filter: string, id: number | null): SubscribeWish {

@@ -21,6 +21,8 @@ export interface Connection {
   connectedAt: number | null
   sessionPresent: boolean
   closedAt: number | null
+  /** The client has gone to connect elsewhere, and it is for the brokers to end this one; null: no such thing. */
+  deserted: { endedAt: number | null; readonly lostTouch: () => boolean } | null
 }
 
 export interface Sent {

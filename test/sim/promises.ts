@@ -7,6 +7,8 @@ export const PROMISES = {
   prompt: 'an acknowledgement waits for nobody longer than two heartbeats',
   delivery: 'what any node has acknowledged reaches the persistent sessions of all others, however often links break',
   sessions: 'a session is where its client connects, and lives on while its node is dead',
+  single: 'a client id has one connection in the cluster',
+  order: 'QoS 1 and 2 keep their order from one connection of a publisher to its next, and when a subscriber moves',
   retained:
     'retained messages are the same everywhere, the latest write of each topic, and deletions do not rise again',
 } as const

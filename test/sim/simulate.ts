@@ -10,7 +10,7 @@ import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
 import { checkRetained, type Shown } from './checkers/retained.ts'
 import { wrongRoutes } from './checkers/routes.ts'
-import { checkSessions } from './checkers/sessions.ts'
+import { checkSessions, surplusConnections } from './checkers/sessions.ts'
 import { Crowd } from './crowd.ts'
 import { LATE_MS } from './network.ts'
 import { probe } from './probes.ts'
@@ -99,7 +99,7 @@ class Story {
     this.#scenario = scenario
     this.watch = new MemberWatch(world, scenario)
     this.storm = new Storm(world, scenario, world.dice.fork('storm'))
-    this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'))
+    this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'), promises)
   }
 
   tell(): void {
@@ -160,8 +160,10 @@ class Story {
     const count = dice.whole(5, 8)
     for (let index = 0; index < count; index++) {
       const stays = index < members.length || dice.chance(0.3)
-      const home = stays ? members[index % members.length]! : null
-      this.#crowd.add(home, !(stays && dice.chance(0.6)))
+      const clean = !(stays && dice.chance(0.6))
+      // Where sessions follow their clients, most of these go where they like.
+      const roams = !clean && this.#promises.has('sessions') && dice.chance(0.7)
+      this.#crowd.add(stays && !roams ? members[index % members.length]! : null, clean)
     }
     for (const node of [foreign, waiting]) if (node !== null) this.#crowd.add(node, true)
   }
@@ -181,6 +183,9 @@ class Story {
         const linkedSince = world.history.linkedSince(a.index, b.index, since, world.now)
         if (linkedSince === null) world.problem(`at rest: the link of ${a.label} and ${b.label} did not last`)
       }
+    }
+    for (const what of surplusConnections(this.#scenario, world.ledger, this.#ground())) {
+      world.problem(`at rest: ${what}`)
     }
     for (const what of wrongRoutes(this.#scenario, world.ledger)) world.problem(`at rest: ${what}`)
     for (const what of surplusLinks(this.#scenario)) world.problem(`at rest: ${what}`)

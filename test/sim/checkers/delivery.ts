@@ -9,6 +9,9 @@ import { filterMatches } from './matching.ts'
 /** A message is where it belongs this long after it was sent, on an undisturbed way. */
 const UNDERWAY_MS = 2500
 
+/** What is told over a link may not have arrived when it is cut this much later. */
+const CUT_NOTICED_MS = 3000
+
 /** All subscriptions of one client, ever. */
 class Wishes {
   readonly all: Subscription[] = []
@@ -47,7 +50,7 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
     else list.push(one)
   }
   for (const [client, wishes] of byClient) {
-    checkOrder(client, received.get(client) ?? [], ledger, facts.problems)
+    checkOrder(client, received.get(client) ?? [], ledger, ground, facts.problems)
     for (const sent of ledger.sent) {
       const matching = wishes.matching(sent.topic)
       if (matching.length === 0) continue
@@ -209,7 +212,7 @@ function checkCopies(
   const connections = new Set(counted.map((one) => one.connection))
   // A clean client that moved has another session each time.
   const persistent = matching.some((one) => one.persistent)
-  const again = counted.some((one, index) => index > 0 && !mayComeAgain(one, counted[index - 1]!))
+  const again = counted.some((one, index) => index > 0 && !mayComeAgain(one, counted[index - 1]!, ground))
   if (connections.size < counted.length || (persistent && again)) {
     problems.push(`${nameOf(sent)} reached ${client} ${got.length} times`)
   }
@@ -219,24 +222,61 @@ function checkCopies(
 const isOnce = ({ fields, connection }: Received, sent: Sent, { promises }: Ground): boolean =>
   fields.qos === 2 && (connection.node === sent.connection.node || promises.has('delivery'))
 
-function mayComeAgain({ fields, connection }: Received, before: Received): boolean {
+function mayComeAgain({ fields, connection, at }: Received, before: Received, ground: Ground): boolean {
+  // Who moves across a cut may get again what it completed on the other side.
+  const { history, machineOf } = ground
+  const [a, b] = [connection.node, before.connection.node]
+  if (a !== b && history.disturbed(machineOf(a), machineOf(b), before.at - CUT_NOTICED_MS, at)) return true
   const sameRun = connection.node === before.connection.node && connection.run === before.connection.run
   return fields.qos === 1 && (fields.dup || !sameRun)
 }
 
 /** Per connection of a publisher, topic and QoS, what arrives for the first time arrives in the order sent. */
-function checkOrder(client: string, received: readonly Received[], ledger: Ledger, problems: string[]): void {
+function checkOrder(
+  client: string,
+  received: readonly Received[],
+  ledger: Ledger,
+  ground: Ground,
+  problems: string[],
+): void {
   const last = new Map<string, number>()
   const seen = new Set<number>()
-  for (const { fields, key } of received) {
+  for (const { fields, key, connection } of received) {
     if (fields.retain) continue
     const sent = ledger.sent[key]
     if (sent === undefined || seen.has(sent.key)) continue
     seen.add(sent.key)
-    const lane = `${sent.connection.number} ${sent.topic} ${sent.qos} ${fields.qos}`
+    // Until order is kept when a subscriber moves, it is judged at each place by itself.
+    const place = ground.promises.has('order') ? '' : ` ${connection.node}`
+    const lane = `${sent.connection.number} ${sent.topic} ${sent.qos} ${fields.qos}${place}`
     const before = last.get(lane) ?? -1
     if (before > sent.key) problems.push(`${nameOf(sent)} reached ${client} after message ${before}`)
     last.set(lane, Math.max(before, sent.key))
+  }
+  if (ground.promises.has('order')) checkNext(client, received, ledger, ground, problems)
+}
+
+/** What a publisher had acknowledged on one connection comes before what it sent on its next, while nothing is broken. */
+function checkNext(
+  client: string,
+  received: readonly Received[],
+  ledger: Ledger,
+  ground: Ground,
+  problems: string[],
+): void {
+  const last = new Map<string, Sent>()
+  const seen = new Set<number>()
+  for (const { fields, key, at } of received) {
+    const sent = ledger.sent[key]
+    if (sent === undefined || fields.retain || fields.qos === 0 || seen.has(key)) continue
+    seen.add(key)
+    const lane = `${sent.connection.client} ${sent.topic} ${sent.qos} ${fields.qos}`
+    const before = last.get(lane)
+    if (before === undefined || before.key < key) last.set(lane, sent)
+    else if (before.connection !== sent.connection && sent.ackedAt !== null && sent.ackedAt <= before.at) {
+      if (ground.history.troubled(sent.at, at)) continue
+      problems.push(`${nameOf(sent)} reached ${client} after message ${before.key} of its publisher's next connection`)
+    }
   }
 }
 
@@ -248,7 +288,7 @@ function mustArrive(sent: Sent, one: Subscription, ledger: Ledger, ground: Groun
   if (accepted === null || sent.payload.length === 0) return false
   const until = accepted + UNDERWAY_MS
   if (one.endAskedAt !== null && one.endAskedAt <= until) return false
-  if (runEnded(ground, sent.connection) <= until) return false
+  if (runEnded(ground, sent.connection) <= until || hasMoved(one, until, ledger)) return false
   if (!reachable(sent, one, until, ledger)) return false
   return linksHeld(sent, one, until, ground)
 }
@@ -274,6 +314,17 @@ function reachable(sent: Sent, one: Subscription, until: number, ledger: Ledger)
       later.connectedAt > sent.at &&
       (one.endAskedAt === null || one.endAskedAt > later.connectedAt + UNDERWAY_MS) &&
       (later.closedAt === null || later.closedAt > Math.max(until, later.connectedAt + UNDERWAY_MS)),
+  )
+}
+
+/** A session that has moved is not where its subscription was made; another checker judges what it is owed. */
+function hasMoved(one: Subscription, until: number, ledger: Ledger): boolean {
+  const { client, number, node } = one.connection
+  return (
+    one.persistent &&
+    ledger.connections.some(
+      (it) => it.client === client && it.number > number && it.node !== node && it.askedAt! < until,
+    )
   )
 }
 

@@ -1,7 +1,19 @@
 // After calm every node's routes are the union of the other members' live subscriptions.
 
-import type { Ledger } from '../ledger.ts'
+import type { Ledger, Subscription } from '../ledger.ts'
 import type { Scenario } from '../scenario.ts'
+
+/** Where the subscription is: at the node that took its client last, or may have since. */
+function placesOf(one: Subscription, ledger: Ledger): readonly number[] {
+  const places: number[] = []
+  if (!one.persistent) return [one.connection.node]
+  for (const { client, number, node, connectedAt, askedAt, closedAt } of ledger.connections.toReversed()) {
+    if (client !== one.client || number < one.connection.number) continue
+    if (connectedAt !== null) return [node, ...places]
+    if (askedAt !== null && closedAt !== null) places.push(node)
+  }
+  return [one.connection.node, ...places]
+}
 
 /** What the nodes' route tables have too much or too little. */
 export function wrongRoutes(scenario: Scenario, ledger: Ledger): string[] {
@@ -9,8 +21,9 @@ export function wrongRoutes(scenario: Scenario, ledger: Ledger): string[] {
   // A SUBSCRIBE or UNSUBSCRIBE of a session that lives on, never answered, may or may not have been taken.
   const possible = new Map<number, Set<string>>(scenario.members.map((node) => [node.index, new Set()]))
   for (const one of ledger.subscriptions) {
-    if (one.endAskedAt === null && one.grantedAt !== null) certain.get(one.connection.node)?.add(one.filter)
-    if (one.endedAt === null) possible.get(one.connection.node)?.add(one.filter)
+    const places = placesOf(one, ledger)
+    if (one.endAskedAt === null && one.grantedAt !== null) certain.get(places[0]!)?.add(one.filter)
+    if (one.endedAt === null) for (const place of places) possible.get(place)?.add(one.filter)
   }
   const wrong: string[] = []
   for (const node of scenario.members) {

@@ -2,6 +2,7 @@
 
 import { SESSION_EXPIRY_SEC } from '../client.ts'
 import type { Connection, Ledger, Subscription } from '../ledger.ts'
+import type { Scenario } from '../scenario.ts'
 import type { Ground } from './ground.ts'
 
 /** What was promised of a client's session so far. */
@@ -39,6 +40,34 @@ export function checkSessions(ledger: Ledger, ground: Ground): string[] {
     else sessions.delete(client)
   }
   return problems
+}
+
+/** An older connection of a client must be over this long after CONNACK of the next: everybody has heard of it by then. */
+const ENDS_MS = 3000
+
+/** Connections that a client has left behind and nobody has ended, though it was taken in elsewhere. */
+export function surplusConnections(scenario: Scenario, ledger: Ledger, { history, promises, now }: Ground): string[] {
+  const surplus: string[] = []
+  for (const one of ledger.connections) {
+    if (one.deserted === null || one.deserted.endedAt !== null || one.deserted.lostTouch()) continue
+    if (history.runOf(one.node, one.run).to < now) continue
+    const next = ledger.connections.find(
+      ({ client, number, connectedAt }) => client === one.client && number > one.number && connectedAt !== null,
+    )
+    if (next === undefined || next.connectedAt! > now - ENDS_MS) continue
+    if (next.node === one.node || promises.has('single')) {
+      surplus.push(`${one.client} has a connection at node ${one.node} still, and one at node ${next.node} since`)
+    }
+  }
+  if (!promises.has('single')) return surplus
+  const open = ledger.connections.filter(({ connectedAt, closedAt }) => connectedAt !== null && closedAt === null)
+  const here = open.filter(({ node }) => scenario.members.some(({ index }) => index === node)).length
+  const everybody = new Set(ledger.connections.map(({ client }) => client)).size
+  const count = scenario.members.reduce((sum, node) => sum + node.status().clients, 0)
+  // Who is away may have left a connection behind that nobody has missed yet.
+  if (open.length === everybody && count !== here)
+    surplus.push(`the nodes have ${count} connections, of ${here} clients`)
+  return surplus
 }
 
 /** Whether a SUBACK of the session must still be worth something when the client is back. */
