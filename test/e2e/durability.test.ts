@@ -36,7 +36,8 @@ describe.skipIf(leftOut('durability', 'mosquitto_sub', 'mosquitto_pub'))('durabi
       await until('load', 10_000, () => gateway.status().rates.inPerSecond > 20)
       for (let cycle = 0; cycle < CYCLES; cycle++) {
         await gateway.kill()
-        await gateway.start().ready()
+        // On a busy machine the thousandth start may be a slow one.
+        await gateway.start().ready(60_000)
         // At other moments of its commits each time.
         const commits = 3 + ((cycle * 7) % 11)
         await until(`${commits} commits`, 10_000, () => (gateway.status().counters['store.commits'] ?? 0) >= commits)
