@@ -12,7 +12,7 @@ import type { Log } from './base/ports/log.ts'
 import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
-import type { Endpoint, Streams } from './base/ports/streams.ts'
+import type { Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { Positions } from './base/positions.ts'
 import { StampFloor } from './base/stampfloor.ts'
@@ -32,9 +32,11 @@ import { Cluster } from './cluster/cluster.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
+import type { Operator } from './cluster/operator.ts'
 import { Replicated } from './cluster/replicated.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
-import type { ClusterStatus, JoinOutcome } from './cluster/status.ts'
+import { SharedSettings } from './cluster/sharedsettings.ts'
+import type { ClusterStatus } from './cluster/status.ts'
 import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
@@ -94,8 +96,8 @@ export interface Node {
   readonly retained: RetainedDesk
   /** Certificates of the cluster's CA, for listeners and devices. */
   readonly certificates: Certificates
-  /** Adds a candidate by hand (`cluster join ADDR`); `done` gets what became of the first attempt. */
-  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void
+  /** What people ask of the cluster by commands. */
+  readonly operator: Operator
   /** Applies settings that can change live; returns the keys (`cluster.port`) that need a restart. */
   configure(settings: NodeSettings): readonly string[]
 }
@@ -183,7 +185,7 @@ class ComposedNode implements Node, Insight {
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
     const keeper = this.#store ?? new NoKeeper(positions)
     this.#replicated = new Replicated(own, this.#stamps, keeper)
-    const world = { ...own, replicated: this.#replicated }
+    const world = { ...own, replicated: this.#replicated, shared: new SharedSettings(this.#replicated) }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
@@ -215,10 +217,10 @@ class ComposedNode implements Node, Insight {
     this.#listeners = new Listeners({ ...world }, settings.broker.limits, {
       accept: (stream, terms, visitor) => this.#broker.accept(stream, terms, visitor),
       closeAll: (listener) => this.#broker.closeAll(listener),
-      changed: () => this.#cluster.devicesChanged(),
+      changed: () => this.#cluster.announcing.devicesChanged(),
     })
     this.certificates = new Certificates(
-      { ...world, sign: ports.issuer === undefined ? null : (...wish) => this.#cluster.sign(...wish) },
+      { ...world, sign: ports.issuer === undefined ? null : (...wish) => this.#cluster.operator.sign(...wish) },
       () => this.#reachedBy(),
       (certificate, authorities, why) => this.#listeners.certify(certificate, authorities, why),
     )
@@ -266,7 +268,7 @@ class ComposedNode implements Node, Insight {
     this.#state = 'draining'
     this.#sampling?.cancel()
     // Devices must not be sent to a listener that is about to close; the cluster goes last, with what clients still said.
-    this.#cluster.withdrawDevices(() => {
+    this.#cluster.announcing.withdrawDevices(() => {
       this.#listeners.stop()
       this.certificates.stop()
       this.#broker.stop()
@@ -322,8 +324,8 @@ class ComposedNode implements Node, Insight {
     return [...(this.#cluster.presence?.routes.of(member as NodeId) ?? [])]
   }
 
-  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
-    this.#cluster.join(to, done)
+  get operator(): Operator {
+    return this.#cluster.operator
   }
 
   configure(settings: NodeSettings): readonly string[] {

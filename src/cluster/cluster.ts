@@ -1,32 +1,33 @@
 // The cluster as one node sees it: brings identity, first setup, discovery and links together, and tells how it stands.
 // It coordinates; what is decided is decided in the files named for it.
 
-import { HostError } from '../base/errors.ts'
+import { assert, HostError } from '../base/errors.ts'
 import { type ClusterId, type InstanceId, instanceId, type NodeId, nodeId } from '../base/ids.ts'
 import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
-import { type Endpoint, endpointText, type Listening } from '../base/ports/streams.ts'
+import type { Endpoint, Listening } from '../base/ports/streams.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
-import { Adverts, type DeviceService } from './adverts.ts'
-import { type Announced, Beacons } from './beacons.ts'
+import type { DeviceService } from './adverts.ts'
+import { Announcing } from './announcing.ts'
+import type { Announced } from './beacons.ts'
 import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
 import { CurrentPeers } from './currentpeers.ts'
 import type { Papers } from './custody.ts'
-import { type Identity, loadIdentity, nodeFile, renewIdentity } from './identity.ts'
+import { Enrolment } from './enrolment.ts'
+import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
 import { ownEndpoints } from './interfaces.ts'
-import type { Issuing } from './issuing.ts'
-import { joinOutcome } from './joinoutcome.ts'
 import { KnownKeys } from './keys.ts'
 import { Memory } from './memory.ts'
+import { Operator } from './operator.ts'
 import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
 import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
 import { Revocations } from './revocations.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
-import type { ClusterStatus, JoinOutcome, MemberStatus } from './status.ts'
+import { type ClusterStatus, ownRow, REMOVED } from './status.ts'
 import { Together } from './together.ts'
 
 export interface ClusterWorld extends PresenceWorld {
@@ -44,15 +45,14 @@ export interface ClusterBox {
   joined?(papers: Papers): void
   /** It stands on another CA, or one before is believed no more. */
   renewed?(papers: Papers): void
+  /** This node leaves the cluster that it made for itself: what it holds is older than all that the other one does. */
+  gaveUp?(): void
   /** A member's state or link has changed; called from within what changed it. */
   membersChanged?(): void
 }
 
 /** How long `problems` tells of a copied card that was met. */
 const TWIN_TOLD_MS = 60_000
-
-const REMOVED =
-  'this box was removed from its cluster and serves alone; "edge-mqtt cluster leave" gives it a new identity, with which it can be let in again'
 
 /** Where this node stands: `setup` until its first setup has come to an end. */
 type Standing =
@@ -69,15 +69,19 @@ export class Cluster implements Surroundings, Announced {
   readonly memory: Memory
   readonly revocations: Revocations
   readonly together: Together
+  /** For commands. */
+  readonly operator: Operator
+  readonly enrolment: Enrolment
+  readonly announcing: Announcing
   readonly #world: ClusterWorld
   readonly #box: ClusterBox
-  readonly #beacons: Beacons | null
-  readonly #adverts: Adverts | null
   readonly #peers: CurrentPeers | NoPeers
   readonly #sinceMs: number
   readonly #started: ClusterSettings
   #settings: ClusterSettings
   #identity: Identity | HostError
+  /** Whether this box made its CA because it heard nobody. */
+  #founded = false
   /** Null when the cluster is switched off, or the identity cannot be read. */
   #presence: Presence | null = null
   #setup: Setup | null = null
@@ -87,7 +91,6 @@ export class Cluster implements Surroundings, Announced {
   /** When a living copy of this card was last met. */
   #twinMs = Number.NEGATIVE_INFINITY
   readonly #fallbackId: NodeId
-  #withdrawn = false
 
   /** Reads the identity; opens and sends nothing. */
   constructor(settings: ClusterSettings, world: ClusterWorld, box: ClusterBox) {
@@ -108,11 +111,15 @@ export class Cluster implements Surroundings, Announced {
     world.stamps.become(this.id())
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)
     this.#peers = this.#presence === null ? new NoPeers() : new CurrentPeers(this.#presence.peers)
-    const { interfaces, nodeName } = settings
-    const heard = (sighting: Sighting) => this.#heard(sighting)
-    this.#beacons = settings.beacon.enabled ? new Beacons(world, { ...settings.beacon, interfaces }, this, heard) : null
-    const advertsWorld = { names: world.names, interfaces: () => world.datagrams.interfaces(), meter }
-    this.#adverts = settings.mdns.enabled ? new Adverts(advertsWorld, { interfaces, nodeName }, this, heard) : null
+    this.enrolment = new Enrolment(
+      world,
+      () => this.#forEnrolment(),
+      () => this.#presence!.about(),
+      (to, gaveUp) => this.#adopted(to, gaveUp),
+    )
+    this.operator = new Operator(this)
+    const devices = () => box.devicePorts()
+    this.announcing = new Announcing(world, settings, this, devices, (sighting) => this.#heard(sighting))
   }
 
   /** Known from the beginning. The id changes when a living copy of this card makes us give way. */
@@ -136,7 +143,7 @@ export class Cluster implements Surroundings, Announced {
    */
   start(done: (error: HostError | null) => void): void {
     if (!this.#settings.enabled) {
-      this.#keepId()
+      keepId(this.#world, this.#identity)
       return done(null)
     }
     if (this.#identity instanceof HostError) return done(this.#identity)
@@ -152,43 +159,23 @@ export class Cluster implements Surroundings, Announced {
       }
       this.#listening = result
       this.#world.log.info({ port: result.port, id: this.id(), instance: this.instance }, 'cluster port open')
-      this.#finish(() => this.#setUp(this.#settings.newCluster))
-      this.#beacons?.start()
-      this.#adverts?.start(this.#box.devicePorts())
+      this.together.finish(this.#world.log, () => {
+        if (this.#standing.at === 'setup') this.#setUp(this.#settings.newCluster)
+      })
+      this.announcing.start()
       done(null)
     })
-  }
-
-  /** Other listeners are open than before. */
-  devicesChanged(): void {
-    if (!this.#withdrawn) this.#adverts?.updateDevices(this.#box.devicePorts())
-  }
-
-  /** Takes the devices' services off the network; to be called before their listeners stop. */
-  withdrawDevices(done: () => void): void {
-    this.#withdrawn = true
-    if (this.#adverts === null) done()
-    else this.#adverts.withdrawDevices(done)
   }
 
   /** Says goodbye and closes everything; `done` comes within a second. */
   stop(done: () => void): void {
     this.#standing = { at: 'stopped' }
     this.#setup?.stop()
-    this.#beacons?.stop()
+    this.enrolment.stop()
     this.#listening?.close()
     this.#presence?.stop('stopping')
     this.memory.stop()
-    if (this.#adverts === null) done()
-    else this.#adverts.stop(done)
-  }
-
-  /** Adds a candidate by hand; `done` gets what became of the first attempt. */
-  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
-    if (this.#presence === null) return done({ linked: false, words: 'the cluster is switched off (cluster.enabled)' })
-    this.#presence.candidates.tryNow(to, (outcome) =>
-      done(joinOutcome(outcome, to, (node) => this.#presence?.members.get(node)?.name ?? node)),
-    )
+    this.announcing.stop(done)
   }
 
   /** Applies what can change live; returns the keys that need a restart. */
@@ -202,6 +189,8 @@ export class Cluster implements Surroundings, Announced {
   status(): ClusterStatus {
     const { enabled, name } = this.#settings
     const presence = this.#presence
+    const endpoint = this.#listening === null ? undefined : this.endpoints()[0]
+    const own = ownRow(this.id(), this.#settings, endpoint, this.#sinceMs)
     return {
       enabled,
       name,
@@ -209,16 +198,10 @@ export class Cluster implements Surroundings, Announced {
       state: this.#state(),
       port: this.#listening?.port ?? null,
       role: 'core',
-      members: [this.#row(), ...(presence?.members.rows() ?? [])],
+      members: [own, ...(presence?.members.rows() ?? [])],
       refused: this.refusals.rows(),
-      waiting: [],
+      waiting: presence?.lettingIn.waiting.rows() ?? [],
     }
-  }
-
-  /** Has a certificate for a listener or a device signed, here or by a member that has the CA's key. */
-  sign(...[subject, publicKey, done]: Parameters<Issuing['service']>): void {
-    if (this.#presence === null) done(new HostError('unavailable', 'the cluster is switched off (cluster.enabled)'))
-    else this.#presence.trust.issuing.service(subject, publicKey, done)
   }
 
   /** Visible routes of other members. */
@@ -235,15 +218,14 @@ export class Cluster implements Surroundings, Announced {
     const found: string[] = []
     const { at } = this.#standing
     if (at === 'waiting') found.push(`not a member of a cluster: ${this.#standing.why}`)
+    const enrolment = this.enrolment.problem()
+    if (enrolment !== null) found.push(enrolment)
     if (this.#removed()) found.push(REMOVED)
     if (at === 'failed') found.push(`first setup failed: ${this.#standing.why}`)
     if (this.#world.clock.now() - this.#twinMs < TWIN_TOLD_MS) {
       found.push('another box runs with a copy of the identity of this one (a copied card); one of them gets a new one')
     }
-    if (this.#listening !== null) found.push(...(this.#beacons?.problems() ?? []))
-    const names = this.#adverts?.problem() ?? null
-    if (names !== null) found.push(names)
-    return found
+    return [...found, ...this.announcing.problems()]
   }
 
   // What is announced, and what the presence asks:
@@ -291,6 +273,20 @@ export class Cluster implements Surroundings, Announced {
       this.#world.log.error({ why: identity.message }, 'a new identity cannot be made')
       return
     }
+    this.#become(identity)
+  }
+
+  asks(cluster: ClusterId): boolean {
+    return this.enrolment.asksFirst(cluster)
+  }
+
+  removeMember(node: NodeId, done: (why: string | null) => void): void {
+    const key = this.keys.of(node) ?? ''
+    this.revocations.add([{ node, key }], (error) => done(error === null ? null : error.message))
+  }
+
+  /** Another identity: everything of the one before ends, and first setup goes on from what is on disk. */
+  #become(identity: Identity): void {
     const before = this.#presence!
     this.#world.stamps.become(identity.id)
     const presence = this.#present(identity.id)
@@ -300,15 +296,53 @@ export class Cluster implements Surroundings, Announced {
     before.stop('same identity')
     this.#standing = { at: 'setup' }
     this.#setUp(false)
-    this.#announce()
+    this.announcing.announce()
   }
 
-  /** The identity was read as if what an earlier run was cut off in were finished; now it is. */
-  #finish(then: () => void): void {
-    this.together.finish((error) => {
-      if (error !== null) this.#world.log.error({ why: error.message }, 'a renewal of certificates cannot be finished')
-      if (this.#standing.at !== 'stopped') then()
+  /** What makes this box a member of another cluster is on disk. */
+  #adopted(to: Endpoint, gaveUp: ClusterId | null): void {
+    if (gaveUp !== null) {
+      this.#world.log.warn({ gaveUp }, 'this box leaves the cluster that it made for itself')
+      this.#presence?.lettingIn.invites.clear()
+      this.keys.clear()
+    }
+    this.#box.gaveUp?.()
+    const identity = loadIdentity(this.#world, this.#box)
+    if (identity instanceof HostError) {
+      this.#world.log.error({ why: identity.message }, 'let in, but what was granted cannot be read')
+      this.#standing = { at: 'failed', why: identity.message }
+      return
+    }
+    this.#become(identity)
+    this.#presence?.candidates.heard({
+      endpoint: to,
+      source: 'member',
+      node: null,
+      instance: null,
+      cluster: identity.authority?.clusterId ?? null,
     })
+  }
+
+  #forEnrolment() {
+    const identity = this.#identity
+    assert(!(identity instanceof HostError), 'a box without an identity cannot be let in')
+    const founded = identity.founded || this.#founded
+    const { instance } = this
+    return { identity, instance, founded, cluster: this.cluster(), settings: this.#settings, lone: this.lone() }
+  }
+
+  interruptSetup(): () => void {
+    if (this.#standing.at !== 'setup') return () => {}
+    this.#setup?.stop()
+    const joining: Standing = { at: 'waiting', why: 'people have asked for it to be let in somewhere' }
+    this.#standing = joining
+    return () => {
+      if (this.#standing === joining) this.#setUp(this.#settings.newCluster)
+    }
+  }
+
+  lone(): boolean {
+    return this.#standing.at === 'member' && this.keys.size === 0 && (this.#presence?.members.size ?? 0) === 0
   }
 
   #setUp(newCluster: boolean): void {
@@ -326,23 +360,15 @@ export class Cluster implements Surroundings, Announced {
     }
     if (result.state === 'waiting') {
       this.#standing = { at: 'waiting', why: result.why }
-      return
+      return this.enrolment.start()
     }
     this.#standing = { at: 'member', cluster: result.clusterId }
     this.#world.log.info({ cluster: result.clusterId, id: this.id() }, 'member of a cluster')
     this.#presence?.admit(result.papers)
     this.#box.joined?.(result.papers)
-    this.#announce()
-  }
-
-  /** A single broker keeps its id too: it stands in what it has stored, and is the same when the cluster is switched on. */
-  #keepId(): void {
-    const identity = this.#identity
-    if (identity instanceof HostError || identity.origin !== 'new') return
-    const { name, text } = nodeFile(identity.id, null)
-    this.#world.files.write(name, Buffer.from(text), false, (error) => {
-      if (error !== null) this.#world.log.warn({ why: error.message }, 'the id of this node is not kept')
-    })
+    this.announcing.announce()
+    this.#founded = result.founded && !this.#settings.newCluster
+    this.enrolment.start()
   }
 
   #present(id: NodeId): Presence {
@@ -352,13 +378,9 @@ export class Cluster implements Surroundings, Announced {
     return presence
   }
 
-  #announce(): void {
-    this.#beacons?.announce()
-    this.#adverts?.update()
-  }
-
   #heard(sighting: Sighting): void {
     this.#setup?.heard(sighting)
+    if (this.#presence !== null) this.enrolment.heard(sighting)
     this.#presence?.candidates.heard(sighting)
   }
 
@@ -371,21 +393,5 @@ export class Cluster implements Surroundings, Announced {
     if (this.#standing.at === 'waiting') return 'waiting'
     if (this.#removed()) return 'removed'
     return (this.#presence?.members.size ?? 0) === 0 ? 'alone' : 'member'
-  }
-
-  #row(): MemberStatus {
-    const { nodeName, version } = this.#settings
-    const first = this.#listening === null ? undefined : this.endpoints()[0]
-    return {
-      id: this.id(),
-      name: nodeName,
-      self: true,
-      state: 'alive',
-      linked: false,
-      address: first === undefined ? '' : endpointText(first),
-      version,
-      rttMs: null,
-      sinceMs: this.#sinceMs,
-    }
   }
 }

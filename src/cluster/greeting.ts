@@ -8,7 +8,8 @@
 //
 // The dialler says nothing after its hello until the acceptor has begun TLS, and the acceptor begins TLS only after that
 // hello: so no byte of TLS can ever arrive together with a hello, and more than 64 bytes in the clear are somebody's
-// doing.
+// doing. A dialler that wants to be let in says so in its hello (`enrol`) and belongs to no cluster in it; what follows
+// the hellos is then sealed with a key instead (see enrolattempt.ts and admissions.ts).
 
 import { PeerError } from '../base/errors.ts'
 import type { ClusterId, InstanceId, NodeId } from '../base/ids.ts'
@@ -23,6 +24,7 @@ import {
   encodeHello,
   HELLO_BYTES,
   type Hello,
+  type Intent,
   NONCE_BYTES,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
@@ -48,16 +50,17 @@ export interface Greeter {
   readonly credentials: Credentials | null
 }
 
+/** Both hellos as they were sent and received, for the confirmation inside TLS. */
+export interface Hellos {
+  readonly theirs: Hello
+  readonly acceptorHello: Buffer
+  readonly diallerHello: Buffer
+}
+
 export type Greeted =
-  | {
-      readonly at: 'secured'
-      readonly stream: ByteStream
-      readonly peer: SecuredPeer
-      readonly theirs: Hello
-      /** Both hellos as they were sent and received, for the confirmation inside TLS. */
-      readonly acceptorHello: Buffer
-      readonly diallerHello: Buffer
-    }
+  | ({ readonly at: 'secured'; readonly stream: ByteStream; readonly peer: SecuredPeer } & Hellos)
+  /** The dialler wants to be let in; the stream is still in the clear, and nobody reads it. */
+  | ({ readonly at: 'enrol'; readonly stream: ByteStream } & Hellos)
   /** `cluster` null: the box belongs to none yet. */
   | { readonly at: 'foreign'; readonly cluster: ClusterId | null }
   | { readonly at: 'self' }
@@ -72,7 +75,6 @@ export type RefusalReason =
   | 'version'
   | 'timeout'
   | 'not a member yet'
-  | 'enrolment not open'
   | Exclude<SecureFailure, 'closed'>
 
 type GreetingState = { at: 'hello'; deadline: Timer } | { at: 'securing' } | { at: 'done' }
@@ -82,6 +84,7 @@ export class Greeting implements StreamHandler {
   readonly #greeter: Greeter
   readonly #stream: ByteStream
   readonly #role: 'acceptor' | 'dialler'
+  readonly #intent: Intent
   readonly #done: (result: Greeted) => void
   readonly #ours: Hello
   readonly #ourBytes: Buffer
@@ -90,24 +93,26 @@ export class Greeting implements StreamHandler {
   #heard = 0
   #state: GreetingState
 
-  /** `done` is called once; unless it gets a secured stream, the stream is closed. */
+  /** `done` is called once; unless it gets a stream, the stream is closed. `intent` is a dialler's. */
   constructor(
     world: GreetingWorld,
     greeter: Greeter,
     stream: ByteStream,
     role: 'acceptor' | 'dialler',
     done: (result: Greeted) => void,
+    intent: Intent = 'link',
   ) {
     this.#world = world
     this.#greeter = greeter
     this.#stream = stream
     this.#role = role
+    this.#intent = intent
     this.#done = done
     this.#ours = {
       versionMin: PROTOCOL_MIN,
       versionMax: PROTOCOL_MAX,
-      intent: 'link',
-      cluster: greeter.cluster,
+      intent,
+      cluster: intent === 'enrol' ? null : greeter.cluster,
       node: greeter.id,
       instance: greeter.instance,
       nonce: world.random.bytes(NONCE_BYTES),
@@ -152,15 +157,28 @@ export class Greeting implements StreamHandler {
     if (theirs instanceof PeerError) return this.#refuse('not a hello')
     const { cluster, credentials } = this.#greeter
     if (theirs.node === this.#ours.node && theirs.instance === this.#ours.instance) return this.#finish({ at: 'self' })
+    if (this.#intent === 'enrol') return this.#enrol(theirs, deadline, theirs.cluster)
     if (credentials === null || cluster === null) return this.#refuse('not a member yet')
+    if (theirs.intent === 'enrol') {
+      return this.#role === 'acceptor' ? this.#enrol(theirs, deadline, cluster) : this.#refuse('not a hello')
+    }
     if (theirs.cluster !== cluster) return this.#finish({ at: 'foreign', cluster: theirs.cluster })
     if (commonVersion(this.#ours, theirs) === null) return this.#refuse('version')
-    if (theirs.intent === 'enrol') return this.#refuse('enrolment not open')
     deadline.cancel()
     this.#state = { at: 'securing' }
     if (this.#role === 'dialler') this.#stream.write(this.#ourBytes)
     const tlsRole = this.#role === 'dialler' ? 'server' : 'client'
     this.#world.trust.secure(this.#stream, tlsRole, credentials, TLS_MS, (result) => this.#secured(theirs, result))
+  }
+
+  /** `into`: the cluster that one of the two is a member of. */
+  #enrol(theirs: Hello, deadline: Timer, into: ClusterId | null): void {
+    if (into === null) return this.#refuse('not a member yet')
+    if (commonVersion(this.#ours, theirs) === null) return this.#refuse('version')
+    deadline.cancel()
+    this.#state = { at: 'done' }
+    if (this.#role === 'dialler') this.#stream.write(this.#ourBytes)
+    this.#done({ at: 'enrol', stream: this.#stream, ...this.#hellos(theirs) })
   }
 
   #secured(theirs: Hello, result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure): void {
@@ -170,16 +188,17 @@ export class Greeting implements StreamHandler {
     }
     if (result === 'closed') return this.#finish({ at: 'broken', why: 'closed during TLS' })
     if (typeof result === 'string') return this.#finish({ at: 'refused', reason: result })
-    const accepted = this.#role === 'acceptor'
     this.#state = { at: 'done' }
-    this.#done({
-      at: 'secured',
-      stream: result.stream,
-      peer: result.peer,
+    this.#done({ at: 'secured', stream: result.stream, peer: result.peer, ...this.#hellos(theirs) })
+  }
+
+  #hellos(theirs: Hello): Hellos {
+    const accepted = this.#role === 'acceptor'
+    return {
       theirs,
       acceptorHello: accepted ? this.#ourBytes : this.#theirBytes,
       diallerHello: accepted ? this.#theirBytes : this.#ourBytes,
-    })
+    }
   }
 
   #refuse(reason: RefusalReason): void {

@@ -10,6 +10,7 @@
 import { HostError } from '../base/errors.ts'
 import { type ClusterId, isId, NO_CLUSTER, type NodeId, nodeId } from '../base/ids.ts'
 import type { StateFiles } from '../base/ports/files.ts'
+import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { Trust } from '../base/ports/trust.ts'
 import { copied, mergeTies } from './clones.ts'
@@ -66,8 +67,10 @@ export interface Identity {
   readonly origin: 'kept' | 'new' | 'copied card' | 'live clone'
   /** The cluster that this box heard at an earlier start and waits for. */
   readonly waitingFor: ClusterId | null
-  /** The cluster that this box has left: a bundle of it does not count. */
-  readonly left: ClusterId | null
+  /** This box made the CA because it heard nobody, so it may give it up for a cluster that it hears later. */
+  readonly founded: boolean
+  /** Clusters that this box has left for another: what lies in its bundle of these does not count. */
+  readonly gaveUp: readonly ClusterId[]
   readonly hardware: HardwareTies
   /** What is on disk now. */
   readonly kept: {
@@ -105,7 +108,8 @@ export function loadIdentity(world: IdentityWorld, box: Box): Identity | HostErr
 export function renewIdentity(world: IdentityWorld, box: Box): Identity | HostError {
   const identity = loadIdentity(world, box)
   if (identity instanceof HostError) return identity
-  return { ...identity, id: nodeId(world.random), own: null, origin: 'live clone', waitingFor: null }
+  const fresh = { own: null, origin: 'live clone', waitingFor: null, founded: false } as const
+  return { ...identity, ...fresh, id: nodeId(world.random) }
 }
 
 function load(world: IdentityWorld, box: Box): Identity {
@@ -115,8 +119,7 @@ function load(world: IdentityWorld, box: Box): Identity {
   const certificate = text(FILES.certificate)
   const kept = keptAuthority(trust, text(FILES.caCertificate), text(FILES.caKey), certificate !== '')
   const node = readNode(text(FILES.node))
-  const bundled = bundledAuthority(trust, box.bundle)
-  const bundle = bundled?.clusterId === node.left ? null : bundled
+  const bundle = bundledAuthority(trust, box.bundle, node.gaveUp)
   if (bundle !== null && kept !== null && (certificate !== '' || kept.privateKey !== null)) oneCluster(kept, bundle)
 
   const line = readLine(text(FILES.line), kept)
@@ -126,12 +129,13 @@ function load(world: IdentityWorld, box: Box): Identity {
   const common = {
     authority,
     line: authority !== null && authority.fingerprint === kept?.fingerprint ? line : FIRST_LINE,
-    left: node.left,
     hardware: hardware === null ? box.hardware : mergeTies(hardware, box.hardware),
+    founded: node.founded,
+    gaveUp: node.gaveUp,
     kept: { hardware, authority: kept, certificate: certificate !== '' },
   }
   if (hardware !== null && copied(hardware, box.hardware)) {
-    const ties = { hardware: box.hardware }
+    const ties = { hardware: box.hardware, founded: false }
     return { ...common, ...ties, id: nodeId(random), own: null, origin: 'copied card', waitingFor: null }
   }
   if (own !== null) return { ...common, id: own.id, own, origin: 'kept', waitingFor: null }
@@ -155,10 +159,11 @@ function keptAuthority(trust: Trust, certificate: string, privateKey: string, in
   return readAuthority(trust, certificate, privateKey, names)
 }
 
-function bundledAuthority(trust: Trust, bundle: Bundle | null): Authority | null {
+function bundledAuthority(trust: Trust, bundle: Bundle | null, gaveUp: readonly ClusterId[]): Authority | null {
   if (bundle === null) return null
   const names = { certificate: 'certs/ca.crt', privateKey: 'certs/ca.key', remedy: 'copy both from one box again' }
-  return readAuthority(trust, bundle.certificate, bundle.privateKey ?? '', names)
+  const authority = readAuthority(trust, bundle.certificate, bundle.privateKey ?? '', names)
+  return gaveUp.includes(authority.clusterId) ? null : authority
 }
 
 interface AuthorityFiles {
@@ -231,16 +236,6 @@ function ownCertificate(trust: Trust, certificate: string, privateKey: string, a
   return { id: facts.nodeId, certificate, privateKey }
 }
 
-/** What is kept of a box: its id, the cluster that it waits for, and the one that it has left. */
-export const nodeFile = (
-  id: NodeId,
-  waitingFor: ClusterId | null,
-  left: ClusterId | null = null,
-): { readonly name: string; readonly text: string } => ({
-  name: FILES.node,
-  text: `${JSON.stringify(left === null ? { id, waitingFor } : { id, waitingFor, left }, null, 2)}\n`,
-})
-
 export const lineFile = (fingerprint: string, { generation, earlier, sealed }: Line) => ({
   name: FILES.line,
   text: `${JSON.stringify({ version: 1, of: fingerprint, generation, earlier, sealed }, null, 2)}\n`,
@@ -261,14 +256,37 @@ function readLine(text: string, of: Authority | null): Line {
   }
 }
 
+/** What is kept of a box beside its certificate. */
+export type NodeFacts = Pick<Identity, 'id' | 'waitingFor' | 'founded' | 'gaveUp'>
+
+export const nodeFile = ({
+  id,
+  waitingFor,
+  founded,
+  gaveUp,
+}: NodeFacts): { readonly name: string; readonly text: string } => ({
+  name: FILES.node,
+  text: `${JSON.stringify({ id, waitingFor, founded, gaveUp }, null, 2)}\n`,
+})
+
+/** A single broker keeps its id too: it stands in what it has stored, and is the same when the cluster is switched on. */
+export function keepId(world: { readonly files: StateFiles; readonly log: Log }, identity: Identity | HostError): void {
+  if (identity instanceof HostError || identity.origin !== 'new') return
+  const { name, text } = nodeFile({ ...identity, waitingFor: null })
+  world.files.write(name, Buffer.from(text), false, (error) => {
+    if (error !== null) world.log.warn({ why: error.message }, 'the id of this node is not kept')
+  })
+}
+
 /** A damaged file costs a box that was not let in yet nothing but its id. */
-function readNode(text: string): { id: NodeId | null; waitingFor: ClusterId | null; left: ClusterId | null } {
-  const { id, waitingFor, left } = parse(text) ?? {}
-  const cluster = (value: unknown) => (typeof value === 'string' && isId(value) ? (value as ClusterId) : null)
+function readNode(text: string): Omit<NodeFacts, 'id'> & { readonly id: NodeId | null } {
+  const { id, waitingFor, founded, gaveUp } = parse(text) ?? {}
+  const left: unknown[] = Array.isArray(gaveUp) ? gaveUp.slice(-GAVE_UP_MAX) : []
   return {
     id: typeof id === 'string' && isId(id) ? (id as NodeId) : null,
-    waitingFor: cluster(waitingFor),
-    left: cluster(left),
+    waitingFor: typeof waitingFor === 'string' && isId(waitingFor) ? (waitingFor as ClusterId) : null,
+    founded: founded === true,
+    gaveUp: left.filter((cluster): cluster is ClusterId => typeof cluster === 'string' && isId(cluster)),
   }
 }
 
@@ -292,6 +310,9 @@ function parse(text: string): Record<string, unknown> | null {
     throw error
   }
 }
+
+/** A box changes clusters seldom. */
+export const GAVE_UP_MAX = 16
 
 const RESTORE = 'put the right file back into the state directory'
 // With the id: members refuse a known id that comes with another key.

@@ -6,7 +6,7 @@ import type { DialOutcome } from './dialling.ts'
 import type { JoinOutcome } from './status.ts'
 
 export function joinOutcome(outcome: DialOutcome, to: Endpoint, name: (node: NodeId) => string): JoinOutcome {
-  return { linked: outcome.at === 'linked', words: words(outcome, endpointText(to), name) }
+  return { linked: outcome.at === 'linked', waiting: false, words: words(outcome, endpointText(to), name) }
 }
 
 function words(outcome: DialOutcome, where: string, name: (node: NodeId) => string): string {

@@ -27,6 +27,11 @@ export class KnownKeys {
     for (const [id, known] of readKeys(files, log)) this.#keys.set(id, known)
   }
 
+  /** Nodes whose key is known: those that were ever linked or let in. */
+  get size(): number {
+    return this.#keys.size
+  }
+
   /** The key last seen; null: this id was never linked. */
   of(id: NodeId): string | null {
     return this.#keys.get(id)?.key ?? null

@@ -11,7 +11,7 @@ import type { Confirm } from '../wire/link/confirm.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { DialOutcome } from './dialling.ts'
 import { Door } from './door.ts'
-import { type Greeted, type Greeter, Greeting, type GreetingWorld } from './greeting.ts'
+import { type Greeted, type Greeter, Greeting, type GreetingWorld, type Hellos } from './greeting.ts'
 import type { Lanes } from './lanes.ts'
 import { Link, type LinkEnd, type LinkEvents } from './link.ts'
 import type { Refusals } from './refusals.ts'
@@ -42,6 +42,8 @@ export interface LinksEvents {
   up(link: Link, stream: ByteStream): Lanes
   /** The link that was up is gone. */
   down(link: Link, why: LinkEnd): void
+  /** Somebody wants to be let in. The stream is theirs who are told; `leave` gives back the place at the door. */
+  enrolling(stream: ByteStream, hellos: Hellos, leave: () => void): void
   /** A peer has proven that it runs with our own identity: a copied card. */
   sameIdentity(instance: InstanceId): void
   /** A member has said that we were removed from the cluster. */
@@ -143,13 +145,16 @@ export class Links implements LinkEvents {
     const greeting = new Greeting(this.#world, greeter, stream, role, (result) => {
       this.#greetings.delete(greeting)
       if (result.at === 'secured') return this.#secured(result, greeter, dialled, address, owed)
+      if (result.at === 'enrol') {
+        return this.#events.enrolling(result.stream, result, () => owed({ at: 'refused', reason: 'enrolment' }))
+      }
       owed(this.#failed(result, address))
     })
     this.#greetings.add(greeting)
     greeting.start()
   }
 
-  #failed(result: Exclude<Greeted, { at: 'secured' }>, address: string): DialOutcome {
+  #failed(result: Exclude<Greeted, { at: 'secured' | 'enrol' }>, address: string): DialOutcome {
     switch (result.at) {
       case 'self':
         return result

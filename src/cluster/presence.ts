@@ -18,8 +18,10 @@ import { LinkChannels } from './channels.ts'
 import type { Papers } from './custody.ts'
 import { ClusterPeers, Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
+import type { Hellos } from './greeting.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { Lanes } from './lanes.ts'
+import { LettingIn } from './lettingin.ts'
 import type { Link, LinkEnd } from './link.ts'
 import { Links, type LinksEvents, type LinksSelf } from './links.ts'
 import { Members } from './members.ts'
@@ -28,6 +30,7 @@ import type { Refusals } from './refusals.ts'
 import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
+import type { SharedSettings } from './sharedsettings.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
 
 export interface PresenceWorld {
@@ -42,6 +45,8 @@ export interface PresenceWorld {
   /** Of this node, whatever its id. */
   readonly stamps: StampClock
   readonly replicated: Replicated
+  /** What is set for the whole cluster. */
+  readonly shared: SharedSettings
 }
 
 /** What outlives an identity. */
@@ -54,6 +59,10 @@ export interface Surroundings extends TrustKept {
   port(): number
   endpoints(): readonly Endpoint[]
   local(): LocalDelivery | null
+  /** Whether this box, a lone one, would itself ask that cluster to be let in. */
+  asks(cluster: ClusterId): boolean
+  /** Ends a membership for good; `done` gets null, or why it cannot be done. */
+  removeMember(node: NodeId, done: (why: string | null) => void): void
   /** A box with our identity, started at that time, is alive. */
   twin(instance: InstanceId): void
 }
@@ -67,6 +76,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
   readonly trust: TrustLife
+  readonly lettingIn: LettingIn
   readonly #world: PresenceWorld
   readonly #around: Surroundings
   readonly #channels: LinkChannels
@@ -101,6 +111,15 @@ export class Presence implements LinksEvents, LinksSelf {
     )
     around.revocations.watch((fresh) => this.#revoked(fresh))
     world.replicated.attach(this.#channels)
+    this.lettingIn = new LettingIn(world, {
+      ...{ channels: this.#channels, members: this.members, stamps: world.stamps, issuing: this.trust.issuing },
+      ...{ refusals: around.refusals, keys: around.keys, shared: world.shared },
+      papers: () => this.trust.custody.papers,
+      about: () => this.about(),
+      password: () => around.settings().password,
+      asks: (cluster) => around.asks(cluster),
+      remove: (node, done) => around.removeMember(node, done),
+    })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
       around.local(),
@@ -124,6 +143,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.trust.custody.hold(papers)
     this.#heartbeat.start()
     if (this.removed(this.id, '')) return this.links.stop('leaving')
+    this.lettingIn.prepare()
     this.candidates.setStatic(this.#around.settings().peers)
     for (const { node, endpoint } of this.#around.memory.load()) {
       this.candidates.heard({ endpoint, source: 'memory', node, instance: null, cluster: null })
@@ -134,11 +154,13 @@ export class Presence implements LinksEvents, LinksSelf {
   configure(settings: ClusterSettings): void {
     this.#heartbeat.configure(settings)
     this.candidates.setStatic(settings.peers)
+    this.lettingIn.prepare()
   }
 
   stop(goodbye: GoodbyeReason): void {
     this.candidates.stop()
     this.#heartbeat.stop()
+    this.lettingIn.stop()
     this.links.stop(goodbye)
     this.routes.stop()
     this.trust.stop()
@@ -190,6 +212,10 @@ export class Presence implements LinksEvents, LinksSelf {
     this.candidates.forget(link.peer)
     this.#around.memory.forget(link.peer)
     this.#gossip.tell(member)
+  }
+
+  enrolling(stream: ByteStream, hellos: Hellos, leave: () => void): void {
+    this.lettingIn.welcome(stream, hellos, leave)
   }
 
   sameIdentity(instance: InstanceId): void {

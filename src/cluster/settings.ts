@@ -26,6 +26,8 @@ export interface ClusterSettings {
   readonly port: number
   /** Where others reach this node when it is behind NAT; port 0: the one listened on. */
   readonly advertise: Endpoint | null
+  /** Boxes that share it form one cluster by themselves; null: there is none. */
+  readonly password: string | null
   readonly beacon: { readonly enabled: boolean; readonly port: number; readonly intervalMs: number }
   readonly mdns: { readonly enabled: boolean }
   /** Interfaces to speak on; empty: all but container and tunnel interfaces. */
@@ -51,6 +53,7 @@ export const defaultClusterSettings: ClusterSettings = {
   bind: '0.0.0.0',
   port: 4883,
   advertise: null,
+  password: null,
   beacon: { enabled: true, port: 4883, intervalMs: 5000 },
   mdns: { enabled: true },
   interfaces: [],

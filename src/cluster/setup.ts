@@ -185,7 +185,7 @@ export class Setup {
         const sameCa = kept.authority?.fingerprint === authority.fingerprint
         const writes: Write[] = [
           ...this.#withdrawn(),
-          this.#nodeFile(null),
+          this.#nodeFile(null, founded && !this.#newCluster),
           { name: FILES.key, text: own.privateKey, secret: true },
           // The key first: a CA certificate without its key would have this box wait to be let in by itself.
           ...(sameCa && kept.authority?.privateKey !== null ? [] : [caKeyFile(ca)]),
@@ -205,7 +205,7 @@ export class Setup {
 
   #wait(decision: Decision & { to: 'wait' }): void {
     const { id, authority, kept } = this.#identity
-    const writes: Write[] = [...this.#withdrawn(), this.#nodeFile(decision.cluster)]
+    const writes: Write[] = [...this.#withdrawn(), this.#nodeFile(decision.cluster, false)]
     if (authority !== null && authority.fingerprint !== kept.authority?.fingerprint) {
       writes.push({ name: FILES.caKey, text: '', secret: true })
       writes.push({ name: FILES.caCertificate, text: authority.certificate, secret: false })
@@ -223,8 +223,10 @@ export class Setup {
     return this.#identity.kept.certificate ? [{ name: FILES.certificate, text: '', secret: false }] : []
   }
 
-  #nodeFile(waitingFor: ClusterId | null): Write {
-    return { ...nodeFile(this.#identity.id, waitingFor, this.#identity.left), secret: false }
+  #nodeFile(waitingFor: ClusterId | null, founded: boolean): Write {
+    const { id, gaveUp } = this.#identity
+    // A setup that was cut off begins again with the CA that it has made.
+    return { ...nodeFile({ id, gaveUp, waitingFor, founded: founded || this.#identity.founded }), secret: false }
   }
 
   /** Written last: as long as it tells of other hardware, the next start makes a new identity again. */

@@ -1,5 +1,7 @@
 // What the cluster says of itself, in the shape of `edge-mqtt status --json` (stable; fields are only added).
 
+import { type Endpoint, endpointText } from '../base/ports/streams.ts'
+
 export interface MemberStatus {
   readonly id: string
   readonly name: string
@@ -25,13 +27,26 @@ export interface WaitingStatus {
   readonly address: string
   readonly id: string
   readonly name: string
+  /** To be compared with what that box shows. */
   readonly words: string
+  /** The name of the member whose place it is to take. */
+  readonly replaces: string | null
 }
 
-/** What came of `cluster join ADDR`. */
+/** What `cluster join` asks for: a member at an address, to be let in by a code, or both. */
+export interface JoinRequest {
+  readonly to: Endpoint | null
+  readonly code: string | null
+  /** The name of the member whose place this box takes. */
+  readonly replaces: string | null
+}
+
+/** What came of `cluster join`. */
 export interface JoinOutcome {
-  /** There is a link, by this or already. */
+  /** There is a link, by this or already, or will be at once: it was let in. */
   readonly linked: boolean
+  /** It shows its words to people now. */
+  readonly waiting: boolean
   readonly words: string
 }
 
@@ -46,3 +61,18 @@ export interface ClusterStatus {
   readonly refused: readonly RefusedStatus[]
   readonly waiting: readonly WaitingStatus[]
 }
+
+/** This box in its own list of members. */
+export function ownRow(
+  id: string,
+  { nodeName, version }: { readonly nodeName: string; readonly version: string },
+  endpoint: Endpoint | undefined,
+  sinceMs: number,
+): MemberStatus {
+  const address = endpoint === undefined ? '' : endpointText(endpoint)
+  return { id, name: nodeName, self: true, state: 'alive', linked: false, address, version, rttMs: null, sinceMs }
+}
+
+/** A problem of a box that others have removed. */
+export const REMOVED =
+  'this box was removed from its cluster and serves alone; "edge-mqtt cluster leave" gives it a new identity, with which it can be let in again'

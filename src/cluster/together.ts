@@ -3,6 +3,7 @@
 
 import { HostError } from '../base/errors.ts'
 import type { StateFiles } from '../base/ports/files.ts'
+import type { Log } from '../base/ports/log.ts'
 
 const FILE = 'together.json'
 
@@ -30,17 +31,21 @@ export class Together {
     if (this.#waiting.length === 1) this.#next()
   }
 
-  /** Finishes what an earlier run was cut off in. */
-  finish(done: Done): void {
+  /** Finishes what an earlier run was cut off in; whoever read `settledFiles` has read what will stand there. */
+  finish(log: Log, then: () => void): void {
+    const failed = (error: HostError | null) => {
+      if (error !== null) log.error({ why: error.message }, 'a renewal of certificates cannot be finished')
+      then()
+    }
     let left: readonly Write[]
     try {
       left = unfinished(this.#files)
     } catch (error) {
-      if (error instanceof HostError) return done(error)
+      if (error instanceof HostError) return failed(error)
       throw error
     }
-    if (left.length === 0) done(null)
-    else this.write(left, done)
+    if (left.length === 0) then()
+    else this.write(left, failed)
   }
 
   #next(): void {

@@ -3,7 +3,6 @@
 import { Bug, HostError } from '../base/errors.ts'
 import type { ClusterId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
-import type { Endpoint } from '../base/ports/streams.ts'
 import type { CertificateAuthority } from '../base/ports/trust.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
 import type { Node, NodeSettings } from '../compose.ts'
@@ -12,14 +11,12 @@ import { ThreadDeriver } from './auth/deriver.ts'
 import { devicesAccount } from './auth/devices.ts'
 import { Gate, type GateSettings } from './auth/gate.ts'
 import { certificateCommands } from './certificates.ts'
-import { parseEndpoint } from './config/kinds.ts'
 import type { Configuration } from './config/schema.ts'
-import { CLUSTER_PORT } from './config/schema.ts'
 import { nodeSettings } from './config/settings.ts'
 import { type Commands, ControlServer } from './control/server.ts'
 import { prepareDirectories } from './directories.ts'
+import { enrolmentCommands } from './enrolment.ts'
 import { Ending, Exit, type ExitStatus, exitStatusOf } from './exit.ts'
-import type { Joined } from './joined.ts'
 import { chooseFormat, openSink, outputWorld, ProcessLog } from './log.ts'
 import { openVoice } from './notify.ts'
 import { retainedCommands } from './retained.ts'
@@ -251,7 +248,7 @@ class Daemon {
       ),
       ...certificateCommands(() => this.#composed),
       ...retainedCommands(() => this.#composed),
-      'cluster join': { everybody: false, run: async (args) => join(await this.#composed, args['address']) },
+      ...enrolmentCommands(() => this.#composed),
     }
   }
 }
@@ -259,11 +256,3 @@ class Daemon {
 /** Keys of ours that only a restart applies; the node names its own. */
 const needsRestart = (before: Configuration, after: Configuration): readonly string[] =>
   before.log.format === after.log.format ? [] : ['log.format']
-
-function join(node: Node, address: unknown): Promise<Joined> {
-  const endpoint: Endpoint | null = typeof address === 'string' ? parseEndpoint(address, CLUSTER_PORT) : null
-  if (endpoint === null) {
-    throw new HostError('invalid', `not an address: ${JSON.stringify(address)}; right would be host or host:port`)
-  }
-  return new Promise((resolve) => node.join(endpoint, ({ linked, words }) => resolve({ linked, outcome: words })))
-}

@@ -102,8 +102,15 @@ export function clusterText(status: NodeStatus, nowMs: number): string {
     lines.push('', 'Refused', ...table(rows))
   }
   if (cluster.waiting.length > 0) {
-    const rows = cluster.waiting.map(({ address, id: node, name, words }) => [safe(name), node, address, words])
-    lines.push('', 'Waiting to be let in', ...table(rows))
+    const rows = cluster.waiting.map(({ address, id: node, name, words, replaces }) => [
+      safe(name),
+      node,
+      safe(address),
+      safe(words),
+      replaces === null ? '' : `in place of ${safe(replaces)}`,
+    ])
+    lines.push('', 'Waiting to be let in (its own status must show the same words: edge-mqtt cluster approve ID)')
+    lines.push(...table(rows))
   }
   return `${lines.join('\n')}\n`
 }

@@ -8,6 +8,7 @@ import { version } from '../version.ts'
 import type { World } from '../world.ts'
 import { addAccountCommands } from './accounts.ts'
 import { addCertificateCommands } from './certificates.ts'
+import { addEnrolmentCommands } from './enrolment.ts'
 import { complain, print, printJson } from './output.ts'
 import { addRetainedCommands } from './retained.ts'
 
@@ -97,14 +98,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
       const { clusterStatus } = await import('./queries.ts')
       await clusterStatus(options, options.json === true)
     })
-  reachOptions(cluster.command('join'))
-    .description('look for a member at an address, for example on another subnet')
-    .argument('<address>', 'host or host:port of its cluster port')
-    .addHelpText('after', example('edge-mqtt cluster join 192.168.7.10', 'edge-mqtt cluster join gw-4.lan:4883'))
-    .action(async (address: string, options: ReachOptions) => {
-      const { join } = await import('./queries.ts')
-      await join(address, options, options.json === true)
-    })
+  addEnrolmentCommands(program, cluster, reachOptions, example)
 
   addAccountCommands(program, reachOptions, example)
   addCertificateCommands(program, reachOptions, example)

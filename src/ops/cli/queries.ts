@@ -10,8 +10,8 @@ import { print, printJson } from './output.ts'
 
 /** A daemon answers within a turn of its loop; one that does not is hung or drowning. */
 const STATUS_MS = 5_000
-/** A join waits for the first dial to its end. */
-const JOIN_MS = 30_000
+/** A join waits for a member to be heard, and for what it has signed. */
+const JOIN_MS = 60_000
 
 const ofDaemon = (options: PlaceOptions) => places(options, process.env)
 
@@ -33,11 +33,21 @@ async function askStatus(options: PlaceOptions, command: string): Promise<NodeSt
   return (await ask(ofDaemon(options), { command, args: {} }, asked)) as NodeStatus
 }
 
-export async function join(address: string, options: PlaceOptions, json: boolean): Promise<void> {
-  const request = { command: 'cluster join', args: { address } }
+export interface JoinOptions {
+  readonly code?: string
+  readonly replace?: string
+}
+
+export async function join(
+  address: string | undefined,
+  { code, replace }: JoinOptions,
+  options: PlaceOptions,
+  json: boolean,
+): Promise<void> {
+  const request = { command: 'cluster join', args: { address, code, replace } }
   const asked = { everybody: false, timeoutMs: JOIN_MS }
-  const { linked, outcome } = (await ask(ofDaemon(options), request, asked)) as Joined
-  if (json) printJson({ address, linked, outcome })
-  if (!linked) throw new Ending(Exit.unavailable, outcome)
-  if (!json) print(`${address}: ${outcome}`)
+  const { linked, waiting, outcome } = (await ask(ofDaemon(options), request, asked)) as Joined
+  if (json) printJson({ address: address ?? null, linked, waiting, outcome })
+  if (!linked && !waiting) throw new Ending(Exit.unavailable, outcome)
+  if (!json) print(address === undefined || waiting ? outcome : `${address}: ${outcome}`)
 }

@@ -139,6 +139,22 @@ export const advertised = () =>
     found === null ? null : typeof found === 'string' ? (parseEndpoint(found, 0) ?? undefined) : undefined,
   )
 
+/** Characters that nobody tries out. */
+export const PASSWORD_CHARACTERS_MIN = 12
+
+/** A password for boxes; null: none. */
+export const clusterPassword = () =>
+  leaf<string | null>(
+    null,
+    `a text of ${PASSWORD_CHARACTERS_MIN} characters or more (at most 1024), or null`,
+    true,
+    (found) => {
+      if (found === null || found === 'null') return null
+      const length = typeof found === 'string' ? [...found].length : 0
+      return length >= PASSWORD_CHARACTERS_MIN && length <= 1024 ? (found as string) : undefined
+    },
+  )
+
 /** What `schema` takes, or null, which is the default: none. */
 export function orNone<T>(schema: z.ZodType<T>): z.ZodType<T | null> {
   const { right, verbatim } = kinds.get(schema)!

@@ -80,7 +80,8 @@ function flagLayer(settings: readonly string[], problems: Problem[]): Layer {
       const equals = setting.indexOf('=')
       const path = setting.slice(0, equals === -1 ? undefined : equals).split('.')
       if (equals > 0 && path.every((key) => key !== '')) {
-        return [{ origin: `--set ${setting}`, path, text: setting.slice(equals + 1) }]
+        const shown = path.at(-1) === 'password' ? `${setting.slice(0, equals)}=...` : setting
+        return [{ origin: `--set ${shown}`, path, text: setting.slice(equals + 1) }]
       }
       problems.push({
         where: `--set ${setting}`,

@@ -15,10 +15,16 @@ export function problemsOf(layer: Layer, issues: readonly z.core.$ZodIssue[]): r
       const right = issue.issues[0]?.message ?? issue.message
       return [problem(layer, path, `found the name ${JSON.stringify(path.at(-1))}; right would be ${right}`)]
     }
-    return [problem(layer, path, `found ${foundText(valueAt(layer.tree, path))}; right would be ${issue.message}`)]
+    return [problem(layer, path, `found ${shown(path, valueAt(layer.tree, path))}; right would be ${issue.message}`)]
   })
   return problems
 }
+
+/** A password is not for terminals and logs, not even a wrong one. */
+const shown = (path: Path, value: unknown): string =>
+  path.at(-1) === 'password' && typeof value === 'string'
+    ? `a text of ${[...value].length} characters`
+    : foundText(value)
 
 const problem = (layer: Layer, path: Path, what: string): Problem => ({
   where: layer.origin(path) ?? 'default',

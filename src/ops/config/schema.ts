@@ -9,6 +9,7 @@ import {
   bind,
   choice,
   choiceOrNull,
+  clusterPassword,
   duration,
   endpoints,
   flag,
@@ -67,6 +68,7 @@ export const schema = section({
     bind: bind('0.0.0.0'),
     port: port(CLUSTER_PORT),
     advertise: advertised(),
+    password: clusterPassword(),
     discovery: section({
       beacon: section({ enabled: flag(true), port: port(CLUSTER_PORT, 1), interval: duration('5s', '500ms', '1h') }),
       mdns: section({ enabled: flag(true) }),

@@ -55,6 +55,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       bind: cluster.bind,
       port: cluster.port,
       advertise: cluster.advertise,
+      password: cluster.password,
       beacon: {
         enabled: cluster.discovery.beacon.enabled,
         port: cluster.discovery.beacon.port,

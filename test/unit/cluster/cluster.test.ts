@@ -7,6 +7,7 @@ import { NoKeeper, NoPeers } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
+import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
 import type { JoinOutcome } from '../../../src/cluster/status.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
@@ -36,6 +37,7 @@ class Gateway {
   readonly cluster: Cluster
   readonly files: MemoryFiles
   readonly names = new FakeNames()
+  readonly replicated: Replicated
   readonly meter = new Meter()
   readonly got: string[] = []
   started: HostError | null | undefined
@@ -48,6 +50,7 @@ class Gateway {
     this.files = options.files ?? new MemoryFiles(clock)
     this.settings = { ...defaultClusterSettings, nodeName: `gw-${last}`, version: '0.1.0', ...options.settings }
     const stamps = new StampClock(null, () => clock.wall())
+    this.replicated = new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper())
     const world = {
       clock,
       random,
@@ -60,7 +63,8 @@ class Gateway {
       log: silentLog,
       meter: this.meter,
       stamps,
-      replicated: new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper()),
+      replicated: this.replicated,
+      shared: new SharedSettings(this.replicated),
     }
     const bundle = options.bundle === undefined ? BUNDLE : options.bundle
     this.cluster = new Cluster(this.settings, world, {
@@ -85,6 +89,7 @@ class Gateway {
 
   stop(): void {
     let stopped = false
+    this.replicated.stop()
     this.cluster.stop(() => {
       stopped = true
     })
@@ -202,7 +207,7 @@ describe('a cluster', () => {
     clock.advance(1000)
     const found: JoinOutcome[] = []
     const join = (to: string) => {
-      a.cluster.join(at(to), (outcome) => found.push(outcome))
+      a.cluster.operator.join({ to: at(to), code: null, replaces: null }, (outcome) => found.push(outcome))
       clock.advance(4000)
     }
     join('10.0.0.2')
@@ -228,17 +233,34 @@ describe('a box', () => {
     expect(fresh.cluster.status().id).toMatch(/^[0-9a-f]{16}$/)
   })
 
-  test('that hears a cluster waits, says so, and is not linked', () => {
-    const member = gateway(1)
+  test('that hears a cluster waits, and shows the same words as every member until one approves it', () => {
+    const [first, second] = [gateway(1), gateway(2)]
     clock.advance(1000)
-    const waiting = gateway(2, { bundle: null })
+    const waiting = gateway(3, { bundle: null })
     clock.advance(20_000)
     expect(waiting.cluster.status()).toMatchObject({ state: 'waiting', id: null })
-    expect(waiting.cluster.problems()).toEqual([
-      expect.stringMatching(/^not a member of a cluster: heard cluster cccccccccccccccc at 10\.0\.0\.1:4883; waiting/),
+    const { id } = waiting.cluster.self
+    const rows = [first, second].map(({ cluster }) => cluster.status().waiting)
+    expect(rows[0]).toEqual([
+      { address: '10.0.0.3', id, name: 'gw-3', words: expect.stringMatching(/^\w+ \w+ \w+ \w+$/), replaces: null },
     ])
-    expect(member.members).toEqual([])
-    expect(waiting.members).toEqual([])
+    expect(rows[1]).toEqual(rows[0])
+    const { words } = rows[0]![0]!
+    expect(waiting.cluster.problems()).toEqual([
+      expect.stringMatching(/^not a member of a cluster: heard cluster cccccccccccccccc at 10\.0\.0\.\d:4883; waiting/),
+      expect.stringMatching(new RegExp(`shows "${words}" too, and type there: edge-mqtt cluster approve ${id}$`)),
+    ])
+    expect([first.members, waiting.members]).toEqual([['gw-2 alive linked'], []])
+    // On the member that it does not talk to.
+    const other = [first, second].find(({ cluster }) => cluster.presence!.lettingIn.own.length === 0)!
+    const found: unknown[] = []
+    other.cluster.operator.approve(id.slice(0, 4), (result) => found.push(result))
+    clock.advance(5000)
+    expect(found).toEqual(rows[0])
+    expect(waiting.members).toEqual(['gw-1 alive linked', 'gw-2 alive linked'])
+    expect([first, second].map(({ cluster }) => cluster.status().waiting)).toEqual([[], []])
+    expect(waiting.cluster.problems()).toEqual([])
+    expect(waiting.files.texts.get('ca.key')).toBe('')
   })
 
   test('whose port is taken says so', () => {
@@ -278,18 +300,18 @@ describe('a box', () => {
     expect(off.cluster.peers).toBeInstanceOf(NoPeers)
     expect(off.cluster.status()).toMatchObject({ enabled: false, state: 'alone', port: null })
     const found: JoinOutcome[] = []
-    off.cluster.join(at('10.0.0.2'), (outcome) => found.push(outcome))
-    expect(found).toEqual([{ linked: false, words: 'the cluster is switched off (cluster.enabled)' }])
-    clock.advance(100)
-    expect(clock.timers).toEqual([])
+    const request = { to: at('10.0.0.2'), code: null, replaces: null }
+    off.cluster.operator.join(request, (outcome) => found.push(outcome))
+    expect(found).toEqual([{ linked: false, waiting: false, words: 'the cluster is switched off (cluster.enabled)' }])
     off.stop()
+    expect(clock.timers).toEqual([])
   })
 
   test('leaves nothing behind when it stops', () => {
     const [a, b] = [gateway(1), gateway(2)]
     clock.advance(5000)
     expect(a.names.published.map(({ name }) => name).sort()).toEqual(['edge-mqtt', 'mqtt'])
-    a.cluster.withdrawDevices(() => {})
+    a.cluster.announcing.withdrawDevices(() => {})
     expect(a.names.published.map(({ name }) => name)).toEqual(['edge-mqtt'])
     a.stop()
     b.stop()

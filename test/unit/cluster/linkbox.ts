@@ -87,6 +87,11 @@ export class LinkBox {
           this.events.push(`down ${link.peer[0]} ${why.reason}`)
           if (link.lanes !== null) this.channels.detach(link.lanes)
         },
+        enrolling: (stream, hellos, leave) => {
+          this.events.push(`enrol ${hellos.theirs.node[0]}`)
+          leave()
+          stream.destroy()
+        },
         sameIdentity: (other) => this.events.push(`same identity ${other[0]}`),
         weAreRemoved: (by) => this.events.push(`removed by ${by[0]}`),
       },

@@ -224,7 +224,6 @@ describe('refused by the acceptor', () => {
     ['more than a hello', Buffer.concat([hello(), Buffer.alloc(1)]), 'tampered'],
     ['another cluster', hello({ cluster: cluster('d') }), 'other cluster'],
     ['no such intent', Buffer.concat([hello().fill(9, 10, 11)]), 'not a hello'],
-    ['enrolment, which is not open', hello({ intent: 'enrol' }), 'enrolment not open'],
     ['a version of the future', hello({ versionMin: 2, versionMax: 9 }), 'version'],
   ])('%s', (_what, bytes, reason) => {
     const a = box('1')
@@ -235,6 +234,23 @@ describe('refused by the acceptor', () => {
     expect(a.refused()).toEqual([`10.0.0.99 ${reason}`])
     expect(seen.closed).toBe(true)
     expect(seen.bytes).toHaveLength(64)
+  })
+
+  test('nobody who wants to be let in: the stream goes to those who judge that', () => {
+    const a = box('1')
+    const { seen, stream } = stranger(a)
+    stream.write(hello({ intent: 'enrol', cluster: null }))
+    clock.advance(20)
+    expect(a.events).toEqual(['enrol 9'])
+    expect([a.refused(), seen.bytes.length]).toEqual([[], 64])
+  })
+
+  test('a stranger that wants to be let in by a box that waits itself', () => {
+    const a = box('1', { waiting: true })
+    const { seen, stream } = stranger(a)
+    stream.write(hello({ intent: 'enrol', cluster: null }))
+    clock.advance(20)
+    expect([a.events, seen.closed]).toEqual([[], true])
   })
 
   test('a stranger that says nothing, after 5 s', () => {

@@ -9,6 +9,7 @@ import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
 import type { Papers } from '../../../src/cluster/custody.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
+import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
 import type { TrustLife } from '../../../src/cluster/trustlife.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
@@ -58,6 +59,7 @@ export class TrustGateway {
   readonly meter = new Meter()
   readonly options: GatewayOptions
   readonly datagrams: FakeDatagrams
+  readonly replicated: Replicated
   /** CAs that the listeners were told of. */
   readonly told: Papers[] = []
 
@@ -76,6 +78,7 @@ export class TrustGateway {
       ...options.settings,
     }
     const stamps = new StampClock(null, () => clock.wall())
+    this.replicated = new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper())
     this.datagrams = new FakeDatagrams(cable, [eth0(last)])
     const world = {
       ...{ clock, random, files: this.files, log: silentLog, meter: this.meter },
@@ -85,7 +88,8 @@ export class TrustGateway {
       trust: new FakeTls(new FakeTrust(clock, random), clock),
       issuer: null,
       stamps,
-      replicated: new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper()),
+      replicated: this.replicated,
+      shared: new SharedSettings(this.replicated),
     }
     this.cluster = new Cluster(settings, world, {
       bundle: options.bundle === undefined ? BUNDLE : options.bundle,
@@ -112,6 +116,7 @@ export class TrustGateway {
   }
 
   stop(): void {
+    this.replicated.stop()
     this.cluster.stop(() => {})
     this.lab.advance(1000)
   }

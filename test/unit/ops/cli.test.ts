@@ -76,7 +76,9 @@ describe('wrong usage', () => {
     [['cluster', 'jion', 'a'], /unknown command 'jion'\n\(Did you mean join\?\)/],
     [['start', '--data-dri', 'x'], /unknown option '--data-dri'\n\(Did you mean --data-dir\?\)/],
     [['start', '--set'], /option '--set <key.path=value>' argument missing/],
-    [['cluster', 'join'], /missing required argument 'address'/],
+    [['cluster', 'join'], /an address or a code is needed/],
+    [['cluster', 'approve'], /missing required argument 'box'/],
+    [['invite', '--uses', 'many'], /--uses many: right would be a number/],
     [['status', 'extra'], /too many arguments/],
     [[], /Usage: edge-mqtt/],
   ] as const) {

@@ -163,6 +163,12 @@ describe('values', () => {
     ['cluster.discovery.peers', '["gw:0"]', '["gw:0"]', /^a list of host/],
     ['cluster.discovery.peers', '[1, 2, 3, 4]', 'a list of 4', /^a list of host/],
     ['cluster.discovery.interfaces', '["eth 0"]', '["eth 0"]', /^a list of network interface names/],
+    [
+      'cluster.password',
+      'hunter2hunt',
+      'a text of 11 characters',
+      /^a text of 12 characters or more \(at most 1024\), or null$/,
+    ],
     ['cluster.advertise', '"a b"', '"a b"', /^address or address:port, or null$/],
     ['cluster', '3', '3', /^a section with the keys enabled, name, bind, port/],
     ['cluster.discovery', '[eth0]', '["eth0"]', /^a section with the keys beacon, mdns/],
@@ -381,8 +387,8 @@ describe('environment', () => {
       const name = `EDGE_MQTT_${concrete.toUpperCase().replace(/\./g, '_')}`
       const loaded = load({ environment: { [name]: '{ wrong: [value] }' } })
       const found = loaded.ok ? [] : loaded.problems.map(({ where, key }) => `${where} ${key}`)
-      // Texts are taken as written, and a name may look like anything.
-      if (!path.endsWith('.name')) expect(found).toEqual([`${name} ${concrete}`])
+      // Texts are taken as written, and a name or a password may look like anything.
+      if (!/\.(name|password)$/.test(path)) expect(found).toEqual([`${name} ${concrete}`])
       expect(loaded.warnings).toEqual([])
     }
   })

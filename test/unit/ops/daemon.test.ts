@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
-import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { Accounts } from '../../../src/broker/accounts.ts'
 import type { Certificates } from '../../../src/cluster/certificates.ts'
-import type { JoinOutcome } from '../../../src/cluster/status.ts'
+import type { InviteWish } from '../../../src/cluster/invites.ts'
+import type { Operator } from '../../../src/cluster/operator.ts'
+import type { JoinOutcome, JoinRequest, WaitingStatus } from '../../../src/cluster/status.ts'
 import type { Node, NodeSettings, NodeStatus, Ports } from '../../../src/compose.ts'
 import { join as joinByCommand } from '../../../src/ops/cli/queries.ts'
 import { ask } from '../../../src/ops/control/client.ts'
@@ -28,7 +29,7 @@ class FakeNode implements Node {
   readonly ports: Ports
   stops = 0
   readonly configured: NodeSettings[] = []
-  joined: Endpoint | null = null
+  joined: JoinRequest | null = null
   readonly accounts: Accounts
   readonly certificates = {} as Certificates
   readonly retained = {} as Node['retained']
@@ -47,10 +48,21 @@ class FakeNode implements Node {
   status(): NodeStatus {
     return status
   }
-  join(to: Endpoint, done: (outcome: JoinOutcome) => void): void {
-    this.joined = to
-    setImmediate(done, joinOutcome)
-  }
+  readonly operator = {
+    join: (request: JoinRequest, done: (outcome: JoinOutcome) => void) => {
+      this.joined = request
+      setImmediate(done, joinOutcome)
+    },
+    invite: (wish: InviteWish) =>
+      wish.uses > 2 ? new HostError('invalid', 'too many') : { id: '2AZZ', code: 'CODE', endMs: wish.ttlMs },
+    approve: (wanted: string, done: (result: WaitingStatus | HostError) => void) =>
+      setImmediate(
+        done,
+        wanted === 'abcd'
+          ? { address: '10.0.0.7', id: 'abcd', name: 'gw-9', words: 'one two three four', replaces: null }
+          : new HostError('invalid', 'no box is waiting to be let in'),
+      ),
+  } as unknown as Operator
   configure(settings: NodeSettings): readonly string[] {
     this.configured.push(settings)
     return settings.cluster.port === this.settings.cluster.port ? [] : ['cluster.port']
@@ -58,7 +70,7 @@ class FakeNode implements Node {
 }
 
 let refusal: HostError | null
-let joinOutcome: JoinOutcome = { linked: true, words: 'linked with gw-2' }
+let joinOutcome: JoinOutcome = { linked: true, waiting: false, words: 'linked with gw-2' }
 let hangs: boolean
 let node: FakeNode | null
 let directory: string
@@ -121,16 +133,29 @@ describe('a life', () => {
     expect(node!.settings.cluster.port).toBe(0)
 
     expect(await asked('status')).toEqual(JSON.parse(JSON.stringify(status)))
-    expect(await asked('cluster join', { address: 'gw-2:99' })).toEqual({ linked: true, outcome: 'linked with gw-2' })
-    joinOutcome = { linked: false, words: 'gw-2:99 is not reached: refused' }
-    await expect(joinByCommand('gw-2:99', { dataDir: directory }, false)).rejects.toMatchObject({
+    expect(await asked('cluster join', { address: 'gw-2:99' })).toEqual({
+      linked: true,
+      waiting: false,
+      outcome: 'linked with gw-2',
+    })
+    joinOutcome = { linked: false, waiting: false, words: 'gw-2:99 is not reached: refused' }
+    await expect(joinByCommand('gw-2:99', {}, { dataDir: directory }, false)).rejects.toMatchObject({
       ...{ status: 69, message: 'gw-2:99 is not reached: refused' },
     })
-    expect(node!.joined).toEqual({ address: 'gw-2', port: 99 })
+    expect(node!.joined).toEqual({ to: { address: 'gw-2', port: 99 }, code: null, replaces: null })
     await expect(asked('cluster join', { address: 'a b' })).rejects.toThrow(
       'not an address: "a b"; right would be host',
     )
-    await expect(asked('cluster join')).rejects.toThrow('not an address')
+    await expect(asked('cluster join')).rejects.toThrow('an address or a code is needed')
+    await asked('cluster join', { code: 'CODE', replace: 'gw-7' })
+    expect(node!.joined).toEqual({ to: null, code: 'CODE', replaces: 'gw-7' })
+    expect(await asked('cluster approve', { box: 'abcd' })).toMatchObject({ name: 'gw-9' })
+    await expect(asked('cluster approve', { box: 'x' })).rejects.toThrow('no box is waiting')
+    await expect(asked('cluster approve')).rejects.toThrow('the id of a waiting box is needed')
+    expect(await asked('invite')).toEqual({ id: '2AZZ', code: 'CODE', endMs: 3_600_000 })
+    expect(await asked('invite', { ttl: '2d', uses: 2 })).toMatchObject({ endMs: 172_800_000 })
+    await expect(asked('invite', { uses: 3 })).rejects.toThrow('too many')
+    await expect(asked('invite', { ttl: 'soon' })).rejects.toThrow('--ttl "soon": right would be a duration')
 
     process.emit('SIGTERM')
     expect(await running).toBe(0)
