@@ -2,7 +2,7 @@
 // The one owner of these; everybody else asks here, at each use, since a rotation replaces them while the node runs.
 
 import type { HostError } from '../base/errors.ts'
-import type { ClusterId } from '../base/ids.ts'
+import type { ClusterId, NodeId } from '../base/ids.ts'
 import type { Clock, Timer } from '../base/ports/clock.ts'
 import type { CertificateAuthority, Credentials } from '../base/ports/trust.ts'
 import type { Roots } from './certificates.ts'
@@ -103,6 +103,15 @@ export class Custody {
       if (this.#papers !== null) this.#use(this.#papers)
     })
     this.#grace = { earlier, timer }
+  }
+
+  /** Other boxes that have the key of the CA; nobody has to hear of it. */
+  note(holders: readonly NodeId[]): void {
+    if (this.#papers === null) return
+    this.#papers = { ...this.#papers, holders }
+    const { authority } = this.#papers
+    // One that is not written is found out again.
+    this.#world.together.write([{ ...lineFile(authority.fingerprint, this.#papers), secret: false }], () => {})
   }
 
   /** The CAs before this one that are believed now, the last one first. */

@@ -52,9 +52,11 @@ export interface Line {
   readonly earlier: readonly EarlierAuthority[]
   /** The key of the CA was taken from this box on purpose: what lies in its bundle does not count. */
   readonly sealed: boolean
+  /** Other boxes that have the key, as far as was known: it is not to spread when they are off for a while. */
+  readonly holders: readonly NodeId[]
 }
 
-export const FIRST_LINE: Line = { generation: 0, earlier: [], sealed: false }
+export const FIRST_LINE: Line = { generation: 0, earlier: [], sealed: false, holders: [] }
 
 export interface Identity {
   readonly id: NodeId
@@ -236,14 +238,14 @@ function ownCertificate(trust: Trust, certificate: string, privateKey: string, a
   return { id: facts.nodeId, certificate, privateKey }
 }
 
-export const lineFile = (fingerprint: string, { generation, earlier, sealed }: Line) => ({
+export const lineFile = (fingerprint: string, { generation, earlier, sealed, holders }: Line) => ({
   name: FILES.line,
-  text: `${JSON.stringify({ version: 1, of: fingerprint, generation, earlier, sealed }, null, 2)}\n`,
+  text: `${JSON.stringify({ version: 1, of: fingerprint, generation, earlier, sealed, holders }, null, 2)}\n`,
 })
 
 /** A damaged one costs boxes that were away their way back, and is told anew by the next member. */
 function readLine(text: string, of: Authority | null): Line {
-  const { of: fingerprint, generation, earlier, sealed } = parse(text) ?? {}
+  const { of: fingerprint, generation, earlier, sealed, holders } = parse(text) ?? {}
   if (of === null || fingerprint !== of.fingerprint) return FIRST_LINE
   const found = Array.isArray(earlier) ? (earlier as Partial<EarlierAuthority>[]) : []
   const whole = found.every((each) => {
@@ -253,6 +255,7 @@ function readLine(text: string, of: Authority | null): Line {
     generation: typeof generation === 'number' && Number.isSafeInteger(generation) ? generation : 0,
     earlier: whole ? (found as EarlierAuthority[]) : [],
     sealed: sealed === true,
+    holders: (Array.isArray(holders) ? holders : []).filter((id): id is NodeId => typeof id === 'string' && isId(id)),
   }
 }
 

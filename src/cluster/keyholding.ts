@@ -43,6 +43,7 @@ export class KeyHolding {
   readonly #awaiting: Awaiting
   /** When members were handed the key that have not yet said that they have it. */
   readonly #handed = new Map<NodeId, number>()
+  readonly #removed: (id: NodeId) => boolean
   /** Who had the key of the CA before: they get the next one first. */
   #former: ReadonlySet<NodeId> = new Set()
 
@@ -52,7 +53,9 @@ export class KeyHolding {
     members: KnownMembers,
     custody: Custody,
     issuing: Issuing,
+    removed: (id: NodeId) => boolean,
   ) {
+    this.#removed = removed
     this.#world = world
     this.#line = line
     this.#members = members
@@ -62,13 +65,25 @@ export class KeyHolding {
   }
 
   /** This box is about to replace the CA. */
-  remember(authority: string): void {
-    this.#former = new Set(this.#issuing.holders(authority))
+  remember(): void {
+    this.#former = new Set(this.holders())
+  }
+
+  /** The other boxes that have the key of the CA in use, whether they are there now or not. */
+  holders(): readonly NodeId[] {
+    const { papers } = this.#custody
+    if (papers === null) return []
+    const { fingerprint } = papers.authority
+    const before = papers.holders.filter((id) => this.#issuing.stands(id) === null)
+    const all = new Set([...this.#issuing.holders(fingerprint), ...before])
+    return [...all].filter((id) => this.#members.member(id)?.state !== 'left' && !this.#removed(id)).sort()
   }
 
   /** Somebody has said what it stands on, came, went or left; or our own papers are others. */
   look(): void {
     for (const id of this.#handed.keys()) if (this.#issuing.stands(id)?.hasKey === true) this.#handed.delete(id)
+    const holders = this.holders()
+    if (holders.join() !== (this.#custody.papers?.holders ?? []).join()) this.#custody.note(holders)
     this.#handOn()
     this.#awaiting.look()
   }
@@ -158,17 +173,14 @@ export class KeyHolding {
 
   #prospects(papers: Papers): Prospect[] {
     const linked = new Set(this.#line.peers())
+    const holders = new Set(this.holders())
+    const ids = new Set([...[...this.#members.values()].map(({ id }) => id), ...holders])
     const prospects: Prospect[] = []
-    for (const { id } of this.#members.values()) {
+    for (const id of ids) {
       if (this.#members.member(id)?.state === 'left') continue
-      const stands = this.#issuing.stands(id)
-      prospects.push({
-        id,
-        linked: linked.has(id),
-        sameAuthority: stands?.authority === papers.authority.fingerprint,
-        hasKey: stands?.hasKey === true,
-        hadKey: this.#former.has(id),
-      })
+      const hasKey = holders.has(id)
+      const sameAuthority = hasKey || this.#issuing.stands(id)?.authority === papers.authority.fingerprint
+      prospects.push({ id, linked: linked.has(id), sameAuthority, hasKey, hadKey: this.#former.has(id) })
     }
     return prospects
   }

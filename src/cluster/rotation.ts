@@ -51,7 +51,7 @@ export class Rotation {
   readonly #self: NodeId
   readonly #custody: Custody
   readonly #issuing: Issuing
-  readonly #hooks: { replacing(authority: string): void; close(peer: NodeId): void }
+  readonly #hooks: { replacing(): void; close(peer: NodeId): void }
   readonly #awaiting: Awaiting
   #rotating = false
   /** A CA that is to replace ours as soon as there is a certificate by it. */
@@ -68,7 +68,7 @@ export class Rotation {
     self: NodeId,
     custody: Custody,
     issuing: Issuing,
-    hooks: { replacing(authority: string): void; close(peer: NodeId): void },
+    hooks: { replacing(): void; close(peer: NodeId): void },
   ) {
     this.#world = world
     this.#line = line
@@ -188,7 +188,7 @@ export class Rotation {
         if (cross instanceof HostError) return done(cross)
         trust.issue(next, this.#self, publicKey, (certificate) => {
           if (certificate instanceof HostError) return done(certificate)
-          this.#hooks.replacing(authority.fingerprint)
+          this.#hooks.replacing()
           const before = { certificate: authority.certificate, cross }
           const untilMs = this.#world.clock.wall() + EARLIER_MS
           const renewed: Papers = {
@@ -197,6 +197,7 @@ export class Rotation {
             generation: papers.generation + 1,
             earlier: compromised ? [] : [{ ...before, untilMs }, ...papers.earlier].slice(0, EARLIER_MAX),
             sealed: papers.sealed,
+            holders: [],
           }
           this.#custody.adopt(renewed, done, compromised ? before : null)
         })
@@ -300,6 +301,7 @@ export class Rotation {
             return { certificate: each.certificate, cross: each.cross, untilMs: untilMs(each.certificate, each.leftMs) }
           }),
       sealed: papers.sealed,
+      holders: [],
     }
     const before: Before | null = compromised ? (earlier[0] ?? null) : null
     this.#taking = true

@@ -91,9 +91,9 @@ export class TrustLife {
         if (channel.send(peer, encodeAuthority(message)) === 'full') world.meter.count('trust.unsent')
       },
     }
-    this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing)
+    this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing, (id) => revocations.has(id))
     this.#rotation = new Rotation(world, line, members.self, this.custody, this.issuing, {
-      replacing: (authority) => this.#holding.remember(authority),
+      replacing: () => this.#holding.remember(),
       close,
     })
     this.issuing.onStands = (member) => this.#look(member)
@@ -113,7 +113,7 @@ export class TrustLife {
     const { papers } = this.custody
     if (papers === null) return []
     const { self } = this.#members
-    const others = this.issuing.holders(papers.authority.fingerprint).map((id) => {
+    const others = this.#holding.holders().map((id) => {
       return { id, name: this.name(id), self: false, linked: this.#members.get(id)?.linked === true }
     })
     return papers.authority.privateKey === null
@@ -134,7 +134,7 @@ export class TrustLife {
     const { papers } = this.custody
     if (papers === null || papers.authority.privateKey === null) return false
     const others = [...this.#members.values()].some(({ state }) => state !== 'left')
-    return others && this.issuing.holders(papers.authority.fingerprint).length === 0
+    return others && this.#holding.holders().length === 0
   }
 
   /**
@@ -144,10 +144,8 @@ export class TrustLife {
   remove(target: string, keepCa: boolean, done: (result: Removed | HostError) => void): void {
     const found = this.#find(target)
     if (found instanceof HostError) return done(found)
-    const { papers } = this.custody
     const { id, name } = found
-    const stands = this.issuing.stands(id)
-    const hadKey = papers !== null && stands !== null && (stands.hasKey || stands.inBundle)
+    const hadKey = this.#holding.holders().includes(id) || this.issuing.stands(id)?.inBundle === true
     const key = this.#members.get(id)?.link?.keyFingerprint ?? this.#kept.keys.of(id) ?? ''
     this.revoking.revoke({ node: id, key }, (kept) => {
       if (kept instanceof HostError) return done(kept)

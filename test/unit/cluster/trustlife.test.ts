@@ -72,6 +72,21 @@ describe('the key of the CA', () => {
     }
   })
 
+  test('does not spread because the other box that has it is off while this one starts', () => {
+    const [first, second] = [lab.gateway(1), lab.keyless(2)]
+    lab.advance(20 * SECOND)
+    const third = lab.keyless(3)
+    lab.advance(20 * SECOND)
+    second.stop()
+    const again = first.again()
+    lab.advance(600 * SECOND)
+    expect([again.linked, again.holders, third.hasKey]).toEqual(['gw-3', 'gw-1 gw-2', false])
+    // Until it is said to be gone for good.
+    remove(again, second.id, true)
+    lab.advance(20 * SECOND)
+    expect([again.holders, third.hasKey]).toEqual(['gw-1 gw-3', true])
+  })
+
   test('is deleted nowhere when fewer than two that have it are linked', () => {
     const [first, second] = [lab.gateway(1), lab.gateway(2)]
     lab.advance(10 * SECOND)
