@@ -33,6 +33,7 @@ import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Operator } from './cluster/operator.ts'
+import { Safekeeping } from './cluster/parking.ts'
 import { Replicated } from './cluster/replicated.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import { SharedSettings } from './cluster/sharedsettings.ts'
@@ -166,6 +167,7 @@ class ComposedNode implements Node, Insight {
   readonly #store: Store | null
   /** What all boxes hold alike. */
   readonly #replicated: Replicated
+  readonly #safekeeping: Safekeeping
   readonly certificates: Certificates
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
@@ -185,7 +187,9 @@ class ComposedNode implements Node, Insight {
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
     const keeper = this.#store ?? new NoKeeper(positions)
     this.#replicated = new Replicated(own, this.#stamps, keeper)
-    const world = { ...own, replicated: this.#replicated, shared: new SharedSettings(this.#replicated) }
+    this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
+    const shared = new SharedSettings(this.#replicated)
+    const world = { ...own, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,
@@ -245,7 +249,8 @@ class ComposedNode implements Node, Insight {
     store.open((found) => {
       if (found instanceof HostError) return done(found)
       this.#broker.restore(found, (record) => {
-        if (!this.#replicated.found(record, found)) store.records.found(record, found)
+        if (this.#replicated.found(record, found) || this.#safekeeping.found(record, found)) return
+        store.records.found(record, found)
       })
       done(null)
     })

@@ -242,9 +242,9 @@ export class Broker implements LocalDelivery {
     })
   }
 
-  deliverFromPeer(message: Message): number {
+  deliverFromPeer(message: Message, late = false): number {
     if (isSys(message.topic)) return 0
-    return this.#publisher.fromPeer(message)
+    return this.#publisher.fromPeer(message, late)
   }
 
   connections(listener: string): number {

@@ -3,13 +3,14 @@
 import type { QoS } from '../wire/message.ts'
 import type { Publication, WireVersion } from './publication.ts'
 import type { Receivers } from './receivers.ts'
+import { remember } from './recentids.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
 
 /** Hands the message to every session that is to get it; returns how many that were. */
 export function deliver(publication: Publication, receivers: Receivers): number {
   const { entries, groups } = receivers
-  const { topic, qos, retain, publisher } = publication
+  const { topic, qos, retain, publisher, foreign } = publication
   let reached = 0
   for (let index = 0; index < entries.length; index++) {
     let receiver = entries[index]!
@@ -19,7 +20,9 @@ export function deliver(publication: Publication, receivers: Receivers): number 
       receiver = echo
     }
     // [MQTT-3.8.4-8] The lower of published and granted. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-    session.take(publication, lower(qos, receiver.qos), retain && receiver.retainAsPublished, receiver.ids)
+    const least = lower(qos, receiver.qos)
+    session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
+    if (foreign && least > 0) remember(session, publication)
     reached++
   }
   for (let index = 0; index < groups.length; index++) {
@@ -27,6 +30,7 @@ export function deliver(publication: Publication, receivers: Receivers): number 
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
+    if (foreign && qos > 0) remember(member.session, publication)
     reached++
   }
   return reached

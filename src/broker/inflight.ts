@@ -5,7 +5,9 @@
 // slot makes the sequence skip on. Looking an id up is one array access.
 
 import { assert } from '../base/errors.ts'
+import type { Origin } from '../wire/message.ts'
 import type { Awaiting, Delivery } from './delivery.ts'
+import { sameOrigin } from './recentids.ts'
 
 export interface Outgoing {
   readonly packetId: number
@@ -73,6 +75,17 @@ export class Inflight {
     const slots = this.#slots!
     slots[outgoing.packetId & (slots.length - 1)] = null
     this.#size--
+  }
+
+  /** Whether the message with that id is under way. */
+  holds(origin: Origin, counter: number): boolean {
+    if (this.#slots === null) return false
+    for (const outgoing of this.#slots) {
+      if (outgoing === null) continue
+      const { message } = outgoing.delivery
+      if (message.counter === counter && sameOrigin(message.origin, origin)) return true
+    }
+    return false
   }
 
   /** All of them, in the order they were first sent, for a resumed session. */

@@ -9,16 +9,17 @@ import type { Numbered, Recordable } from '../wire/record/batch.ts'
 /** What the broker asks of the cluster. */
 export interface Peers {
   /**
-   * The first subscription to `filter` on this node. `taken` is called once, now or later, when every linked member
-   * has taken the route or is suspect: the SUBACK waits for it (CLUSTER 5). `filter` is without `$share/group/`.
+   * The first subscription to `filter` on this node; `durable`: some persistent session has it. Called again when that
+   * changes. `taken` is called once, now or later, when every linked member has taken the route or is suspect: the
+   * SUBACK waits for it (CLUSTER 5). `filter` is without `$share/group/`.
    */
-  wanted(filter: string, taken: () => void): void
+  wanted(filter: string, durable: boolean, taken: () => void): void
   /** The last subscription to `filter` on this node is gone. */
   unwanted(filter: string): void
   /**
-   * Sends the message once to each member that has a matching route; returns how many that were. Called before or
-   * after local delivery, for messages of this node's own clients only: never for what a member sent. The message's
-   * bytes are valid during this call only.
+   * Sends the message once to each member that has a matching route, a stamped one to all; returns how many match.
+   * Called before or after local delivery, for messages of this node's own clients only: never for what a member sent.
+   * The message's bytes are valid during this call only. What a publisher has to wait for is staged in this call.
    */
   forward(message: Message): number
   /** Changes whenever the answer of `interested` may have changed, for the broker's cache of receivers. */
@@ -29,7 +30,7 @@ export interface Peers {
 
 export class NoPeers implements Peers {
   readonly generation = 0
-  wanted(_filter: string, taken: () => void): void {
+  wanted(_filter: string, _durable: boolean, taken: () => void): void {
     taken()
   }
   unwanted(): void {}
@@ -43,8 +44,11 @@ export class NoPeers implements Peers {
 
 /** What the cluster asks of the broker; the broker implements it. */
 export interface LocalDelivery {
-  /** A message from a member: to this node's subscribers only, never sent on. Returns how many sessions got it. */
-  deliverFromPeer(message: Message): number
+  /**
+   * A message from a member: to this node's subscribers only, never sent on. `late`: it may have come before, so it is
+   * for persistent sessions that have not had it. Returns how many sessions got it.
+   */
+  deliverFromPeer(message: Message, late?: boolean): number
 }
 
 /** A CONNECT that is about to be accepted, as the other boxes have to know of it. */

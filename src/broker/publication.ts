@@ -40,10 +40,12 @@ export class Publication {
   qos: QoS = 0
   retain = false
   publisher: ClientId = NO_CLIENT
+  origin: Origin = NO_ORIGIN
+  counter = 0
   /** Of a retained message. */
   stamp: Stamp | null = null
-  #origin: Origin = NO_ORIGIN
-  #counter = 0
+  /** It came from a member, which may send it again. */
+  foreign = false
   #expiresAt = 0
   /** When it came; 0 for one that does not expire. */
   nowMs = 0
@@ -74,9 +76,10 @@ export class Publication {
     this.qos = view.qos
     this.retain = view.retain
     this.publisher = publisher
+    this.origin = origin
+    this.counter = counter
     this.stamp = null
-    this.#origin = origin
-    this.#counter = counter
+    this.foreign = false
     this.#expiresAt = view.expirySec < 0 ? Number.POSITIVE_INFINITY : nowMs + view.expirySec * 1000
     this.nowMs = nowMs
     this.#view = view
@@ -93,13 +96,18 @@ export class Publication {
     this.#receivedFits = view.topicAlias === 0
   }
 
-  /** From a message; `kept`: its bytes are its own, and it may be kept as it is. */
-  fromMessage(message: Message, kept: boolean, nowMs: number): void {
+  /**
+   * From a message; `kept`: its bytes are its own, and it may be kept as it is. `foreign`: a member has sent it.
+   */
+  fromMessage(message: Message, kept: boolean, nowMs: number, foreign = false): void {
     this.topic = message.topic
     this.qos = message.qos
     this.retain = message.retain
     this.publisher = message.publisher
+    this.origin = message.origin
+    this.counter = message.counter
     this.stamp = message.stamp
+    this.foreign = foreign
     this.#expiresAt = message.expiresAt
     this.nowMs = nowMs
     this.#receivedFits = false
@@ -198,8 +206,8 @@ export class Publication {
     const payload = this.#buffer.subarray(view.payloadStart, view.payloadEnd)
     const properties = passThroughProperties(view, this.#buffer)
     return {
-      origin: this.#origin,
-      counter: this.#counter,
+      origin: this.origin,
+      counter: this.counter,
       topic: this.topic,
       qos: this.qos,
       retain: this.retain,

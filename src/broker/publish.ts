@@ -7,6 +7,7 @@ import { EMPTY, type Message, type Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { PublishView } from '../wire/mqtt/publish.ts'
 import { deliver, deliverToMember } from './deliver.ts'
+import { deliverLate } from './late.ts'
 import type { Peers } from './ports.ts'
 import { Publication, type WireVersion } from './publication.ts'
 import type { Receivers, ReceiversCache } from './receivers.ts'
@@ -103,13 +104,17 @@ export class Publisher {
     )
   }
 
-  /** A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. */
-  fromPeer(message: Message): number {
+  /**
+   * A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. `late`: it
+   * may have come before.
+   */
+  fromPeer(message: Message, late: boolean): number {
     const publication = this.#publication
     const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
-    publication.fromMessage(message, false, nowMs)
+    publication.fromMessage(message, false, nowMs, true)
     if (publication.retain) this.#retained.hear(publication)
-    const reached = deliver(publication, this.#receivers.of(message.topic))
+    const receivers = this.#receivers.of(message.topic)
+    const reached = late ? deliverLate(publication, receivers) : deliver(publication, receivers)
     publication.done()
     return reached
   }

@@ -1,7 +1,9 @@
 // What waits for a session: bounded by messages and bytes, with a policy for the moment the bound is reached.
 
 import { Deque } from '../base/deque.ts'
+import type { Origin } from '../wire/message.ts'
 import type { Delivery } from './delivery.ts'
+import { sameOrigin } from './recentids.ts'
 import type { BrokerSettings } from './settings.ts'
 
 export type QueueSettings = BrokerSettings['sessions']['queue']
@@ -89,6 +91,15 @@ export class SessionQueue {
       const delivery = this.shift()!
       if (keep(delivery)) this.#put(this.#waiting!, delivery)
     }
+  }
+
+  /** Whether the message with that id waits here. */
+  holds(origin: Origin, counter: number): boolean {
+    for (let index = 0; index < this.length; index++) {
+      const { message } = this.#waiting!.at(index)!
+      if (message.counter === counter && sameOrigin(message.origin, origin)) return true
+    }
+    return false
   }
 
   /** Takes one in that waited when an earlier run ended. */

@@ -31,6 +31,11 @@ export class ShareGroup {
     if (this.#next > at) this.#next--
   }
 
+  /** Whether it is so of any of its members. */
+  some(isSo: (member: Subscription) => boolean): boolean {
+    return this.#members.some(isSo)
+  }
+
   /** Whose turn it is, of those that may have it: takes messages now, else is connected, else is away. */
   pick(topic: string): Subscription | null {
     const members = this.#members

@@ -27,6 +27,8 @@ export class Subscription {
   readonly retainAsPublished: boolean
   /** Its identifier, as messages carry it; empty when it has none. */
   readonly ids: readonly number[]
+  /** Its session outlives its connections. */
+  readonly durable: boolean
   /** Its record in the store; null: it ends with the connection. */
   kept: Kept | null = null
   /** The store's position that makes it safe. */
@@ -39,6 +41,7 @@ export class Subscription {
     this.noLocal = options.noLocal
     this.retainAsPublished = options.retainAsPublished
     this.ids = options.identifier === null ? NO_IDS : [options.identifier]
+    this.durable = session.expirySec > 0
   }
 }
 
@@ -103,10 +106,13 @@ export class Subscriptions {
       group.put(subscription)
     }
     this.#watcher.subscriptionsChanged(filter)
-    if (replaced !== undefined) return false
+    this.#interest.add(filter.filter, subscription.durable)
+    if (replaced !== undefined) {
+      this.#interest.remove(filter.filter, replaced.durable)
+      return false
+    }
     this.#count++
     if (filter.share !== null) this.#sharedCount++
-    this.#interest.add(filter.filter)
     return true
   }
 
@@ -128,7 +134,7 @@ export class Subscriptions {
     this.#watcher.subscriptionsChanged(filter)
     this.#count--
     if (filter.share !== null) this.#sharedCount--
-    this.#interest.remove(filter.filter)
+    this.#interest.remove(filter.filter, subscription.durable)
     return true
   }
 

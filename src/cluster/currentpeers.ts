@@ -16,15 +16,15 @@ export class CurrentPeers implements Peers {
     return this.#before + this.#peers.generation
   }
 
-  /** `filters` are those that this node wants now. */
-  become(peers: Peers, filters: Iterable<string>): void {
+  /** `wishes`: the filters that this node wants now, and which of them are durable. */
+  become(peers: Peers, wishes: Iterable<readonly [filter: string, durable: boolean]>): void {
     this.#before = this.generation + 1
     this.#peers = peers
-    for (const filter of filters) peers.wanted(filter, () => {})
+    for (const [filter, durable] of wishes) peers.wanted(filter, durable, () => {})
   }
 
-  wanted(filter: string, taken: () => void): void {
-    this.#peers.wanted(filter, taken)
+  wanted(filter: string, durable: boolean, taken: () => void): void {
+    this.#peers.wanted(filter, durable, taken)
   }
 
   unwanted(filter: string): void {

@@ -1,15 +1,19 @@
 // Messages to and from the other members: each goes once to every member with a matching route, encoded once for all
-// of them, and what a member sent goes to this node's subscribers only, never on.
+// of them, and what a member sent goes to this node's subscribers only, never on. A retained message goes to all.
+//
+// What a publisher is told waits for the members in which a persistent session wants the message (CLUSTER 6).
 
 import type { NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
-import type { Clock } from '../base/ports/clock.ts'
-import type { Log } from '../base/ports/log.ts'
+import { type Clock, every, type Timer } from '../base/ports/clock.ts'
 import type { LocalDelivery, Peers } from '../broker/ports.ts'
-import { BatchReader, encodeText, expiryOffset, itemBytes, writeItem } from '../wire/link/forward.ts'
+import { BatchReader, encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
+import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
+import { Arrivals } from './arrivals.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
-import type { Channel, Channels, FeatureWorld, Membership } from './ports.ts'
+import { Parking, type Safekeeping } from './parking.ts'
+import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 import type { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 
@@ -18,18 +22,30 @@ const QUEUE_BYTES = 256 * 1024
 /** Topics and client ids whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
 const PUBLISHERS_MAX = 32_768
+/** How often it is looked for members that keep publishers waiting. */
+const LATE_LOOK_MS = 1000
 
 /** Who gets messages of a topic, as of one generation of the routes. */
 interface Receivers {
   generation: number
+  /** Those in which a persistent session wants it come first. */
   members: readonly Outgoing[]
+  durable: number
   /** As it stands in an item; null until the first message goes. */
   bytes: Buffer | null
 }
 
+/** What forwarding asks of its node. */
+export interface ForwardingNode {
+  /** Of the queue for each member. */
+  readonly bounds: ClusterSettings['linkQueue']
+  /** The broker, for what members send; null: not there yet. */
+  readonly local: () => LocalDelivery | null
+  readonly keeping: Safekeeping
+}
+
 export class Forwarding {
   readonly #clock: Clock
-  readonly #log: Log
   readonly #meter: Meter
   readonly #routes: Routes
   readonly #bounds: ClusterSettings['linkQueue']
@@ -37,13 +53,14 @@ export class Forwarding {
   readonly #channel: Channel
   readonly #outgoing = new Map<NodeId, Outgoing>()
   readonly #outgoingWorld: OutgoingWorld
+  readonly #arrivals: Arrivals
+  readonly #parking: Parking
   readonly #reader = new BatchReader()
-  /** The number expected next from each linked member. */
-  readonly #expected = new Map<NodeId, number>()
+  readonly #lateLooks: Timer
   readonly #receivers = new Map<string, Receivers>()
   readonly #publishers = new Map<string, Buffer>()
   #lastTopic = ''
-  #last: Receivers = { generation: -1, members: [], bytes: null }
+  #last: Receivers = NO_RECEIVERS
   #lastPublisher = ''
   #lastPublisherBytes = encodeText('')
   #dirty: Outgoing[] = []
@@ -56,38 +73,60 @@ export class Forwarding {
     channels: Channels,
     membership: Membership,
     routes: Routes,
-    bounds: ClusterSettings['linkQueue'],
-    local: () => LocalDelivery | null,
+    { bounds, local, keeping }: ForwardingNode,
   ) {
     this.#clock = world.clock
-    this.#log = world.log
     this.#meter = world.meter
     this.#routes = routes
     this.#bounds = bounds
     this.#local = local
+    this.#parking = new Parking(keeping)
+    keeping.taker = (record, found) => {
+      const parked = this.#parking.found(record, found)
+      if (parked !== null) this.#member(parked.member).restore(parked)
+    }
+    // One life of this node's numbers, and of what it remembers of others'.
+    const run = world.random.bytes(RUN_BYTES).toString('hex')
     this.#outgoingWorld = {
+      run,
+      parking: this.#parking,
       now: () => world.clock.now(),
       dropped: (reason, qos, count) => this.#drop(reason, qos, count),
+      count: (name) => world.meter.count(name),
     }
+    this.#arrivals = new Arrivals(run, world, keeping.positions, () => this.#channel)
     this.#channel = channels.open(
       'forward',
       { priority: 'normal', queueBytes: QUEUE_BYTES },
       {
         linked: (peer) => {
-          this.#expected.set(peer, 1)
+          this.#arrivals.linked(peer)
           this.#member(peer).link()
         },
         unlinked: (peer) => {
-          this.#expected.delete(peer)
+          this.#arrivals.unlinked(peer)
           this.#outgoing.get(peer)?.unlink()
         },
         received: (peer, bytes) => this.#received(peer, bytes),
-        room: (peer) => this.#outgoing.get(peer)?.room(),
+        room: (peer) => {
+          this.#arrivals.room(peer)
+          this.#outgoing.get(peer)?.room()
+        },
       },
     )
-    membership.onChange((member) => {
-      if (member.state === 'left' && !member.linked) this.#forget(member.id)
+    membership.onChange((member) => this.#memberChanged(member))
+    keeping.positions.watch(() => {
+      for (const member of this.#outgoing.values()) member.safeMoved()
     })
+    this.#lateLooks = every(world.clock, LATE_LOOK_MS, 'forward.late', () => {
+      for (const member of this.#outgoing.values()) member.checkLate(world.clock.now())
+    })
+  }
+
+  stop(): void {
+    this.#lateLooks.cancel()
+    this.#arrivals.stop()
+    for (const member of this.#outgoing.values()) member.unlink()
   }
 
   /** Whether any member has a route that matches `topic`. */
@@ -112,15 +151,12 @@ export class Forwarding {
     const publisher = message.publisher === this.#lastPublisher ? this.#lastPublisherBytes : this.#publisher(message)
     const length = itemBytes(message, topic, publisher)
     const matching = receivers.members.length
+    const awaited = message.qos === 0 ? 0 : message.stamp === null ? receivers.durable : Math.max(1, receivers.durable)
     let source: Buffer | null = null
     let sourceAt = 0
     let count = 0
     for (let index = 0; index < members.length; index++) {
       const member = members[index]!
-      if (!member.linked) {
-        this.#drop('unlinked', message.qos, 1)
-        continue
-      }
       const clean = !member.isDirty
       if (source === null) {
         // The first member's batch is the one that the others copy from.
@@ -129,23 +165,28 @@ export class Forwarding {
         sourceAt = batch === null ? 0 : member.at
         writeItem(source, sourceAt, message, topic, publisher, leftMs)
         if (batch !== null) {
-          member.wrote(length, message.qos)
+          member.wrote(length, index < awaited, expires)
           if (index < matching) count++
           if (clean) this.#enlist(member)
           continue
         }
       }
       const expiryAt = expires ? expiryOffset(topic, publisher) : 0
-      const taken = member.take(source, sourceAt, length, message.qos, message.expiresAt, expiryAt)
+      const taken = member.take(source, sourceAt, length, message.qos, index < awaited, message.expiresAt, expiryAt)
       if (taken && index < matching) count++
       if (clean && member.isDirty) this.#enlist(member)
     }
     return count
   }
 
-  /** The member's messages that wait for room on its link. */
+  /** The member's messages that wait until they can go. */
   waiting(peer: NodeId): number {
     return this.#outgoing.get(peer)?.waiting ?? 0
+  }
+
+  /** Records of messages that are parked, for all members. */
+  get parked(): number {
+    return this.#parking.count
   }
 
   #find(topic: string): Receivers {
@@ -154,12 +195,12 @@ export class Forwarding {
     let receivers = this.#receivers.get(topic)
     if (receivers === undefined) {
       if (this.#receivers.size >= TOPICS_MAX) this.#receivers.clear()
-      receivers = { generation: -1, members: [], bytes: null }
+      receivers = { generation: -1, members: NOBODY, durable: 0, bytes: null }
       this.#receivers.set(topic, receivers)
     }
     if (receivers.generation !== generation) {
       const peers: NodeId[] = []
-      this.#routes.collect(topic, peers)
+      receivers.durable = this.#routes.collect(topic, peers)
       receivers.members = peers.length === 0 ? NOBODY : peers.map((peer) => this.#member(peer))
       receivers.generation = generation
     }
@@ -168,10 +209,15 @@ export class Forwarding {
     return receivers
   }
 
-  /** Those with a match first, then all others that are linked. */
+  /** Those with a match first, then all others that live; one that is heard comes before those that are not. */
   #everybody(matching: readonly Outgoing[]): readonly Outgoing[] {
     const all = [...matching]
-    for (const member of this.#outgoing.values()) if (member.linked && !matching.includes(member)) all.push(member)
+    for (const member of this.#outgoing.values()) {
+      if (!member.isGone && member.flows && !matching.includes(member)) all.push(member)
+    }
+    for (const member of this.#outgoing.values()) {
+      if (!member.isGone && !member.flows && !matching.includes(member)) all.push(member)
+    }
     return all
   }
 
@@ -196,15 +242,21 @@ export class Forwarding {
     return member
   }
 
+  #memberChanged({ id, state, linked }: MemberView): void {
+    if (state === 'left' && !linked) return this.#forget(id)
+    this.#outgoing.get(id)?.is(state)
+  }
+
   #forget(peer: NodeId): void {
+    this.#arrivals.forget(peer)
     const member = this.#outgoing.get(peer)
     if (member === undefined) return
-    member.unlink()
+    member.leave()
     this.#outgoing.delete(peer)
     // Receivers found before its routes went may still name it.
     this.#receivers.clear()
     this.#lastTopic = ''
-    this.#last = { generation: -1, members: NOBODY, bytes: null }
+    this.#last = NO_RECEIVERS
   }
 
   #enlist(member: Outgoing): void {
@@ -222,22 +274,42 @@ export class Forwarding {
   }
 
   #received(peer: NodeId, bytes: Buffer): void {
-    const reader = this.#reader
-    if (!reader.open(bytes)) return this.#meter.count('forward.unknown')
-    const expected = this.#expected.get(peer)
-    if (expected !== undefined && reader.sequence !== expected) {
-      this.#meter.count('forward.gap')
-      this.#log.error({ peer, expected, sequence: reader.sequence }, 'messages from a member are missing or came twice')
+    if (isBatch(bytes)) return this.#batch(peer, bytes)
+    const message = decodeTaken(bytes)
+    switch (message?.kind) {
+      case 'here':
+        return this.#member(peer).here(message)
+      case 'begin':
+        return this.#arrivals.begin(peer, message)
+      case 'taken':
+        return this.#member(peer).taken(message)
+      default:
+        // Of a kind that a newer version speaks.
+        this.#meter.count('forward.unknown')
     }
+  }
+
+  #batch(peer: NodeId, bytes: Buffer): void {
+    const reader = this.#reader
+    reader.open(bytes)
+    const { sequence, late } = reader
+    const repeated = this.#arrivals.repeated(peer, sequence)
     const local = this.#local()
     const nowMs = this.#clock.now()
-    let next = reader.sequence
-    for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
-      next++
-      local?.deliverFromPeer(message)
+    const before = this.#parking.positions.position
+    let count = 0
+    let promises = false
+    // What came before an item that cannot be read counts, and does not count again over the next link.
+    try {
+      for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
+        if (message.qos > 0) promises = true
+        if (count++ >= repeated) local?.deliverFromPeer(message, late)
+      }
+    } finally {
+      this.#arrivals.delivered(peer, sequence + count - 1, before, bytes.length, promises)
     }
-    this.#expected.set(peer, next)
-    this.#meter.count('forward.in', next - reader.sequence)
+    this.#meter.count('forward.in', Math.max(0, count - repeated))
+    if (repeated > 0) this.#meter.count('forward.repeated', Math.min(count, repeated))
   }
 
   #drop(reason: DropReason, qos: QoS, count: number): void {
@@ -248,6 +320,7 @@ export class Forwarding {
 }
 
 const NOBODY: readonly Outgoing[] = []
+const NO_RECEIVERS: Receivers = { generation: -1, members: NOBODY, durable: 0, bytes: null }
 
 /** The cluster as the broker sees it. */
 export class ClusterPeers implements Peers {
@@ -263,8 +336,8 @@ export class ClusterPeers implements Peers {
     return this.#routes.generation
   }
 
-  wanted(filter: string, taken: () => void): void {
-    this.#routes.wanted(filter, taken)
+  wanted(filter: string, durable: boolean, taken: () => void): void {
+    this.#routes.wanted(filter, durable, taken)
   }
 
   unwanted(filter: string): void {

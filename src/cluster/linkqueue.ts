@@ -1,34 +1,58 @@
-// Messages that wait for a member whose link has no room: in order, bounded by number and bytes, QoS 0 out first.
+// Messages that wait for a member which cannot take them now: in order, bounded by number and bytes. QoS 0 is out first,
+// by the bound of the link; QoS 1 and 2 have the bound of a session's queue, for that is where they would wait.
 
 import { Deque } from '../base/deque.ts'
+import type { Kept } from '../broker/ports.ts'
 import type { QoS } from '../wire/message.ts'
 import type { ClusterSettings } from './settings.ts'
 
 export interface WaitingItem {
   readonly qos: QoS
-  /** As it goes into a batch; null: it was dropped to make room, and is passed over. */
+  /** As they go into a batch; null: dropped to make room, and passed over. */
   bytes: Buffer | null
-  /** Monotonic milliseconds; Infinity: never. */
+  /** How many items that is. */
+  readonly count: number
+  /** When their expiry was as it stands in `bytes`. */
+  readonly atMs: number
+  /** Monotonic milliseconds; Infinity: never, or as the items say. */
   readonly expiresAt: number
-  /** Where its remaining expiry stands in `bytes`. */
+  /** Where the remaining expiry of a single item stands in `bytes`; -1: the items say themselves when they expire. */
   readonly expiryAt: number
+  /** They may have come before, another way. */
+  late: boolean
+  /** The position that is held up until they are safe; 0: none. */
+  position: number
+  /** Their record in the store; null: not parked. */
+  kept: Kept | null
+}
+
+export interface QueueBounds {
+  readonly maxMessages: number
+  readonly maxBytes: number
 }
 
 export class LinkQueue {
   readonly #bounds: ClusterSettings['linkQueue']
-  /** Told of each item that was dropped for want of room. */
-  readonly #dropped: (qos: QoS) => void
+  /** Of QoS 1 and 2. */
+  readonly #stored: () => QueueBounds
+  /** Told of each that was dropped for want of room. */
+  readonly #dropped: (item: WaitingItem) => void
   readonly #items = new Deque<WaitingItem>()
-  /** Those of `#items` that have QoS 0, in order: the oldest is found at once. */
+  /** Those of `#items` that have QoS 0, and the others, in order: the oldest is found at once. */
   readonly #qos0 = new Deque<WaitingItem>()
+  readonly #qos12 = new Deque<WaitingItem>()
   #count = 0
   #bytes = 0
+  #storedCount = 0
+  #storedBytes = 0
 
-  constructor(bounds: ClusterSettings['linkQueue'], dropped: (qos: QoS) => void) {
+  constructor(bounds: ClusterSettings['linkQueue'], stored: () => QueueBounds, dropped: (item: WaitingItem) => void) {
     this.#bounds = bounds
+    this.#stored = stored
     this.#dropped = dropped
   }
 
+  /** Messages that wait. */
   get length(): number {
     return this.#count
   }
@@ -37,30 +61,21 @@ export class LinkQueue {
     return this.#bytes
   }
 
-  /** How many of that QoS wait. */
-  countOf(qos: QoS): number {
-    let count = 0
-    for (const item of this.#items) if (item.bytes !== null && item.qos === qos) count++
-    return count
-  }
-
   /** Takes the item, or drops it; what it pushes out is dropped. False: it was not taken. */
   push(item: WaitingItem): boolean {
     const length = item.bytes!.length
-    const evicts = item.qos > 0 || this.#bounds.whenFull === 'drop-oldest'
-    while (this.#count > 0 && !this.#fits(length)) {
-      const oldest = evicts ? this.#qos0.shift() : undefined
-      if (oldest === undefined) {
-        this.#dropped(item.qos)
-        return false
-      }
-      this.#forget(oldest)
-      this.#dropped(0)
+    if (!(item.qos === 0 ? this.#makeRoom(length) : this.#makeStoredRoom(length))) {
+      this.#dropped(item)
+      return false
     }
     this.#items.push(item)
-    if (item.qos === 0) this.#qos0.push(item)
-    this.#count++
+    ;(item.qos === 0 ? this.#qos0 : this.#qos12).push(item)
+    this.#count += item.count
     this.#bytes += length
+    if (item.qos > 0) {
+      this.#storedCount += item.count
+      this.#storedBytes += length
+    }
     return true
   }
 
@@ -78,25 +93,67 @@ export class LinkQueue {
     const item = this.peek()
     if (item === undefined) return
     this.#items.shift()
-    if (item.qos === 0) this.#qos0.shift()
+    ;(item.qos === 0 ? this.#qos0 : this.#qos12).shift()
     this.#forget(item)
+  }
+
+  /** Drops what has QoS 0. */
+  dropQoS0(): void {
+    for (let item = this.#qos0.shift(); item !== undefined; item = this.#qos0.shift()) this.#drop(item)
+  }
+
+  /** Those that wait, in order. */
+  *[Symbol.iterator](): IterableIterator<WaitingItem> {
+    for (const item of this.#items) if (item.bytes !== null) yield item
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#items.clear()
     this.#qos0.clear()
+    this.#qos12.clear()
     this.#count = 0
     this.#bytes = 0
+    this.#storedCount = 0
+    this.#storedBytes = 0
+  }
+
+  /** For one of QoS 0. */
+  #makeRoom(length: number): boolean {
+    while (this.#count > 0 && !this.#fits(length)) {
+      const oldest = this.#bounds.whenFull === 'drop-oldest' ? this.#qos0.shift() : undefined
+      if (oldest === undefined) return false
+      this.#drop(oldest)
+    }
+    return true
+  }
+
+  /** For one that is not given up as long as anything else can be. */
+  #makeStoredRoom(length: number): boolean {
+    while (this.#qos0.length > 0 && !this.#fits(length)) this.#drop(this.#qos0.shift()!)
+    const { maxMessages, maxBytes } = this.#stored()
+    while (this.#storedCount > 0 && (this.#storedCount >= maxMessages || this.#storedBytes + length > maxBytes)) {
+      this.#drop(this.#qos12.shift()!)
+    }
+    return true
   }
 
   #fits(length: number): boolean {
     return this.#count < this.#bounds.maxMessages && this.#bytes + length <= this.#bounds.maxBytes
   }
 
+  #drop(item: WaitingItem): void {
+    this.#dropped(item)
+    this.#forget(item)
+  }
+
   #forget(item: WaitingItem): void {
-    this.#count--
+    this.#count -= item.count
     this.#bytes -= item.bytes!.length
+    if (item.qos > 0) {
+      this.#storedCount -= item.count
+      this.#storedBytes -= item.bytes!.length
+    }
     item.bytes = null
   }
 }

@@ -1,26 +1,41 @@
 // What goes to one member: small messages gathered in a batch, sent at the end of the turn or when it is full; what
-// finds no room on the link waits in a queue behind it.
+// cannot go now waits in a queue behind it. Batches are kept until the member has them, and go again over a new link.
 //
-//   item -> batch --flush--> channel
-//     |       '--'full'--> held until there is room
-//     '--> queue, while a batch is held --room--> batch
+//   item -> batch --flush--> sent, and kept --taken--> forgotten
+//     '--> queue, while the member is away, silent or slow --room--> batch
+//
+//   away --linked--> greeting --here: what it has--> open          any --unlinked--> away
+//
+// While the member is open and heard, an acknowledgement waits until its messages are safe there (in a lane of
+// positions). When it is not, they are parked first, and then nobody waits any more.
 
+import { PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
-import { limits } from '../base/limits.ts'
-import { BATCH_HEADER_BYTES, writeBatchHeader, writeExpiry } from '../wire/link/forward.ts'
+import { MiB } from '../base/limits.ts'
+import type { Lane } from '../base/positions.ts'
+import type { Kept } from '../broker/ports.ts'
+import { ageItems, BATCH_HEADER_BYTES, writeExpiry } from '../wire/link/forward.ts'
+import { encodeTaken, type RunId, type TakenMessage } from '../wire/link/taken.ts'
 import type { QoS } from '../wire/message.ts'
-import { LinkQueue } from './linkqueue.ts'
-import type { Channel } from './ports.ts'
+import { age, BATCH_BYTES, Batches } from './batches.ts'
+import { LinkQueue, type WaitingItem } from './linkqueue.ts'
+import type { FoundParked, Parking } from './parking.ts'
+import type { Channel, MemberView } from './ports.ts'
 import type { ClusterSettings } from './settings.ts'
 
-/** A batch travels in one frame. */
-const BATCH_BYTES = limits.pieceBytes
-
-export type DropReason = 'full' | 'unlinked' | 'expired'
+/** Bytes sent and not taken yet: more waits in the queue. */
+const SENT_BYTES_MAX = 8 * MiB
+/** Nobody waits longer than this for a member that lives and takes messages, but does not get them safe. */
+const SAFE_WITHIN_MS = 5000
+export type DropReason = 'full' | 'parking-full' | 'dead' | 'left' | 'expired'
 
 export interface OutgoingWorld {
+  /** This life of our numbers. */
+  readonly run: RunId
+  readonly parking: Parking
   now(): number
   dropped(reason: DropReason, qos: QoS, count: number): void
+  count(name: string): void
 }
 
 export class Outgoing {
@@ -28,153 +43,333 @@ export class Outgoing {
   readonly #channel: Channel
   readonly #world: OutgoingWorld
   readonly #queue: LinkQueue
-  /** null while there is no link. */
-  #batch: Buffer | null = null
-  #at = BATCH_HEADER_BYTES
-  /** Messages in the batch; those of each QoS are needed only when the link goes. */
-  #items = 0
-  readonly #itemsOf = [0, 0, 0]
-  /** The channel had no room for the batch. */
-  #held = false
-  /** Messages handed to the channel on this link. */
-  #sequence = 0
+  readonly #batches: Batches
+  #state: 'away' | 'greeting' | 'open' = 'away'
+  /** It is not silent, as far as the members know. */
+  #heard = true
+  /** It is dead, or left. */
+  isGone = false
+  /** Open and heard: messages may go as they come. */
+  #flows = false
+  /** The life of it that we spoke with last. */
+  #peerRun: RunId | null = null
+  /** The number that the member expects next on this link; 0: it has not been told. */
+  #announced = 0
+  /** Of what is awaited of this member; null: nobody waits for it. */
+  #lane: Lane | null = null
+  /** Lanes that end when what was parked for them is safe here. */
+  #closing: { readonly lane: Lane; readonly position: number }[] = []
+  /** It kept somebody waiting too long: nobody waits for it again until this is safe there; 0: it did not. */
+  #lateUntil = 0
 
   constructor(peer: NodeId, channel: Channel, bounds: ClusterSettings['linkQueue'], world: OutgoingWorld) {
     this.peer = peer
     this.#channel = channel
     this.#world = world
-    this.#queue = new LinkQueue(bounds, (qos) => world.dropped('full', qos, 1))
+    const { parking } = world
+    this.#batches = new Batches(({ records }) => {
+      if (records !== null) for (const kept of records) parking.release(kept)
+    })
+    this.#queue = new LinkQueue(
+      bounds,
+      () => parking.bounds(),
+      (item) => this.#dropped(item.qos > 0 ? 'parking-full' : this.isGone ? 'dead' : 'full', item),
+    )
   }
 
-  get linked(): boolean {
-    return this.#batch !== null
+  /** Open and heard. */
+  get flows(): boolean {
+    return this.#flows
   }
 
-  /** Messages that wait for room. */
+  /** Messages that were not handed to the channel. */
   get waiting(): number {
-    return this.#queue.length + (this.#held ? this.#items : 0)
+    return this.#queue.length + this.#batches.waiting
   }
 
   /** Whether there is something to `flush`. */
   get isDirty(): boolean {
-    return this.#items > 0 && !this.#held
+    return this.#batches.items > 0
   }
 
-  link(): void {
-    this.unlink()
-    this.#batch = Buffer.allocUnsafeSlow(BATCH_BYTES)
-    this.#sequence = 0
-  }
-
-  unlink(): void {
-    for (const qos of [0, 1, 2] as const) {
-      const count = this.#itemsOf[qos]! + this.#queue.countOf(qos)
-      if (count > 0) this.#world.dropped('unlinked', qos, count)
-    }
-    this.#batch = null
-    this.#empty()
-    this.#held = false
-    this.#queue.clear()
-  }
+  // The hot path.
 
   /**
    * Where in the batch the caller may write an item of `length` bytes, followed by `wrote`; null: it must be given to
    * `take` as bytes.
    */
   reserve(length: number): Buffer | null {
-    return this.#queue.length > 0 ? null : this.#fit(length)
-  }
-
-  #fit(length: number): Buffer | null {
-    if (this.#held || BATCH_HEADER_BYTES + length > BATCH_BYTES) return null
-    if (this.#at + length > BATCH_BYTES) {
-      this.flush()
-      if (this.#held) return null
-    }
-    return this.#batch
+    return this.#flows && this.#queue.length === 0 ? this.#fit(length) : null
   }
 
   /** Where a reserved item begins. */
   get at(): number {
-    return this.#at
+    return this.#batches.at
   }
 
-  wrote(length: number, qos: QoS): void {
-    this.#at += length
-    this.#items++
-    this.#itemsOf[qos]!++
+  /** `awaited`: its publisher is to wait until it is safe at the member. */
+  wrote(length: number, awaited: boolean, expires: boolean): void {
+    const batches = this.#batches
+    const { at } = batches
+    const lane = awaited ? this.#lane : null
+    batches.wrote(length, 1, lane === null ? 0 : lane.staged(), expires)
+    // Nobody waits for the member: kept here before its publisher is answered.
+    if (awaited && lane === null) batches.keep(this.#park(Buffer.from(batches.room(0).subarray(at, at + length))))
   }
 
   /** Takes an item that stands in bytes [start, start + length) of somebody else's buffer. False: dropped. */
-  take(bytes: Buffer, start: number, length: number, qos: QoS, expiresAt: number, expiryAt: number): boolean {
+  take(
+    bytes: Buffer,
+    start: number,
+    length: number,
+    qos: QoS,
+    awaited: boolean,
+    expiresAt: number,
+    expiryAt: number,
+  ): boolean {
     const batch = this.reserve(length)
     if (batch !== null) {
-      bytes.copy(batch, this.#at, start, start + length)
-      this.wrote(length, qos)
+      bytes.copy(batch, this.#batches.at, start, start + length)
+      this.wrote(length, awaited, expiresAt !== Number.POSITIVE_INFINITY)
       return true
     }
-    if (this.#queue.length === 0) {
-      this.flush()
-      if (!this.#held && this.#sendLarge(bytes, start, length)) return true
+    const item: WaitingItem = {
+      ...{ qos, bytes: Buffer.from(bytes.subarray(start, start + length)), count: 1, atMs: this.#world.now() },
+      ...{ expiresAt, expiryAt, late: false, position: 0, kept: null },
     }
-    return this.#queue.push({ qos, bytes: Buffer.from(bytes.subarray(start, start + length)), expiresAt, expiryAt })
-  }
-
-  /** Sends the batch, if there is one. */
-  flush(): void {
-    if (this.#items === 0 || this.#held || this.#batch === null) return
-    writeBatchHeader(this.#batch, this.#sequence + 1)
-    const answer = this.#channel.send(this.peer, this.#batch.subarray(0, this.#at))
-    if (answer === 'unlinked') return this.unlink()
-    this.#held = answer === 'full'
-    if (this.#held) return
-    this.#sequence += this.#items
-    this.#empty()
-  }
-
-  /** The channel has room again: the held batch first, then what waits behind it. */
-  room(): void {
-    if (this.#batch === null) return
-    this.#held = false
-    this.flush()
-    for (let item = this.#queue.peek(); item !== undefined && !this.#held; item = this.#queue.peek()) {
-      const bytes = item.bytes!
-      if (item.expiresAt !== Number.POSITIVE_INFINITY) {
-        const leftMs = item.expiresAt - this.#world.now()
-        if (leftMs <= 0) {
-          this.#queue.shift()
-          this.#world.dropped('expired', item.qos, 1)
-          continue
-        }
-        writeExpiry(bytes, item.expiryAt, leftMs)
-      }
-      const batch = this.#fit(bytes.length)
-      if (batch !== null) {
-        bytes.copy(batch, this.#at)
-        this.wrote(bytes.length, item.qos)
-      } else {
-        this.flush()
-        // A large message that found no room is tried again at the next `room`; nothing may pass it meanwhile.
-        if (this.#held || !this.#sendLarge(bytes, 0, bytes.length)) return
-      }
-      this.#queue.shift()
-    }
-    this.flush()
-  }
-
-  /** A message that fills no batch goes in one of its own. */
-  #sendLarge(item: Buffer, start: number, length: number): boolean {
-    const bytes = Buffer.allocUnsafe(BATCH_HEADER_BYTES + length)
-    writeBatchHeader(bytes, this.#sequence + 1)
-    item.copy(bytes, BATCH_HEADER_BYTES, start, start + length)
-    if (this.#channel.send(this.peer, bytes) === 'full') return false
-    this.#sequence++
+    if (awaited && this.#lane !== null) item.position = this.#lane.staged()
+    else if (awaited) item.kept = this.#park(item.bytes!)
+    if (!this.#queue.push(item)) return false
+    // Nothing is in its way but its size.
+    if (this.#flows && this.#queue.length === 1) this.#pumpQueue()
     return true
   }
 
-  #empty(): void {
-    this.#at = BATCH_HEADER_BYTES
-    this.#items = 0
-    this.#itemsOf.fill(0)
+  /** Ends the batch being gathered and sends it, if there is one. */
+  flush(): void {
+    this.#batches.seal(this.#world.now())
+    if (this.#flows) this.#transmit()
   }
+
+  // What becomes of the link.
+
+  link(): void {
+    this.unlink()
+    this.#state = 'greeting'
+  }
+
+  unlink(): void {
+    this.#state = 'away'
+    this.#look()
+  }
+
+  /** What the members table says of it. */
+  is(state: MemberView['state']): void {
+    this.#heard = state === 'alive'
+    this.isGone = state === 'dead' || state === 'left'
+    this.#look()
+    // What nobody keeps for it is gone.
+    if (this.isGone) this.#queue.dropQoS0()
+  }
+
+  /** It is no member any more. */
+  leave(): void {
+    this.unlink()
+    for (const item of this.#queue) this.#dropped('left', item)
+    this.#queue.clear()
+    this.#batches.clear()
+    for (const { lane } of this.#closing) lane.close()
+    this.#closing = []
+  }
+
+  /** It says what it has of us; throws PeerError. */
+  here(message: TakenMessage & { kind: 'here' }): void {
+    if (this.#state !== 'greeting') throw new PeerError('forwarding: here where nobody asked')
+    const known = message.known === this.#world.run
+    if (known && message.received > this.#batches.sequence) throw new PeerError('forwarding: took what was not sent')
+    if (this.#peerRun !== null && this.#peerRun !== message.own) {
+      this.#batches.markLate()
+      for (const item of this.#queue) item.late = true
+    }
+    this.#peerRun = message.own
+    this.#lateUntil = 0
+    if (known) this.#batches.release(message.received, message.safe)
+    this.#batches.again(known ? message.received : 0)
+    this.#announced = 0
+    this.#state = 'open'
+    this.#look()
+  }
+
+  /** It says how far it has come; throws PeerError. */
+  taken(message: TakenMessage & { kind: 'taken' }): void {
+    if (this.#state !== 'open') throw new PeerError('forwarding: taken before here')
+    if (message.received > this.#batches.sequence) throw new PeerError('forwarding: took what was not sent')
+    const position = this.#batches.release(message.received, message.safe)
+    if (position > 0) this.#lane?.settled(position)
+    if (this.#lateUntil > 0 && message.safe >= this.#lateUntil) {
+      this.#lateUntil = 0
+      this.#look()
+    }
+    if (this.#queue.length > 0) this.room()
+  }
+
+  /** There is room again on the link: what was held back first, then what waits behind it. */
+  room(): void {
+    if (!this.#flows) return
+    this.#transmit()
+    this.#pumpQueue()
+  }
+
+  /** What was staged here is safe further than before: lanes end behind what was parked for them. */
+  safeMoved(): void {
+    if (this.#closing.length === 0) return
+    const { ours } = this.#world.parking.positions
+    this.#closing = this.#closing.filter(({ lane, position }) => {
+      if (position > ours) return true
+      lane.close()
+      return false
+    })
+  }
+
+  /** Looks whether it keeps anybody waiting too long. */
+  checkLate(nowMs: number): void {
+    const { oldest } = this.#batches
+    if (this.#lane === null || oldest === undefined || oldest.position === 0) return
+    if (nowMs - oldest.atMs < SAFE_WITHIN_MS) return
+    this.#world.count('forward.late')
+    this.#batches.seal(nowMs)
+    this.#lateUntil = this.#batches.sequence
+    this.#look()
+  }
+
+  /** Takes what an earlier run of this node had parked. */
+  restore({ bytes, atMs, count, kept }: FoundParked): void {
+    const rest = { expiresAt: Number.POSITIVE_INFINITY, expiryAt: -1, late: true, position: 0, kept }
+    this.#queue.push({ qos: 1, bytes, count, atMs, ...rest })
+  }
+
+  /** Brings flowing and waiting in step with what is known of the member. */
+  #look(): void {
+    this.#flows = this.#state === 'open' && this.#heard
+    const awaits = this.#flows && this.#lateUntil === 0
+    if (!awaits) this.#closeLane()
+    else this.#lane ??= this.#world.parking.positions.lane('theirs')
+    if (this.#flows) this.room()
+    else this.#batches.seal(this.#world.now())
+  }
+
+  // Batches.
+
+  #fit(length: number): Buffer | null {
+    if (BATCH_HEADER_BYTES + length > BATCH_BYTES) return null
+    if (this.#batches.lacksRoom(length)) this.flush()
+    return this.#blocked ? null : this.#batches.room(length)
+  }
+
+  /** The channel has no room, or the member takes too long. */
+  get #blocked(): boolean {
+    return this.#batches.next !== undefined || this.#batches.sentBytes >= SENT_BYTES_MAX
+  }
+
+  #transmit(): void {
+    for (let batch = this.#batches.next; batch !== undefined; batch = this.#batches.next) {
+      if (batch.first !== this.#announced) {
+        const begin = encodeTaken({ kind: 'begin', run: this.#world.run, sequence: batch.first })
+        if (this.#channel.send(this.peer, begin) !== 'sent') return
+        this.#announced = batch.first
+      }
+      age(batch, this.#world.now())
+      if (this.#channel.send(this.peer, batch.bytes.subarray(batch.start, batch.end)) !== 'sent') return
+      this.#announced = batch.last + 1
+      this.#batches.handed()
+    }
+  }
+
+  // What waits.
+
+  #pumpQueue(): void {
+    const { now } = this.#world
+    for (let item = this.#queue.peek(); item !== undefined && !this.#blocked; item = this.#queue.peek()) {
+      if (item.expiresAt <= now()) {
+        this.#dropped('expired', item)
+        this.#queue.shift()
+        continue
+      }
+      if (item.late !== this.#batches.late) this.flush()
+      this.#batches.late = item.late
+      if (!this.#put(item)) break
+      this.#queue.shift()
+    }
+    this.flush()
+    this.#batches.late = false
+    this.#settleIdle()
+  }
+
+  /** Puts what waited into the batch, or into one of its own. False: there is no room. */
+  #put(item: WaitingItem): boolean {
+    const batches = this.#batches
+    const { count, position, kept } = item
+    const { length } = item.bytes!
+    const expires = item.expiryAt < 0 || item.expiresAt !== Number.POSITIVE_INFINITY
+    const chunk = this.#fit(length)
+    if (chunk !== null) {
+      writeWaited(item, chunk, batches.at, this.#world.now())
+      batches.wrote(length, count, position, expires)
+      if (kept !== null) batches.keep(kept)
+      return true
+    }
+    this.flush()
+    if (this.#blocked) return false
+    const bytes = Buffer.allocUnsafe(length)
+    writeWaited(item, bytes, 0, this.#world.now())
+    batches.own(bytes, count, position, kept, expires, this.#world.now())
+    this.#transmit()
+    return true
+  }
+
+  #dropped(reason: DropReason, item: WaitingItem): void {
+    if (item.kept !== null) this.#world.parking.release(item.kept)
+    this.#world.dropped(reason, item.qos, item.count)
+  }
+
+  // What is awaited, and what is parked.
+
+  #park(bytes: Buffer): Kept {
+    return this.#world.parking.park(this.peer, { bytes, start: 0, end: bytes.length, atMs: this.#world.now() })
+  }
+
+  /** Nobody waits for the member any more, once all that was awaited of it is parked and safe here. */
+  #closeLane(): void {
+    const lane = this.#lane
+    if (lane === null) return
+    this.#lane = null
+    const { parking, now } = this.#world
+    this.#batches.seal(now())
+    for (const batch of this.#batches) {
+      if (batch.position === 0) continue
+      const { bytes, start, end, atMs } = batch
+      const items = Buffer.from(bytes.subarray(start + BATCH_HEADER_BYTES, end))
+      batch.records ??= []
+      batch.records.push(parking.park(this.peer, { bytes: items, start: 0, end: items.length, atMs }))
+      batch.position = 0
+    }
+    for (const item of this.#queue) {
+      if (item.position > 0) item.kept ??= this.#park(item.bytes!)
+      item.position = 0
+    }
+    this.#closing.push({ lane, position: parking.positions.position })
+    this.safeMoved()
+  }
+
+  /** What was awaited and is not any more, because it expired or had to give way, holds nobody up. */
+  #settleIdle(): void {
+    if (this.#batches.isEmpty && this.#queue.length === 0) this.#lane?.settled(this.#world.parking.positions.position)
+  }
+}
+
+/** Writes what waited at `at`, with what is left of its expiry now. The store may still want it as it was. */
+function writeWaited({ bytes, expiresAt, expiryAt, atMs }: WaitingItem, into: Buffer, at: number, nowMs: number): void {
+  bytes!.copy(into, at)
+  if (expiryAt < 0) ageItems(into, at, at + bytes!.length, nowMs - atMs)
+  else if (expiresAt !== Number.POSITIVE_INFINITY) writeExpiry(into, at + expiryAt, expiresAt - nowMs)
 }

@@ -26,6 +26,7 @@ import type { Link, LinkEnd } from './link.ts'
 import { Links, type LinksEvents, type LinksSelf } from './links.ts'
 import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
+import type { Safekeeping } from './parking.ts'
 import type { Refusals } from './refusals.ts'
 import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
@@ -47,6 +48,8 @@ export interface PresenceWorld {
   readonly replicated: Replicated
   /** What is set for the whole cluster. */
   readonly shared: SharedSettings
+  /** Where messages are kept that a member cannot take. */
+  readonly safekeeping: Safekeeping
 }
 
 /** What outlives an identity. */
@@ -121,9 +124,11 @@ export class Presence implements LinksEvents, LinksSelf {
       remove: (node, done) => around.removeMember(node, done),
     })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
-    this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, settings.linkQueue, () =>
-      around.local(),
-    )
+    this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, {
+      bounds: settings.linkQueue,
+      local: () => around.local(),
+      keeping: world.safekeeping,
+    })
     this.peers = new ClusterPeers(this.routes, this.forwarding)
     this.#heartbeat = new Heartbeat(
       clock,
@@ -163,6 +168,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.lettingIn.stop()
     this.links.stop(goodbye)
     this.routes.stop()
+    this.forwarding.stop()
     this.trust.stop()
   }
 

@@ -7,7 +7,14 @@ import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { StampClock } from '../base/stamps.ts'
 import { FilterTrie } from '../topic/trie.ts'
-import { checkRoute, encodeRoute, isForwardable, isNodeLocal, ROUTE_BYTES_MAX } from '../wire/link/routes.ts'
+import {
+  checkRoute,
+  decodeRoute,
+  encodeRoute,
+  isForwardable,
+  isNodeLocal,
+  ROUTE_BYTES_MAX,
+} from '../wire/link/routes.ts'
 import { OwnedMap } from './ownedmap.ts'
 import type { PeerPart } from './peerpart.ts'
 import type { Channels, FeatureWorld, Membership } from './ports.ts'
@@ -16,20 +23,38 @@ import type { Channels, FeatureWorld, Membership } from './ports.ts'
 const CLEANUP_ROUTES = 2000
 
 /** One membership of a peer, from its first route until it is dropped. */
-interface RouteMember {
+class RouteMember {
   readonly peer: NodeId
   /** Its key in the trie: one that comes again while its old routes are being cleaned up has another. */
   readonly key: string
-  visible: boolean
+  /** It is not dead. */
+  visible = true
+  /** It is dead, and others stand in for its persistent sessions. */
+  replaced = false
   /** Routes in the trie. */
-  count: number
+  count = 0
+  /** What stands for it there. */
+  readonly plain: MemberRoute = { member: this, durable: false }
+  readonly durable: MemberRoute = { member: this, durable: true }
+
+  constructor(peer: NodeId, key: string) {
+    this.peer = peer
+    this.key = key
+  }
+}
+
+/** A route in the trie. One of the two values that each member has. */
+interface MemberRoute {
+  readonly member: RouteMember
+  /** Some persistent session wants it. */
+  readonly durable: boolean
 }
 
 export class Routes {
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #map: OwnedMap
-  readonly #trie = new FilterTrie<RouteMember>()
+  readonly #trie = new FilterTrie<MemberRoute>()
   readonly #members = new Map<NodeId, RouteMember>()
   #memberships = 0
   /** Changes with every change of what `collect` may answer. */
@@ -50,7 +75,8 @@ export class Routes {
       membership,
       stamps,
       {
-        changed: (owner, filter, value) => this.#changed(owner, filter, value !== null),
+        changed: (owner, filter, value) =>
+          this.#changed(owner, filter, value === null ? null : decodeRoute(value).durable),
         partHidden: (owner) => this.#show(owner, false),
         partShown: (owner) => this.#show(owner, true),
         partDropped: (owner, part) => this.#dropped(owner, part),
@@ -65,9 +91,9 @@ export class Routes {
     return size
   }
 
-  /** Filters that this node has announced. */
-  own(): IterableIterator<string> {
-    return this.#map.own.keys()
+  /** Filters that this node has announced, and whether they are durable. */
+  *own(): IterableIterator<readonly [filter: string, durable: boolean]> {
+    for (const [filter, value] of this.#map.own) yield [filter, decodeRoute(value).durable]
   }
 
   /** Filters that a member wants as far as this node knows; none while it is dead. */
@@ -76,14 +102,17 @@ export class Routes {
     for (const [filter] of this.#map.part(peer)?.entries() ?? []) yield filter
   }
 
-  /** The first subscription to `filter` on this node; `taken` once every linked, not suspect member knows. */
-  wanted(filter: string, taken: () => void): void {
+  /**
+   * The first subscription to `filter` on this node, or the first or last of a persistent session; `taken` once every
+   * linked, not suspect member knows.
+   */
+  wanted(filter: string, durable: boolean, taken: () => void): void {
     if (isNodeLocal(filter)) return taken()
     if (!isForwardable(filter)) {
       this.#meter.count('routes.not-forwardable')
       return taken()
     }
-    const sequence = this.#map.set(filter, encodeRoute({ durable: false }))
+    const sequence = this.#map.set(filter, encodeRoute({ durable }))
     if (sequence === null) taken()
     else this.#map.whenTaken(sequence, taken)
   }
@@ -92,37 +121,62 @@ export class Routes {
     if (this.#map.own.has(filter)) this.#map.set(filter, null)
   }
 
-  /** Adds to `peers` each member that has a visible route for `topic`, once. */
-  collect(topic: string, peers: NodeId[]): void {
-    if (this.#trie.size === 0 || isNodeLocal(topic)) return
-    this.#collecting = peers
+  /**
+   * Adds to `peers` each member that has a route for `topic`, once: first those in which a persistent session wants it,
+   * whose number is returned. They count though they are dead, until others have announced that they stand in.
+   */
+  collect(topic: string, peers: NodeId[]): number {
+    if (this.#trie.size === 0 || isNodeLocal(topic)) return 0
+    this.#durable = peers
     this.#trie.match(topic, this.#collect)
-    this.#collecting = NOBODY
+    this.#durable = NOBODY
+    const durable = peers.length
+    const plain = this.#plain
+    for (let index = 0; index < plain.length; index++) {
+      if (!peers.includes(plain[index]!)) peers.push(plain[index]!)
+    }
+    plain.length = 0
+    return durable
+  }
+
+  /** Others stand in for a dead member's persistent sessions, and have announced their routes. */
+  standIn(peer: NodeId): void {
+    const member = this.#members.get(peer)
+    if (member === undefined || member.visible) return
+    member.replaced = true
+    this.generation++
   }
 
   stop(): void {
     this.#map.stop()
   }
 
-  #collecting: NodeId[] = NOBODY
-  readonly #collect = (member: RouteMember): void => {
-    if (member.visible && !this.#collecting.includes(member.peer)) this.#collecting.push(member.peer)
+  #durable: NodeId[] = NOBODY
+  readonly #plain: NodeId[] = []
+  readonly #collect = ({ member, durable }: MemberRoute): void => {
+    if (durable) {
+      if (!member.replaced && !this.#durable.includes(member.peer)) this.#durable.push(member.peer)
+    } else if (member.visible) {
+      this.#plain.push(member.peer)
+    }
   }
 
-  #changed(owner: NodeId, filter: string, wanted: boolean): void {
+  /** `durable`: null: the route is gone. */
+  #changed(owner: NodeId, filter: string, durable: boolean | null): void {
     const member = this.#member(owner)
-    if (wanted) {
-      if (this.#trie.insert(filter, member.key, member) === undefined) member.count++
+    if (durable !== null) {
+      const route = durable ? member.durable : member.plain
+      if (this.#trie.insert(filter, member.key, route) === undefined) member.count++
     } else if (this.#trie.remove(filter, member.key) !== undefined) {
       member.count--
     }
-    if (member.visible) this.generation++
+    this.generation++
   }
 
   #member(peer: NodeId): RouteMember {
     let member = this.#members.get(peer)
     if (member === undefined) {
-      member = { peer, key: `${peer}.${++this.#memberships}`, visible: true, count: 0 }
+      member = new RouteMember(peer, `${peer}.${++this.#memberships}`)
       this.#members.set(peer, member)
     }
     return member
@@ -130,7 +184,9 @@ export class Routes {
 
   /** Hiding is one bit, so that a dead member with a million routes is out of the way at once. */
   #show(peer: NodeId, visible: boolean): void {
-    this.#member(peer).visible = visible
+    const member = this.#member(peer)
+    member.visible = visible
+    member.replaced = false
     this.generation++
   }
 
@@ -139,6 +195,7 @@ export class Routes {
     if (member === undefined) return
     this.#members.delete(peer)
     member.visible = false
+    member.replaced = true
     this.generation++
     const entries = part.entries()
     const cleanUp = () => {

@@ -354,7 +354,7 @@ describe('messages of members', () => {
     const forwarded: string[] = []
     const peers = {
       generation: 0,
-      wanted: (_filter: string, taken: () => void) => taken(),
+      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
       unwanted: () => {},
       interested: () => true,
       forward: (message: { topic: string; payload: Buffer }) => forwarded.push(`${message.topic}=${message.payload}`),
@@ -394,7 +394,7 @@ describe('messages of members', () => {
     const forwarded: string[] = []
     const peers = {
       generation: 0,
-      wanted: (_filter: string, taken: () => void) => taken(),
+      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
       unwanted: () => {},
       interested: () => wants,
       forward: (message: { payload: Buffer }) => forwarded.push(`${message.payload}`),

@@ -154,7 +154,7 @@ describe('routes to other members', () => {
     readonly generation = 0
     readonly calls: string[] = []
     readonly waiting = new Map<string, () => void>()
-    wanted(filter: string, taken: () => void): void {
+    wanted(filter: string, _durable: boolean, taken: () => void): void {
       this.calls.push(`+${filter}`)
       this.waiting.set(filter, taken)
     }

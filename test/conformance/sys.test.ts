@@ -91,7 +91,7 @@ describe('a subscriber of $SYS', () => {
   test('hears nothing of the $SYS of another node, and makes no other node send its own', () => {
     const wanted: string[] = []
     const peers = new NoPeers()
-    peers.wanted = (filter: string, taken: () => void) => {
+    peers.wanted = (filter: string, _durable: boolean, taken: () => void) => {
       wanted.push(filter)
       taken()
     }

@@ -119,7 +119,7 @@ describe('wills', () => {
     const forwarded: string[] = []
     const peers = {
       generation: 0,
-      wanted: (_filter: string, taken: () => void) => taken(),
+      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
       unwanted: () => {},
       interested: () => true,
       forward: (message: { topic: string; counter: number; publisher: string }) =>

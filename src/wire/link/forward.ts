@@ -1,6 +1,7 @@
 // Messages on their way from one member to another: many small ones in one batch, in order.
 //
-//   batch  1 | sequence u48 | item ...            sequence: of the first item, without gaps in each link's direction
+//   batch  1 | sequence u48 | item ...            sequence: of the first item, without gaps in each direction
+//   late   5 | sequence u48 | item ...            the same, of messages that may have come before, another way
 //   item   flags u8 | topic u16+utf8 | publisher u16+utf8
 //          | expiry u48                           flag 3: milliseconds that are left
 //          | node 8 . incarnation u48 . counter u48      flag 4: the message id, of QoS 1 and 2
@@ -11,7 +12,7 @@
 //   field 1: the stamp (16) of a retained message. Field 2: kept for the targets of share groups. Others are passed over.
 //
 // flags: bits 0-1 QoS, bit 2 RETAIN, bits 3-6 as above, bit 7 zero. The publisher's client id is for No Local. Unknown
-// kinds of message are skipped. Aliases never travel: the topic is always spelled out.
+// kinds of message are skipped (2 to 4: taken.ts). Aliases never travel: the topic is always spelled out.
 
 import { PeerError } from '../../base/errors.ts'
 import { type ClientId, ID_BYTES, type NodeId, readId } from '../../base/ids.ts'
@@ -25,6 +26,7 @@ import { isNodeLocal } from './routes.ts'
 import { TextCache } from './textcache.ts'
 
 const BATCH = 1
+const LATE_BATCH = 5
 /** Bytes of a batch before its first item. */
 export const BATCH_HEADER_BYTES = 7
 
@@ -49,10 +51,12 @@ const EXPIRY_MS_MAX = 0xffff_ffff_ffff
 /** More than any MQTT packet has left for a payload. */
 const PAYLOAD_BYTES_MAX = 268_435_455
 
-export function writeBatchHeader(into: Buffer, sequence: number): void {
-  into[0] = BATCH
-  into.writeUIntBE(sequence, 1, 6)
+export function writeBatchHeader(into: Buffer, sequence: number, at = 0, late = false): void {
+  into[at] = late ? LATE_BATCH : BATCH
+  into.writeUIntBE(sequence, at + 1, 6)
 }
+
+export const isBatch = (bytes: Buffer): boolean => bytes[0] === BATCH || bytes[0] === LATE_BATCH
 
 /** Texts as they stand in items: 2 bytes of length, then UTF-8. */
 export function encodeText(text: string): Buffer {
@@ -122,6 +126,46 @@ function writeStampField(into: Buffer, start: number, stamp: Stamp): number {
   return writeStamp(stamp, into, at)
 }
 
+/**
+ * Goes over items that have waited for `byMs`, in bytes [start, end): what is left of each expiry is less by that, zero
+ * for those that have expired. Returns how many items there are; -1: they cannot be read.
+ */
+export function ageItems(bytes: Buffer, start: number, end: number, byMs: number): number {
+  let count = 0
+  let at = start
+  while (at < end) {
+    if (at + 5 > end) return -1
+    const flags = bytes[at++]!
+    at += 2 + bytes.readUInt16BE(at)
+    if (at + 2 > end) return -1
+    at += 2 + bytes.readUInt16BE(at)
+    if ((flags & HAS_EXPIRY) !== 0) {
+      if (at + EXPIRY_BYTES > end) return -1
+      writeExpiry(bytes, at, bytes.readUIntBE(at, EXPIRY_BYTES) - byMs)
+      at += EXPIRY_BYTES
+    }
+    if ((flags & HAS_ID) !== 0) at += MESSAGE_ID_BYTES
+    if ((flags & HAS_EXTRA) !== 0) {
+      if (at + 2 > end) return -1
+      at += 2 + bytes.readUInt16BE(at)
+    }
+    if ((flags & HAS_PROPERTIES) !== 0) {
+      let length = 0
+      for (let shift = 0; shift < 28; shift += 7) {
+        if (at >= end) return -1
+        const byte = bytes[at++]!
+        length |= (byte & 0x7f) << shift
+        if (byte < 0x80) break
+      }
+      at += length
+    }
+    if (at + 4 > end) return -1
+    at += 4 + bytes.readUInt32BE(at)
+    count++
+  }
+  return at === end ? count : -1
+}
+
 /** A node's own messages all have one origin, so its bytes are kept from one to the next. */
 let lastOrigin: Origin | null = null
 let lastOriginBytes: Buffer = EMPTY
@@ -160,11 +204,14 @@ export class BatchReader {
   #end = 0
   /** The number of the first item. */
   sequence = 0
+  /** Its messages may have come before. */
+  late = false
 
   /** Begins a message of the channel; false: of a kind that a newer version speaks. */
   open(bytes: Buffer): boolean {
     if (bytes.length < BATCH_HEADER_BYTES) throw new PeerError('forwarded batch too short')
-    if (bytes[0] !== BATCH) return false
+    if (!isBatch(bytes)) return false
+    this.late = bytes[0] === LATE_BATCH
     this.#bytes = bytes
     this.#at = BATCH_HEADER_BYTES
     this.#end = bytes.length

@@ -25,6 +25,7 @@ export const RecordKind = {
   retained: 7,
   shared: 8,
   horizon: 9,
+  parked: 10,
 } as const
 
 /** A record: a number for life, and what is to be written under it; null: it was removed. */

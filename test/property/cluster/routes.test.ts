@@ -53,7 +53,7 @@ test('after a storm each node knows what each other wants, and taken never came 
           return run.routes.unwanted(filter)
         }
         run.wanted.add(filter)
-        run.routes.wanted(filter, () => {
+        run.routes.wanted(filter, false, () => {
           // Not if it was given up meanwhile, or somebody has begun afresh.
           if (runs[index] !== run || !run.wanted.has(filter)) return
           for (const other of runs) {

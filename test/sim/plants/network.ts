@@ -19,7 +19,12 @@ function bentDelivery(
     const remove = patched(Cluster.prototype, 'attach', (original) => {
       return function (this: Cluster, local: LocalDelivery) {
         let count = 0
-        original.call(this, { deliverFromPeer: (message) => bend(message, local, this, ++count) })
+        original.call(this, {
+          deliverFromPeer: (message, late) => {
+            const straight: LocalDelivery = { deliverFromPeer: (bent) => local.deliverFromPeer(bent, late) }
+            return bend(message, straight, this, ++count)
+          },
+        })
       }
     })
     return { build: compose, remove }
@@ -54,8 +59,8 @@ export const networkPlants: readonly Plant[] = [
     plant: () => ({
       build: compose,
       remove: patched(Routes.prototype, 'wanted', (original) => {
-        return function (this: Routes, filter: string, taken: () => void) {
-          original.call(this, filter, () => {})
+        return function (this: Routes, filter: string, durable: boolean, taken: () => void) {
+          original.call(this, filter, durable, () => {})
           taken()
         }
       }),

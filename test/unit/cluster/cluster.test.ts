@@ -13,6 +13,7 @@ import { EMPTY, type Message } from '../../../src/wire/message.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { at, Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
 import { FakeTls, Net } from './net.ts'
+import { Shelf } from './shelf.ts'
 
 let clock: VirtualClock
 let net: Net
@@ -65,6 +66,7 @@ class Gateway {
       stamps,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
+      safekeeping: new Shelf(clock).keeping,
     }
     const bundle = options.bundle === undefined ? BUNDLE : options.bundle
     this.cluster = new Cluster(this.settings, world, {
@@ -139,7 +141,7 @@ describe('a cluster', () => {
     expect(status.members[0]).toMatchObject({ self: true, name: 'gw-1', address: '10.0.0.1:4883', state: 'alive' })
     expect(status.members[1]!.rttMs).not.toBeNull()
     let taken = false
-    b.cluster.peers.wanted('a/+', () => {
+    b.cluster.peers.wanted('a/+', false, () => {
       taken = true
     })
     clock.advance(100)
@@ -346,7 +348,7 @@ describe('a copied card', () => {
     const before = copy.cluster.self.id
     expect(before).toBe(original.cluster.self.id)
     const { peers } = copy.cluster
-    peers.wanted('kept/#', () => {})
+    peers.wanted('kept/#', false, () => {})
     const { generation } = peers
     copy.start()
     clock.advance(20_000)

@@ -13,6 +13,7 @@ import { VirtualClock } from '../../virtual-clock.ts'
 import { node, SeededRandom } from './fakes.ts'
 import { type LaneBox, lanePair } from './lanebox.ts'
 import { Net } from './net.ts'
+import { Shelf } from './shelf.ts'
 
 function member(clock: VirtualClock, self: NodeId, box: LaneBox) {
   const world = { clock, random: new SeededRandom(1), log: silentLog, meter: new Meter() }
@@ -28,7 +29,11 @@ function member(clock: VirtualClock, self: NodeId, box: LaneBox) {
   }
   const routes = new Routes(world, box.channels, membership, new StampClock(self, () => clock.wall()))
   const bounds = { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' as const }
-  const forwarding = new Forwarding(world, box.channels, membership, routes, bounds, () => local)
+  const forwarding = new Forwarding(world, box.channels, membership, routes, {
+    bounds,
+    local: () => local,
+    keeping: new Shelf(clock).keeping,
+  })
   return { box, routes, forwarding, got, meter: world.meter }
 }
 
@@ -65,7 +70,7 @@ const publish = (forwarding: Forwarding, topic: string, name: string, length: nu
 test('messages of all sizes wait for a slow socket and arrive once, in order', () => {
   const { clock, a, b, link } = pair()
   link()
-  b.routes.wanted('#', () => {})
+  b.routes.wanted('#', false, () => {})
   clock.advance(100)
   a.box.stream.hold()
   const sent: string[] = []
@@ -86,15 +91,15 @@ test('messages of all sizes wait for a slow socket and arrive once, in order', (
 
 test('a large part reaches a newcomer while messages pass, over a socket that stops now and then', () => {
   const { clock, a, b, link } = pair()
-  for (let index = 0; index < 30_000; index++) a.routes.wanted(`sensor/${index}/state`, () => {})
-  b.routes.wanted('#', () => {})
+  for (let index = 0; index < 30_000; index++) a.routes.wanted(`sensor/${index}/state`, false, () => {})
+  b.routes.wanted('#', false, () => {})
   link()
   const sent: string[] = []
   let taken = 0
   for (let step = 0; step < 100; step++) {
     if (step % 10 === 5) a.box.stream.hold()
     if (step % 10 === 8) a.box.stream.release()
-    a.routes.wanted(`late/${step}`, () => taken++)
+    a.routes.wanted(`late/${step}`, false, () => taken++)
     if (step >= 10) sent.push(publish(a.forwarding, 'm', `${step}`, 200))
     clock.advance(10)
   }
@@ -110,14 +115,14 @@ test('a large part reaches a newcomer while messages pass, over a socket that st
 
 test('a link that goes and comes back leaves routes and numbers right', () => {
   const { clock, a, b, link } = pair()
-  b.routes.wanted('x', () => {})
+  b.routes.wanted('x', false, () => {})
   link()
   clock.advance(100)
   publish(a.forwarding, 'x', 'one', 10)
   clock.advance(100)
   a.box.unlink()
   b.box.unlink()
-  b.routes.wanted('y', () => {})
+  b.routes.wanted('y', false, () => {})
   b.routes.unwanted('x')
   clock.advance(100)
   link()

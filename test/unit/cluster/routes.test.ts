@@ -15,7 +15,7 @@ function member(mesh: Mesh, id: NodeId) {
     routes.collect(topic, peers)
     return peers.map((peer) => peer.at(-1)).sort()
   }
-  return { node, routes, receivers, want: (filter: string) => routes.wanted(filter, () => {}) }
+  return { node, routes, receivers, want: (filter: string) => routes.wanted(filter, false, () => {}) }
 }
 
 function three() {
@@ -45,7 +45,7 @@ test('a topic goes to each member with a match, once, and never to oneself', () 
   mesh.clock.advance(100)
   expect(a.receivers('x/1')).toEqual(['c'])
   expect([...a.routes.of(C)].sort()).toEqual(['#', 'x/1'])
-  expect([...a.routes.own()]).toEqual(['own/#'])
+  expect([...a.routes.own()]).toEqual([['own/#', false]])
 })
 
 test('unwanted and wanted again within a turn: still wanted', () => {
@@ -55,7 +55,7 @@ test('unwanted and wanted again within a turn: still wanted', () => {
   const { generation } = a.routes
   b.routes.unwanted('x')
   let taken = false
-  b.routes.wanted('x', () => {
+  b.routes.wanted('x', false, () => {
     taken = true
   })
   mesh.clock.advance(100)
@@ -112,7 +112,7 @@ test('a member that left and comes back while its old routes are cleaned up keep
 test('$SYS stays on its node', () => {
   const { mesh, a, b } = three()
   let taken = false
-  b.routes.wanted('$SYS/#', () => {
+  b.routes.wanted('$SYS/#', false, () => {
     taken = true
   })
   b.want('#')
@@ -127,7 +127,7 @@ test('wanted is taken once every linked member can send what matches', () => {
   const { mesh, a, b, c } = three()
   mesh.stall(B, C, true)
   let taken = false
-  b.routes.wanted('x', () => {
+  b.routes.wanted('x', false, () => {
     taken = true
   })
   mesh.clock.advance(50)

@@ -14,6 +14,7 @@ import type { TrustLife } from '../../../src/cluster/trustlife.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
 import { FakeTls, Net } from './net.ts'
+import { Shelf } from './shelf.ts'
 
 export const BUNDLE = { certificate: 'ca|cccccccccccccccc|cakey', privateKey: 'key|cakey' }
 const TIES = { machineId: '', boardSerial: '', firstMac: '' }
@@ -90,6 +91,7 @@ export class TrustGateway {
       stamps,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
+      safekeeping: new Shelf(clock).keeping,
     }
     this.cluster = new Cluster(settings, world, {
       bundle: options.bundle === undefined ? BUNDLE : options.bundle,

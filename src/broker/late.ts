@@ -1,0 +1,42 @@
+// A message from a member that may have come before, another way: for persistent sessions that have not had it. Those that
+// end with their connection got it then, or were not there.
+
+import type { QoS } from '../wire/message.ts'
+import { deliverToMember } from './deliver.ts'
+import type { Publication } from './publication.ts'
+import type { Receivers } from './receivers.ts'
+import { remember } from './recentids.ts'
+import type { Session } from './session.ts'
+
+/** Hands the message to every session that is to get it and has not; returns how many that were. */
+export function deliverLate(publication: Publication, { entries, groups }: Receivers): number {
+  const { topic, qos, retain, publisher } = publication
+  let reached = 0
+  for (let receiver of entries) {
+    const { echo, session } = receiver
+    if (echo !== receiver && session.clientId === publisher) {
+      if (echo === null) continue
+      receiver = echo
+    }
+    const least = Math.min(qos, receiver.qos) as QoS
+    if (least === 0 || session.expirySec === 0 || hasHad(session, publication)) continue
+    session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
+    remember(session, publication)
+    reached++
+  }
+  for (const group of groups) {
+    if (qos === 0 || group.some(({ session }) => hasHad(session, publication))) continue
+    const member = group.pick(topic)
+    if (member === null) continue
+    deliverToMember(publication, group, member)
+    remember(member.session, publication)
+    reached++
+  }
+  return reached
+}
+
+function hasHad({ recent, queue, inflight }: Session, { origin, counter }: Publication): boolean {
+  if (recent?.has(origin, counter)) return true
+  // What an earlier run of this node left.
+  return queue.holds(origin, counter) || inflight.holds(origin, counter)
+}

@@ -1,0 +1,44 @@
+// The messages that a session was given lately by members: one that comes again another way (out of a parking place, from
+// a member that stands in, after a crash) is not given twice. Memory is bounded: the oldest are forgotten.
+
+import type { Origin } from '../wire/message.ts'
+import type { Publication } from './publication.ts'
+import type { Session } from './session.ts'
+
+const IDS_MAX = 1024
+
+export const sameOrigin = (a: Origin, b: Origin): boolean =>
+  a === b || (a.incarnation === b.incarnation && a.node === b.node)
+
+export class RecentIds {
+  readonly #origins: Origin[] = []
+  readonly #counters: number[] = []
+  /** Where the next one goes, in the place of the oldest. */
+  #next = 0
+
+  get size(): number {
+    return this.#counters.length
+  }
+
+  /** `origin` is held on to: one object for many messages. */
+  add(origin: Origin, counter: number): void {
+    this.#origins[this.#next] = origin
+    this.#counters[this.#next] = counter
+    this.#next = this.#next + 1 === IDS_MAX ? 0 : this.#next + 1
+  }
+
+  has(origin: Origin, counter: number): boolean {
+    const counters = this.#counters
+    for (let index = 0; index < counters.length; index++) {
+      if (counters[index] === counter && sameOrigin(this.#origins[index]!, origin)) return true
+    }
+    return false
+  }
+}
+
+/** The session was given the message by a member. */
+export function remember(session: Session, { origin, counter }: Publication): void {
+  if (session.expirySec === 0) return
+  session.recent ??= new RecentIds()
+  session.recent.add(origin, counter)
+}

@@ -1,0 +1,199 @@
+// What has come from the members: how far each has been received, so that nothing counts twice over a new link, and how
+// far it is safe here. Says so at the end of a turn; of what promises nothing, now and then.
+
+import { Deque } from '../base/deque.ts'
+import { PeerError } from '../base/errors.ts'
+import type { NodeId } from '../base/ids.ts'
+import { KiB } from '../base/limits.ts'
+import type { Meter } from '../base/meter.ts'
+import type { Clock, Timer } from '../base/ports/clock.ts'
+import type { Positions } from '../base/positions.ts'
+import { encodeTaken, NO_RUN, type RunId, type TakenMessage } from '../wire/link/taken.ts'
+import type { Channel } from './ports.ts'
+
+/** Of QoS 0 alone, the sender is told after so much, or so long. */
+const UNTOLD_BYTES_MAX = 256 * KiB
+const UNTOLD_MS_MAX = 250
+
+/** What has come from one member. */
+class Arrival {
+  readonly peer: NodeId
+  /** The life of the sender's numbers; the number of the last that was received in it. */
+  run: RunId = NO_RUN
+  received = 0
+  /** It has said on this link where its numbers go on. */
+  begun = false
+  linked = false
+  /** What was staged for its messages, and is not safe yet: up to that number, at that position. */
+  readonly unsafe = new Deque<{ sequence: number; position: number }>()
+  toldReceived = 0
+  toldSafe = 0
+  /** Bytes received and not told of. */
+  untoldBytes = 0
+  /** It is to be told at the end of this turn. */
+  due = false
+
+  constructor(peer: NodeId) {
+    this.peer = peer
+  }
+
+  /** Up to here all is safe. */
+  get safe(): number {
+    const next = this.unsafe.peek()
+    return next === undefined ? this.received : next.sequence
+  }
+}
+
+export class Arrivals {
+  readonly #run: RunId
+  readonly #clock: Clock
+  readonly #meter: Meter
+  readonly #positions: Positions
+  readonly #channel: () => Channel
+  readonly #byPeer = new Map<NodeId, Arrival>()
+  #due: Arrival[] = []
+  #armed = false
+  #lazy: Timer | null = null
+
+  /** `run`: this life of the node, so that senders notice when what they sent is gone. */
+  constructor(
+    run: RunId,
+    world: { readonly clock: Clock; readonly meter: Meter },
+    positions: Positions,
+    channel: () => Channel,
+  ) {
+    this.#run = run
+    this.#clock = world.clock
+    this.#meter = world.meter
+    this.#positions = positions
+    this.#channel = channel
+    positions.watch(() => this.#safeMoved())
+  }
+
+  linked(peer: NodeId): void {
+    const arrival = this.#of(peer)
+    arrival.begun = false
+    arrival.linked = true
+    const { run, received, safe } = arrival
+    arrival.toldReceived = received
+    arrival.toldSafe = safe
+    arrival.untoldBytes = 0
+    this.#channel().send(peer, encodeTaken({ kind: 'here', own: this.#run, known: run, received, safe }))
+  }
+
+  unlinked(peer: NodeId): void {
+    this.#of(peer).linked = false
+  }
+
+  forget(peer: NodeId): void {
+    this.#byPeer.delete(peer)
+  }
+
+  /** The sender says where its numbers go on. */
+  begin(peer: NodeId, { run, sequence }: TakenMessage & { kind: 'begin' }): void {
+    const arrival = this.#of(peer)
+    arrival.begun = true
+    if (run !== arrival.run) {
+      arrival.run = run
+      arrival.received = 0
+      arrival.unsafe.clear()
+      arrival.toldReceived = 0
+      arrival.toldSafe = 0
+    }
+    if (sequence - 1 <= arrival.received) return
+    arrival.received = sequence - 1
+  }
+
+  /**
+   * A batch whose first item has that number has come: returns how many of its items have come before. Throws PeerError
+   * when items before it are missing.
+   */
+  repeated(peer: NodeId, sequence: number): number {
+    const arrival = this.#of(peer)
+    if (!arrival.begun) throw new PeerError('forwarding: messages before a beginning')
+    if (sequence > arrival.received + 1) throw new PeerError('forwarding: messages are missing')
+    return arrival.received + 1 - sequence
+  }
+
+  /**
+   * The items up to that number have been delivered; `before`: the position before they were. `promises`: there is
+   * something among them that its publisher may wait for.
+   */
+  delivered(peer: NodeId, last: number, before: number, bytes: number, promises: boolean): void {
+    const arrival = this.#of(peer)
+    if (last <= arrival.received) return
+    const { position, ours } = this.#positions
+    // Up to the one before, all is safe when what was staged before is.
+    if (position > before && position > ours) arrival.unsafe.push({ sequence: arrival.received, position })
+    arrival.received = last
+    arrival.untoldBytes += bytes
+    if (promises || arrival.untoldBytes >= UNTOLD_BYTES_MAX) this.#tellSoon(arrival)
+    else this.#lazy ??= this.#clock.after(UNTOLD_MS_MAX, 'forward.untold', this.#tellAll)
+  }
+
+  /** There is room on the link again. */
+  room(peer: NodeId): void {
+    const arrival = this.#byPeer.get(peer)
+    if (arrival?.due) this.#tell(arrival)
+  }
+
+  stop(): void {
+    this.#lazy?.cancel()
+  }
+
+  #of(peer: NodeId): Arrival {
+    let arrival = this.#byPeer.get(peer)
+    if (arrival === undefined) {
+      arrival = new Arrival(peer)
+      this.#byPeer.set(peer, arrival)
+    }
+    return arrival
+  }
+
+  #safeMoved(): void {
+    const { ours } = this.#positions
+    for (const arrival of this.#byPeer.values()) {
+      const { unsafe } = arrival
+      const before = unsafe.length
+      for (let next = unsafe.peek(); next !== undefined && next.position <= ours; next = unsafe.peek()) unsafe.shift()
+      if (unsafe.length < before) this.#tell(arrival)
+    }
+  }
+
+  #tellSoon(arrival: Arrival): void {
+    if (arrival.due) return
+    arrival.due = true
+    this.#due.push(arrival)
+    if (this.#armed) return
+    this.#armed = true
+    this.#clock.soon(this.#tellDue)
+  }
+
+  readonly #tellDue = (): void => {
+    this.#armed = false
+    const due = this.#due
+    this.#due = []
+    for (const arrival of due) this.#tell(arrival)
+  }
+
+  readonly #tellAll = (): void => {
+    this.#lazy = null
+    for (const arrival of this.#byPeer.values()) this.#tell(arrival)
+  }
+
+  #tell(arrival: Arrival): void {
+    const { peer, received, safe, linked } = arrival
+    arrival.due = false
+    if (!linked || !arrival.begun) return
+    if (received === arrival.toldReceived && safe === arrival.toldSafe) return
+    const answer = this.#channel().send(peer, encodeTaken({ kind: 'taken', received, safe }))
+    if (answer === 'full') {
+      this.#meter.count('forward.taken.held')
+      arrival.due = true
+      return
+    }
+    arrival.toldReceived = received
+    arrival.toldSafe = safe
+    arrival.untoldBytes = 0
+  }
+}
