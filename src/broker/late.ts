@@ -35,8 +35,8 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
   return reached
 }
 
-function hasHad({ recent, queue, inflight }: Session, { origin, counter }: Publication): boolean {
-  if (recent?.has(origin, counter)) return true
+function hasHad({ queue, inflight }: Session, { origin, counter }: Publication): boolean {
+  if (queue.recent?.has(origin, counter)) return true
   // What an earlier run of this node left.
   return queue.holds(origin, counter) || inflight.holds(origin, counter)
 }

@@ -3,7 +3,7 @@
 import { Deque } from '../base/deque.ts'
 import type { Origin } from '../wire/message.ts'
 import type { Delivery } from './delivery.ts'
-import { sameOrigin } from './recentids.ts'
+import { type RecentIds, sameOrigin } from './recentids.ts'
 import type { BrokerSettings } from './settings.ts'
 
 export type QueueSettings = BrokerSettings['sessions']['queue']
@@ -14,6 +14,8 @@ export class SessionQueue {
   #waiting: Deque<Delivery> | null = null
   #bytes = 0
   #qos0 = 0
+  /** Messages of members that came here lately, waiting or not; null: none. */
+  recent: RecentIds | null = null
   /** Messages that gave way in the last push, for the caller to count. */
   lastDropped = 0
 

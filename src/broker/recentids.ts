@@ -37,8 +37,8 @@ export class RecentIds {
 }
 
 /** The session was given the message by a member. */
-export function remember(session: Session, { origin, counter }: Publication): void {
-  if (session.expirySec === 0) return
-  session.recent ??= new RecentIds()
-  session.recent.add(origin, counter)
+export function remember({ expirySec, queue }: Session, { origin, counter }: Publication): void {
+  if (expirySec === 0) return
+  queue.recent ??= new RecentIds()
+  queue.recent.add(origin, counter)
 }

@@ -20,7 +20,6 @@ import { type Kept, NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
 import { SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
-import type { RecentIds } from './recentids.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { Sender } from './sender.ts'
 import type { Acknowledged, SessionConnection, SessionHome } from './session-home.ts'
@@ -46,8 +45,6 @@ export class Session {
   place: Place = HERE
   /** Its record in the store; null: it ends with its connection. */
   kept: Kept | null = null
-  /** Messages that members gave it lately; null: none. */
-  recent: RecentIds | null = null
   /** Null while the client is away. */
   connection: SessionConnection | null = null
   will: WillPacket | null = null
