@@ -170,8 +170,13 @@ export class Batches {
     return this.#sent.at(this.#handed)
   }
 
-  get oldest(): SentBatch | undefined {
-    return this.#sent.peek()
+  /** When the oldest batch was made that somebody waits for; null: nobody does. */
+  get awaitedSince(): number | null {
+    for (let index = 0; index < this.#sent.length; index++) {
+      const { position, atMs } = this.#sent.at(index)!
+      if (position > 0) return atMs
+    }
+    return null
   }
 
   handed(): void {

@@ -5,7 +5,7 @@
 
 import type { NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
-import { type Clock, every, type Timer } from '../base/ports/clock.ts'
+import type { Clock } from '../base/ports/clock.ts'
 import type { LocalDelivery, Peers } from '../broker/ports.ts'
 import { BatchReader, encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
@@ -22,8 +22,6 @@ const QUEUE_BYTES = 256 * 1024
 /** Topics and client ids whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
 const PUBLISHERS_MAX = 32_768
-/** How often it is looked for members that keep publishers waiting. */
-const LATE_LOOK_MS = 1000
 
 /** Who gets messages of a topic, as of one generation of the routes. */
 interface Receivers {
@@ -56,7 +54,6 @@ export class Forwarding {
   readonly #arrivals: Arrivals
   readonly #parking: Parking
   readonly #reader = new BatchReader()
-  readonly #lateLooks: Timer
   readonly #receivers = new Map<string, Receivers>()
   readonly #publishers = new Map<string, Buffer>()
   #lastTopic = ''
@@ -118,13 +115,14 @@ export class Forwarding {
     keeping.positions.watch(() => {
       for (const member of this.#outgoing.values()) member.safeMoved()
     })
-    this.#lateLooks = every(world.clock, LATE_LOOK_MS, 'forward.late', () => {
-      for (const member of this.#outgoing.values()) member.checkLate(world.clock.now())
-    })
+  }
+
+  /** Looks, several times in a heartbeat, for members that have kept a publisher waiting for `longestMs`. */
+  look(nowMs: number, longestMs: number): void {
+    for (const member of this.#outgoing.values()) member.look(nowMs, longestMs)
   }
 
   stop(): void {
-    this.#lateLooks.cancel()
     this.#arrivals.stop()
     for (const member of this.#outgoing.values()) member.unlink()
   }

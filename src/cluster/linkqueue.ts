@@ -61,6 +61,12 @@ export class LinkQueue {
     return this.#bytes
   }
 
+  /** When the oldest came that somebody waits for; null: nobody does. */
+  get awaitedSince(): number | null {
+    const oldest = this.#qos12.peek()
+    return oldest === undefined || oldest.position === 0 ? null : oldest.atMs
+  }
+
   /** Takes the item, or drops it; what it pushes out is dropped. False: it was not taken. */
   push(item: WaitingItem): boolean {
     const length = item.bytes!.length

@@ -25,8 +25,6 @@ import type { ClusterSettings } from './settings.ts'
 
 /** Bytes sent and not taken yet: more waits in the queue. */
 const SENT_BYTES_MAX = 8 * MiB
-/** Nobody waits longer than this for a member that lives and takes messages, but does not get them safe. */
-const SAFE_WITHIN_MS = 5000
 export type DropReason = 'full' | 'parking-full' | 'dead' | 'left' | 'expired'
 
 export interface OutgoingWorld {
@@ -160,14 +158,14 @@ export class Outgoing {
 
   unlink(): void {
     this.#state = 'away'
-    this.#look()
+    this.#change()
   }
 
   /** What the members table says of it. */
   is(state: MemberView['state']): void {
     this.#heard = state === 'alive'
     this.isGone = state === 'dead' || state === 'left'
-    this.#look()
+    this.#change()
     // What nobody keeps for it is gone.
     if (this.isGone) this.#queue.dropQoS0()
   }
@@ -197,7 +195,7 @@ export class Outgoing {
     this.#batches.again(known ? message.received : 0)
     this.#announced = 0
     this.#state = 'open'
-    this.#look()
+    this.#change()
   }
 
   /** It says how far it has come; throws PeerError. */
@@ -208,7 +206,7 @@ export class Outgoing {
     if (position > 0) this.#lane?.settled(position)
     if (this.#lateUntil > 0 && message.safe >= this.#lateUntil) {
       this.#lateUntil = 0
-      this.#look()
+      this.#change()
     }
     if (this.#queue.length > 0) this.room()
   }
@@ -231,15 +229,15 @@ export class Outgoing {
     })
   }
 
-  /** Looks whether it keeps anybody waiting too long. */
-  checkLate(nowMs: number): void {
-    const { oldest } = this.#batches
-    if (this.#lane === null || oldest === undefined || oldest.position === 0) return
-    if (nowMs - oldest.atMs < SAFE_WITHIN_MS) return
+  /** Whether it has kept somebody waiting for `longestMs`, though it is heard: then nobody waits for it any more. */
+  look(nowMs: number, longestMs: number): void {
+    if (this.#lane === null) return
+    const since = this.#batches.awaitedSince ?? this.#queue.awaitedSince
+    if (since === null || nowMs - since < longestMs) return
     this.#world.count('forward.late')
     this.#batches.seal(nowMs)
     this.#lateUntil = this.#batches.sequence
-    this.#look()
+    this.#change()
   }
 
   /** Takes what an earlier run of this node had parked. */
@@ -249,7 +247,7 @@ export class Outgoing {
   }
 
   /** Brings flowing and waiting in step with what is known of the member. */
-  #look(): void {
+  #change(): void {
     this.#flows = this.#state === 'open' && this.#heard
     const awaits = this.#flows && this.#lateUntil === 0
     if (!awaits) this.#closeLane()

@@ -134,7 +134,10 @@ export class Presence implements LinksEvents, LinksSelf {
       clock,
       settings,
       () => this.links.used(),
-      (nowMs, marginMs) => this.members.look(nowMs, around.settings(), marginMs),
+      (nowMs, marginMs) => {
+        this.members.look(nowMs, around.settings(), marginMs)
+        this.forwarding.look(nowMs, 2 * around.settings().heartbeatMs - marginMs)
+      },
     )
   }
 
