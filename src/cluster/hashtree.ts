@@ -56,6 +56,10 @@ export class HashTree {
     this.#count(leaf, entry, entry.stamp, 1)
   }
 
+  isEmpty(leaf: number): boolean {
+    return this.#heads[leaf] === null
+  }
+
   /** The entries of a leaf as they are now. */
   entries(leaf: number): SharedEntry[] {
     const entries: SharedEntry[] = []

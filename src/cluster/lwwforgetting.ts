@@ -9,7 +9,7 @@ import { REMEMBERED_MS } from './lwwverdict.ts'
 import type { FeatureWorld } from './ports.ts'
 
 /** How often a pass over all entries begins, and how many entries one turn looks at. */
-const PASS_EVERY_MS = 3600 * 1000
+const PASS_EVERY_MS = 6 * 3600 * 1000
 const ENTRIES_PER_TURN = 4096
 /** What must be remembered of removed entries in any case. */
 const GONE_MAX = 100_000
@@ -80,6 +80,7 @@ export class LwwForgetting {
 
   /** Returns how many entries it looked at. */
   #look(leaf: number): number {
+    if (this.#of.tree.isEmpty(leaf)) return 0
     let count = 0
     let newest: Stamp | null = null
     const dropped: SharedEntry[] = []
