@@ -189,7 +189,9 @@ export class Admissions implements AdmissionEvents {
     for (const other of this.waiting()) {
       if (other.applicant.hello.node === node) other.refuse({ reason: 'failed', words: 'this box has asked again' })
     }
-    if (this.waiting().length < WAITING_MAX) return null
+    // Those who will wait in a moment count as well.
+    const asking = [...this.#open].filter((other) => other !== admission && other.applicant.named.by === 'approval')
+    if (asking.length < WAITING_MAX) return null
     return { reason: 'too many are waiting', words: `${WAITING_MAX} boxes are waiting at this member already` }
   }
 

@@ -15,7 +15,7 @@ import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
 import { CurrentPeers } from './currentpeers.ts'
 import type { Papers } from './custody.ts'
-import { Enrolment } from './enrolment.ts'
+import { Enrolment, type EnrolmentSelf } from './enrolment.ts'
 import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
 import { ownEndpoints } from './interfaces.ts'
 import { KnownKeys } from './keys.ts'
@@ -112,7 +112,7 @@ export class Cluster implements Surroundings, Announced {
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)
     this.#peers = this.#presence === null ? new NoPeers() : new CurrentPeers(this.#presence.peers)
     this.enrolment = new Enrolment(
-      world,
+      { ...world, together: this.together },
       () => this.#forEnrolment(),
       () => this.#presence!.about(),
       (to, gaveUp) => this.#adopted(to, gaveUp),
@@ -181,8 +181,10 @@ export class Cluster implements Surroundings, Announced {
   /** Applies what can change live; returns the keys that need a restart. */
   configure(settings: ClusterSettings): readonly string[] {
     const { enabled, bind, port, interfaces } = this.#started
+    const { password } = this.#settings
     this.#settings = { ...settings, enabled, bind, port, interfaces }
     this.#presence?.configure(this.#settings)
+    if (password !== settings.password) this.enrolment.again()
     return needRestart(this.#started, settings)
   }
 
@@ -299,36 +301,25 @@ export class Cluster implements Surroundings, Announced {
     this.announcing.announce()
   }
 
-  /** What makes this box a member of another cluster is on disk. */
+  /** What makes this box a member of another cluster is on disk; what it leaves, it forgets. */
   #adopted(to: Endpoint, gaveUp: ClusterId | null): void {
     if (gaveUp !== null) {
       this.#world.log.warn({ gaveUp }, 'this box leaves the cluster that it made for itself')
       this.#presence?.lettingIn.invites.clear()
       this.keys.clear()
+      this.#box.gaveUp?.()
     }
-    this.#box.gaveUp?.()
     const identity = loadIdentity(this.#world, this.#box)
-    if (identity instanceof HostError) {
-      this.#world.log.error({ why: identity.message }, 'let in, but what was granted cannot be read')
-      this.#standing = { at: 'failed', why: identity.message }
-      return
-    }
+    if (identity instanceof HostError) return this.#wasSetUp(identity)
     this.#become(identity)
-    this.#presence?.candidates.heard({
-      endpoint: to,
-      source: 'member',
-      node: null,
-      instance: null,
-      cluster: identity.authority?.clusterId ?? null,
-    })
+    this.#presence?.admittedBy(to)
   }
 
-  #forEnrolment() {
+  #forEnrolment(): EnrolmentSelf {
     const identity = this.#identity
     assert(!(identity instanceof HostError), 'a box without an identity cannot be let in')
-    const founded = identity.founded || this.#founded
-    const { instance } = this
-    return { identity, instance, founded, cluster: this.cluster(), settings: this.#settings, lone: this.lone() }
+    const [founded, lone] = [identity.founded || this.#founded, this.lone()]
+    return { identity, founded, lone, instance: this.instance, cluster: this.cluster(), settings: this.#settings }
   }
 
   interruptSetup(): () => void {

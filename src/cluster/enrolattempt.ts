@@ -2,7 +2,10 @@
 // judges what it is given.
 //
 //   dialling -> greeting -> sealing -> asking -> over             with a code or the password
-//                                      asking -> comparing -> over     where people compare words
+//      ^------- stretching <---'       asking -> comparing -> over     where people compare words
+//
+// The key of a password takes a while and the cluster's id, which only a hello tells: it is made with nobody waiting at
+// the other end, and the member is dialled again.
 
 import { HostError, PeerError } from '../base/errors.ts'
 import { type ClusterId, NO_CLUSTER, type NodeId } from '../base/ids.ts'
@@ -47,6 +50,8 @@ export interface Applying {
   readonly givesUp: ClusterId | null
   /** The name of the member whose place it takes; empty: nobody's. */
   readonly replaces: string
+  /** What the password comes to in each cluster, once it was made. */
+  readonly passwordKeys: Map<ClusterId, Buffer>
 }
 
 /** Everything that makes a box a member. */
@@ -73,6 +78,7 @@ export interface AttemptEvents {
 type State =
   | { readonly at: 'dialling'; readonly giveUp: () => void }
   | { readonly at: 'greeting'; readonly greeting: Greeting }
+  | { readonly at: 'stretching' }
   | { readonly at: 'sealing' }
   | { readonly at: 'asking'; readonly talk: EnrolTalk }
   | { readonly at: 'revealing'; readonly talk: EnrolTalk; readonly offer: EnrolOffer }
@@ -170,36 +176,51 @@ export class EnrolAttempt implements TalkEvents {
       stream.destroy()
       return this.#refused('other', `the code is for another cluster than ${cluster}`)
     }
-    this.#key(cluster, (key) => {
-      if (this.#state.at !== 'sealing') return stream.destroy()
-      if (key instanceof HostError) {
-        stream.destroy()
-        return this.#finish({ at: 'unreachable', why: key.message })
-      }
-      const side = { role: 'client', identity: keyName(means), key } as const
-      this.#world.trust.secureByKey(stream, side, TLS_MS, (sealed) => {
-        if (this.#state.at === 'sealing') this.#sealed(sealed, hellos)
-        else if (typeof sealed === 'object') sealed.stream.destroy()
-      })
+    const key = this.#key(cluster)
+    if (key === null) {
+      stream.destroy()
+      return this.#stretch(cluster)
+    }
+    const side = { role: 'client', identity: keyName(means), key } as const
+    this.#world.trust.secureByKey(stream, side, TLS_MS, (sealed) => {
+      if (this.#state.at === 'sealing') this.#sealed(sealed, hellos)
+      else if (typeof sealed === 'object') sealed.stream.destroy()
     })
   }
 
-  #key(cluster: ClusterId, done: (key: Buffer | HostError) => void): void {
-    const { means } = this.#applying
+  /** Null: it has to be made first. */
+  #key(cluster: ClusterId): Buffer | null {
+    const { means, passwordKeys } = this.#applying
     const { trust } = this.#world
     switch (means.by) {
       case 'code':
-        return done(inviteKey(trust, means.code.invite, means.code.secret))
+        return inviteKey(trust, means.code.invite, means.code.secret)
       case 'password':
-        return trust.passwordKey(means.password, cluster, done)
+        return passwordKeys.get(cluster) ?? null
       case 'approval':
-        return done(approvalKey(trust, cluster))
+        return approvalKey(trust, cluster)
     }
+  }
+
+  #stretch(cluster: ClusterId): void {
+    const { means, passwordKeys } = this.#applying
+    if (means.by !== 'password') return
+    this.#state = { at: 'stretching' }
+    this.#world.trust.passwordKey(means.password, cluster, (key) => {
+      if (this.#state.at !== 'stretching') return
+      if (key instanceof HostError) return this.#finish({ at: 'unreachable', why: key.message })
+      passwordKeys.set(cluster, key)
+      this.start()
+    })
   }
 
   #sealed(sealed: { stream: ByteStream } | KeyedFailure, { acceptorHello, diallerHello }: Hellos): void {
     if (sealed === 'closed' || sealed === 'timeout') {
-      return this.#finish({ at: 'unreachable', why: `${sealed} while the stream was sealed` })
+      // A member that was tried with wrong codes hangs up for a while on whoever did.
+      return this.#finish({
+        at: 'unreachable',
+        why: `${sealed} before it was sealed; after wrong tries that is so for a minute`,
+      })
     }
     if (typeof sealed === 'string') {
       const wrong = sealed === 'wrong key' || sealed === 'unknown key'

@@ -3,9 +3,8 @@
 
 import type { HostError } from '../base/errors.ts'
 import type { ClusterId, InstanceId } from '../base/ids.ts'
-import type { StateFiles } from '../base/ports/files.ts'
 import { type Endpoint, endpointText } from '../base/ports/streams.ts'
-import { adopt } from './adoption.ts'
+import { adoptionFiles } from './adoption.ts'
 import type { Sighting } from './candidates.ts'
 import { parseCode } from './codes.ts'
 import type { Identity } from './identity.ts'
@@ -13,9 +12,10 @@ import { type JoinAnswer, Joining, type JoiningSelf, type JoiningWorld } from '.
 import type { Means } from './means.ts'
 import type { ClusterSettings } from './settings.ts'
 import type { JoinOutcome, JoinRequest } from './status.ts'
+import type { Together } from './together.ts'
 
 export interface EnrolmentWorld extends JoiningWorld {
-  readonly files: StateFiles
+  readonly together: Together
 }
 
 /** Where this box stands, asked at each use. */
@@ -82,6 +82,11 @@ export class Enrolment {
     this.#joining.start()
   }
 
+  /** `cluster.password` is another. */
+  again(): void {
+    this.#joining.again()
+  }
+
   stop(): void {
     this.#joining.stop()
   }
@@ -111,8 +116,7 @@ export class Enrolment {
       const what = cluster === null ? 'to let this box in' : 'another cluster is here; to let this box into it'
       return `${what}, see on a member of it that its status shows "${view.words}" too, and type there: edge-mqtt cluster approve ${identity.id}`
     }
-    if (cluster !== null || view.at === 'idle') return null
-    return view.why === '' ? null : `not let in yet: ${view.why}`
+    return cluster !== null || this.#joining.why === '' ? null : `not let in yet: ${this.#joining.why}`
   }
 
   #outcome(answer: JoinAnswer): JoinOutcome {
@@ -134,6 +138,7 @@ export class Enrolment {
 
   #take(admitted: Parameters<JoiningSelf['take']>[0], done: (error: HostError | null) => void): void {
     const { identity, cluster } = this.#self()
-    adopt(this.#world.files, admitted, { gaveUp: cluster, gaveUpBefore: identity.gaveUp }, done)
+    const before = { gaveUp: cluster, gaveUpBefore: identity.gaveUp }
+    this.#world.together.write(adoptionFiles(admitted, before), done)
   }
 }

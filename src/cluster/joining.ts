@@ -58,8 +58,10 @@ export type JoinAnswer =
 
 export type JoiningView =
   | { readonly at: 'idle' }
-  | { readonly at: 'asking'; readonly to: Endpoint; readonly why: string }
+  | { readonly at: 'asking'; readonly to: Endpoint }
   | { readonly at: 'comparing'; readonly to: Endpoint; readonly words: string }
+  /** What was granted is being written. */
+  | { readonly at: 'taking'; readonly to: Endpoint }
 
 interface Hand {
   readonly wish: JoinWish
@@ -83,6 +85,7 @@ export class Joining {
   /** People asked for this place to be taken; holds until the box is in. */
   #replaces = ''
   #timer: Timer | null = null
+  #password = { text: '', keys: new Map<ClusterId, Buffer>() }
 
   constructor(world: JoiningWorld, self: JoiningSelf) {
     this.#world = world
@@ -91,6 +94,11 @@ export class Joining {
 
   get view(): JoiningView {
     return this.#view
+  }
+
+  /** Why the last attempt came to nothing; empty: none did, or it shows its words now. */
+  get why(): string {
+    return this.#why
   }
 
   /** Everything that beacons and mDNS bring. */
@@ -107,6 +115,17 @@ export class Joining {
     this.#step()
   }
 
+  /** What it asks by is another: everybody is asked anew. */
+  again(): void {
+    if (this.#hand !== null || !this.#open || this.#view.at === 'taking') return
+    this.#attempt?.stop()
+    this.#attempt = null
+    this.#view = { at: 'idle' }
+    this.#why = ''
+    this.#targets.dueNow(this.#world.clock.now())
+    this.#step()
+  }
+
   stop(): void {
     this.#open = false
     this.#timer?.cancel()
@@ -120,7 +139,9 @@ export class Joining {
   /** People know what they want: `done` is called once. */
   byHand(wish: JoinWish, done: (answer: JoinAnswer) => void): void {
     const { clock } = this.#world
-    if (this.#hand !== null) return done({ at: 'refused', why: 'this box is being let in already' })
+    if (this.#hand !== null || this.#view.at === 'taking') {
+      return done({ at: 'refused', why: 'this box is being let in already' })
+    }
     const deadline = clock.after(HEARING_MS, 'cluster.join.hearing', () => this.#heardNobody())
     this.#hand = { wish, done, deadline, tried: new Set(), reasons: [] }
     this.#replaces = wish.replaces
@@ -183,10 +204,14 @@ export class Joining {
     this.#hand?.tried.add(target.key)
     this.#timer?.cancel()
     this.#timer = null
-    this.#view = { at: 'asking', to, why: this.#why }
+    this.#view = { at: 'asking', to }
+    if (means.by === 'password' && means.password !== this.#password.text) {
+      this.#password = { text: means.password, keys: new Map() }
+    }
     const applying = {
       ...{ to, means, keys, greeter: this.#self.greeter(), about: () => this.#self.about() },
       ...{ givesUp: this.#self.givesUp(), replaces: this.#replaces },
+      passwordKeys: this.#password.keys,
     }
     const attempt = new EnrolAttempt(this.#world, applying, {
       comparing: (words) => this.#comparing(to, words),
@@ -227,8 +252,11 @@ export class Joining {
   }
 
   #admitted(target: Target, admitted: Admitted): void {
+    const attempt = this.#attempt
+    this.#view = { at: 'taking', to: target.endpoint }
     this.#self.take(admitted, (error) => {
-      const attempt = this.#attempt
+      // Stopped meanwhile: the next start is a member's.
+      if (this.#view.at !== 'taking') return
       this.#attempt = null
       this.#view = { at: 'idle' }
       if (error !== null) {

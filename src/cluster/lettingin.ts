@@ -52,7 +52,10 @@ export class LettingIn {
       about: () => parts.about(),
       password: () => parts.password(),
       member: (id) => members.member(id),
-      replaceable: (name) => replaceable([...members.values()], name),
+      replaceable: (name) =>
+        name === parts.about().name
+          ? { wrong: `${name} is this member, and alive` }
+          : replaceable([...members.values()], name),
       remove: (node, done) => parts.remove(node, done),
       asks: (cluster) => parts.asks(cluster),
       letIn: (node, key) => void keys.agrees(node, key),

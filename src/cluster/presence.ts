@@ -159,6 +159,11 @@ export class Presence implements LinksEvents, LinksSelf {
     this.candidates.start()
   }
 
+  /** The member that has let this box in is the first that it links with. */
+  admittedBy(endpoint: Endpoint): void {
+    this.candidates.heard({ endpoint, source: 'member', node: null, instance: null, cluster: this.cluster })
+  }
+
   configure(settings: ClusterSettings): void {
     this.#heartbeat.configure(settings)
     this.candidates.setStatic(settings.peers)

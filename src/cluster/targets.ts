@@ -65,6 +65,10 @@ export class Targets {
     return first
   }
 
+  dueNow(nowMs: number): void {
+    for (const target of this.#targets.values()) target.dueMs = Math.min(target.dueMs, nowMs)
+  }
+
   failed(target: Target, outcome: Exclude<AttemptOutcome, { at: 'admitted' }>, compared: boolean, nowMs: number): void {
     target.failures++
     target.dueMs = nowMs + pauseAfter(outcome, compared, target.failures)

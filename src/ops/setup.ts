@@ -5,7 +5,10 @@ import { HostError } from '../base/errors.ts'
 import { Meter } from '../base/meter.ts'
 import { setUpAlone } from '../cluster/firstsetup.ts'
 import type { SetupResult } from '../cluster/setup.ts'
+import type { JoinRequest } from '../cluster/status.ts'
 import { devicesPassword, devicesUrl } from './auth/devices.ts'
+import { parseEndpoint } from './config/kinds.ts'
+import { CLUSTER_PORT } from './config/schema.ts'
 import { nodeSettings } from './config/settings.ts'
 import { askAt } from './control/client.ts'
 import { prepareState } from './directories.ts'
@@ -43,7 +46,7 @@ export async function setup(options: StartOptions, world: World): Promise<string
   })
   const result = await new Promise<SetupResult | HostError>((resolve) => {
     const outside = { ...ports, log: log.log, meter: new Meter() }
-    setUpAlone(outside, settings.cluster, { bundle: plan.bundle, hardware }, resolve)
+    setUpAlone(outside, settings.cluster, { bundle: plan.bundle, hardware }, resolve, options.join)
   })
   log.flush()
   if (result instanceof HostError) throw new Ending(exitStatusOf(result), result.message)
@@ -53,6 +56,25 @@ export async function setup(options: StartOptions, world: World): Promise<string
   if (port === undefined || port === 0) return text
   const url = devicesUrl(devicesPassword(result.ca.privateKey, result.clusterId), port)
   return `${text}\n  for your devices: ${url}\n  (again: edge-mqtt user show devices)`
+}
+
+export interface SetupJoinOptions {
+  readonly join?: string
+  readonly at?: string
+  readonly replace?: string
+}
+
+/** What people want to join; null: first setup as ever. */
+export function joinRequest({ join, at, replace }: SetupJoinOptions): JoinRequest | null {
+  if (join === undefined) {
+    if (at === undefined && replace === undefined) return null
+    throw new Ending(Exit.usage, `${at === undefined ? '--replace' : '--at'} goes with --join CODE`)
+  }
+  const to = at === undefined ? null : parseEndpoint(at, CLUSTER_PORT)
+  if (at !== undefined && to === null) {
+    throw new Ending(Exit.usage, `--at ${at}: not an address; right would be host or host:port`)
+  }
+  return { to, code: join, replaces: replace ?? null }
 }
 
 /** What first setup has come to, and what to do with it. */

@@ -2,6 +2,7 @@
 // wrong ends here, with all of it said at once.
 
 import type { Bundle } from '../cluster/settings.ts'
+import type { JoinRequest } from '../cluster/status.ts'
 import { type AuthFiles, readAuthFiles } from './auth/files.ts'
 import { readBundle } from './bundle.ts'
 import { FILE_BYTES_MAX } from './config/file.ts'
@@ -17,6 +18,8 @@ import type { World } from './world.ts'
 export interface StartOptions extends PlaceOptions {
   readonly set: readonly string[]
   readonly newCluster: boolean
+  /** First setup alone: join with a code. */
+  readonly join?: JoinRequest | null
 }
 
 export interface Plan {

@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, Option } from 'commander'
 import { Ending, Exit, type ExitStatus } from '../exit.ts'
+import type { SetupJoinOptions } from '../setup.ts'
 import type { StartOptions } from '../start.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
@@ -73,10 +74,13 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
 
   daemonOptions(program.command('setup'))
     .description('first setup alone: make or find this node its identity, then end')
-    .addHelpText('after', example('edge-mqtt setup --new-cluster --data-dir ./data'))
-    .action(async (options: DaemonOptions) => {
-      const { setup } = await import('../setup.ts')
-      print(await setup(startOptions(options), world))
+    .option('--join <code>', 'become a member with a code from "edge-mqtt invite"')
+    .option('--at <address>', 'with --join: host or host:port of a member, where none is heard')
+    .option('--replace <name>', 'with --join: take the place of this member, which must be dead: it is removed')
+    .addHelpText('after', example('edge-mqtt setup --new-cluster --data-dir ./data', 'edge-mqtt setup --join CODE'))
+    .action(async (options: DaemonOptions & SetupJoinOptions) => {
+      const { joinRequest, setup } = await import('../setup.ts')
+      print(await setup({ ...startOptions(options), join: joinRequest(options) }, world))
     })
 
   reachOptions(program.command('status'))

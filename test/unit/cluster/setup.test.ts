@@ -25,6 +25,7 @@ import {
   node,
   SeededRandom,
 } from './fakes.ts'
+import { Net } from './net.ts'
 
 const nothing: Evidence = {
   certificate: false,
@@ -328,6 +329,7 @@ describe('setup alone, several boxes on one cable', () => {
         trust: new FakeTrust(lanClock, own),
         datagrams: new FakeDatagrams(cable, [eth0(index + 1), lo]),
         names: new FakeNames(),
+        streams: new Net(lanClock).at(`10.0.0.${index + 1}`),
         log: silentLog,
         meter: new Meter(),
       }
@@ -360,7 +362,8 @@ describe('setup alone, several boxes on one cable', () => {
     const datagrams = new FakeDatagrams(cable, [eth0(1)])
     const names = new FakeNames()
     const settings = { ...defaultClusterSettings, beacon: { ...defaultClusterSettings.beacon, enabled: false } }
-    const world = { clock, random, files, trust, log: silentLog, meter: new Meter(), datagrams, names }
+    const streams = new Net(clock).at('10.0.0.1')
+    const world = { clock, random, files, trust, log: silentLog, meter: new Meter(), datagrams, names, streams }
     setUpAlone(world, settings, { bundle: null, hardware }, (result) => results.push(result))
     clock.advance(2000)
     const text = { c: cluster('c'), n: node('b'), i: '6'.repeat(16) as InstanceId }
