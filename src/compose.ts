@@ -208,6 +208,7 @@ class ComposedNode implements Node, Insight {
       ...world,
       keeper,
       peers: this.#cluster.peers,
+      claims: this.#cluster.seam,
       rules: this.accounts,
       share: (...of) => this.#replicated.share(...of),
       origin: this.#origin,
@@ -218,6 +219,7 @@ class ComposedNode implements Node, Insight {
       accountChanged: (name) => this.#broker.disconnect(name, 'the account has changed'),
     })
     this.#cluster.attach(this.#broker)
+    this.#cluster.seam.local = this.#broker.transfer
     this.#listeners = new Listeners({ ...world }, settings.broker.limits, {
       accept: (stream, terms, visitor) => this.#broker.accept(stream, terms, visitor),
       closeAll: (listener) => this.#broker.closeAll(listener),

@@ -167,7 +167,7 @@ export class Broker implements LocalDelivery {
       claims,
     )
     this.transfer = new SessionTransfer({
-      ...{ clock, settings, tally: this.#tally, rules: world.rules, keeping: this.#keeping },
+      ...{ clock, settings, interest, tally: this.#tally, rules: world.rules, keeping: this.#keeping },
       ...{ sessions: this.#sessions, subscriptions: this.#subscriptions, retained: this.#retained },
     })
     this.#home = {

@@ -72,8 +72,8 @@ export type Claimed = Stamp | 'busy' | null
 export interface Claims {
   /** `done` is called once: at once when no other box has anything of this client. */
   claim(claim: Claim, done: (claimed: Claimed) => void): void
-  /** The client is connected; `present`: with the session that it had. */
-  opened(session: SessionView, present: boolean): void
+  /** The client is connected; `present`: with the session that it had; `fresh`: it has said Clean Start. */
+  opened(session: SessionView, present: boolean, fresh: boolean): void
   /** The client is gone; its session may go on. */
   left(session: SessionView): void
   /** The session is over, and with it every copy. */
@@ -113,6 +113,8 @@ export interface RecordItem {
   readonly id: number
   readonly kind: number
   readonly body: Buffer
+  /** Monotonic: what is left of durations counts from here; without it, from now. */
+  readonly countedFromMs?: number
 }
 
 /** A session that is taken over from another box, record by record, messages before what refers to them. */
@@ -142,6 +144,10 @@ export interface LocalSessions {
   take(from: NodeId, place: 'arriving' | 'standing-in'): SessionImport
   /** Records of messages that another box has taken for the session: joined by message id, where it still wants them. */
   join(session: SessionView): SessionImport
+  /** It is this node's from now on, by the CONNECT of that stamp. */
+  own(session: SessionView, epoch: Stamp): void
+  /** Calls `done` when all members send what it wants to this node. */
+  whenRouted(session: SessionView, done: () => void): void
   /** Forgets it: it goes on elsewhere. */
   drop(session: SessionView): void
 }

@@ -115,7 +115,7 @@ export class Sessions {
     const { tally } = this.#home
     tally.connects++
     tally.clientsMaximum = Math.max(tally.clientsMaximum, this.#connected)
-    this.#claims.opened(session, present)
+    this.#claims.opened(session, present, cleanStart)
     return { session, present }
   }
 

@@ -1,16 +1,18 @@
 // Sessions on their way from box to box, as the records that are kept of them: a copy, a move and a return are all made
 // of the same stream. Whatever comes in gets records of this node's own.
 
-import type { ByteWriter } from '../base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../base/bytes.ts'
 import type { ClientId, NodeId } from '../base/ids.ts'
 import { Reason } from '../base/reasons.ts'
+import type { Stamp } from '../base/stamps.ts'
 import { matches } from '../topic/match.ts'
 import { type Message, messageIdText } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { readDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
-import { Arrival } from './place.ts'
+import type { Interest } from './interest.ts'
+import { Arrival, HERE } from './place.ts'
 import type { Found, Kept, LocalSessions, RecordItem, SessionImport, SessionPlace, SessionView } from './ports.ts'
 import { type Seen, type Tables, take } from './restore.ts'
 import type { Session } from './session.ts'
@@ -20,6 +22,7 @@ import type { Tally } from './tally.ts'
 export interface TransferHome extends Tables {
   readonly clock: { now(): number }
   readonly tally: Tally
+  readonly interest: Interest
 }
 
 /** Only sessions of this broker come back from the views that it has given. */
@@ -84,6 +87,25 @@ export class SessionTransfer implements LocalSessions {
     return new Joining(this.#home, own(view))
   }
 
+  own(view: SessionView, epoch: Stamp): void {
+    const session = own(view)
+    session.epoch = epoch
+    if (session.place.at !== 'arriving') session.place = HERE
+    this.#home.keeping.session(session)
+  }
+
+  whenRouted(view: SessionView, done: () => void): void {
+    let missing = 1
+    const taken = () => {
+      if (--missing === 0) done()
+    }
+    for (const { filter } of own(view).subscriptions.values()) {
+      missing++
+      this.#home.interest.whenTaken(filter.filter, taken)
+    }
+    taken()
+  }
+
   drop(view: SessionView): void {
     this.disconnect(view)
     const session = own(view)
@@ -139,6 +161,8 @@ class Taking implements SessionImport {
   }
 
   add(items: readonly RecordItem[]): void {
+    // Its client may have ended it meanwhile.
+    if (this.session !== null && !this.#isThere(this.session)) return
     for (const item of items) {
       if (item.kind === RecordKind.session ? this.session === null : MOVED.has(item.kind)) this.#take(item)
     }
@@ -152,10 +176,10 @@ class Taking implements SessionImport {
     }
     this.#seen.messages.clear()
     const { session } = this
-    if (session === null) return
+    if (session === null || !this.#isThere(session)) return
     const { place } = session
     if (place.at === 'arriving') {
-      session.place = { at: 'here' }
+      session.place = HERE
       for (const delivery of place.settle()) session.receive(delivery)
     } else if (place.at === 'standing-in') {
       session.place = { ...place, after: session.queue.last }
@@ -163,11 +187,15 @@ class Taking implements SessionImport {
     keeping.session(session)
   }
 
-  #take({ id, kind, body }: RecordItem): void {
-    const { keeping, clock } = this.#home
-    const late = kind === RecordKind.session ? this.#lateOf(id, body) : []
+  #isThere(session: Session): boolean {
+    return this.#home.sessions.get(session.clientId) === session
+  }
+
+  #take({ id, kind, body, countedFromMs = this.#home.clock.now() }: RecordItem): void {
+    const { keeping } = this.#home
+    const late = kind === RecordKind.session ? this.#lateOf(body) : []
     const kept = keeping.keeper.put(new Taken(kind))
-    const taken = take({ kept, id, kind, body, countedFromMs: clock.now() }, this.#found, this.#home, this.#seen)
+    const taken = take({ kept, id, kind, body, countedFromMs }, this.#found, this.#home, this.#seen)
     if (taken !== true) return this.#found.remove(kept)
     if (kind === RecordKind.session) this.#begun([...this.#seen.sessions.values()][0]!, late)
   }
@@ -187,9 +215,9 @@ class Taking implements SessionImport {
   }
 
   /** What has come for the session here while its owner was not heard: behind what the owner has. */
-  #lateOf(_id: number, body: Buffer): readonly Delivery[] {
+  #lateOf(body: Buffer): readonly Delivery[] {
     const { sessions } = this.#home
-    const known = sessions.get(body.toString('utf8', 2, 2 + body.readUInt16BE(0)) as ClientId)
+    const known = sessions.get(new ByteReader(body).text() as ClientId)
     if (known === undefined || known.place.at !== 'standing-in') return []
     const late = known.queue.above(known.place.after)
     sessions.drop(known)

@@ -7,7 +7,7 @@ import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import type { Endpoint, Listening } from '../base/ports/streams.ts'
-import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
+import { type LocalDelivery, NoClaims, NoPeers, type Peers } from '../broker/ports.ts'
 import type { DeviceService } from './adverts.ts'
 import { Announcing } from './announcing.ts'
 import type { Announced } from './beacons.ts'
@@ -25,6 +25,7 @@ import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
 import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
 import { Revocations } from './revocations.ts'
+import { SessionSeam } from './sessionseam.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
 import { type ClusterStatus, ownRow, REMOVED } from './status.ts'
@@ -76,6 +77,7 @@ export class Cluster implements Surroundings, Announced {
   readonly #world: ClusterWorld
   readonly #box: ClusterBox
   readonly #peers: CurrentPeers | NoPeers
+  readonly seam: SessionSeam
   readonly #sinceMs: number
   readonly #started: ClusterSettings
   #settings: ClusterSettings
@@ -107,6 +109,8 @@ export class Cluster implements Surroundings, Announced {
     this.revocations = new Revocations(files, log, meter)
     this.together = new Together(files)
     this.#fallbackId = nodeId(random)
+    const alone = new NoClaims()
+    this.seam = new SessionSeam(world.replicated, () => this.#presence?.sessions ?? alone)
     this.#identity = loadIdentity(world, box)
     world.stamps.become(this.id())
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)

@@ -30,7 +30,9 @@ import type { Safekeeping } from './parking.ts'
 import type { Refusals } from './refusals.ts'
 import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
+import type { SessionSeam } from './sessionseam.ts'
 import type { ClusterSettings } from './settings.ts'
+import { NoCopies, SharedSessions } from './sharedsessions.ts'
 import type { SharedSettings } from './sharedsettings.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
 
@@ -66,6 +68,7 @@ export interface Surroundings extends TrustKept {
   asks(cluster: ClusterId): boolean
   /** Ends a membership for good; `done` gets null, or why it cannot be done. */
   removeMember(node: NodeId, done: (why: string | null) => void): void
+  readonly seam: SessionSeam
   /** A box with our identity, started at that time, is alive. */
   twin(instance: InstanceId): void
 }
@@ -78,6 +81,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly routes: Routes
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
+  readonly sessions: SharedSessions
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
   readonly #world: PresenceWorld
@@ -130,6 +134,12 @@ export class Presence implements LinksEvents, LinksSelf {
       keeping: world.safekeeping,
     })
     this.peers = new ClusterPeers(this.routes, this.forwarding)
+    this.sessions = new SharedSessions(features, this.#channels, this.members, world.stamps, around.seam.directory, {
+      local: () => around.seam.local,
+      heartbeatMs: () => this.heartbeatMs(),
+      copies: new NoCopies(),
+      barrier: (done) => done(),
+    })
     this.#heartbeat = new Heartbeat(
       clock,
       settings,
@@ -177,6 +187,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.links.stop(goodbye)
     this.routes.stop()
     this.forwarding.stop()
+    this.sessions.stop()
     this.trust.stop()
   }
 

@@ -13,6 +13,7 @@ import type { ByteStream, Endpoint, StreamHandler } from '../../src/base/ports/s
 import { Broker } from '../../src/broker/broker.ts'
 import {
   type Authenticator,
+  type Claims,
   type Keeper,
   NoKeeper,
   NoPeers,
@@ -354,11 +355,16 @@ export interface LabOptions {
   /** How much of the memory is used. */
   readonly memory?: Memory
   readonly rules?: Rules
-  readonly clock?: VirtualClock
+  readonly clock?: LabClock
   readonly keeper?: Keeper
   /** Which of the broker's runs it is. */
   readonly incarnation?: number
+  readonly claims?: Claims
+  readonly node?: NodeId
 }
+
+/** What a lab needs of its clock. */
+export type LabClock = Clock & Pick<VirtualClock, 'settle' | 'advance'>
 
 export class Lab {
   readonly clock: VirtualClock
@@ -368,7 +374,7 @@ export class Lab {
   readonly #lines: { readonly fields: LogFields; readonly message: string }[] = []
 
   constructor(options: LabOptions = {}) {
-    this.clock = options.clock ?? new VirtualClock()
+    this.clock = (options.clock ?? new VirtualClock()) as VirtualClock
     this.settings = labSettings(options)
     this.broker = new Broker(this.settings, {
       clock: this.clock,
@@ -380,7 +386,8 @@ export class Lab {
       memory: options.memory ?? ampleMemory,
       rules: options.rules ?? new NoRules(),
       keeper: options.keeper ?? new NoKeeper(),
-      origin: { node: '00000000000000aa' as NodeId, incarnation: options.incarnation ?? 1 },
+      ...(options.claims === undefined ? {} : { claims: options.claims }),
+      origin: { node: options.node ?? ('00000000000000aa' as NodeId), incarnation: options.incarnation ?? 1 },
     })
   }
 

@@ -1,0 +1,128 @@
+// Sessions on their way to another box, as a stream of records in small pieces: so many at once as the other takes, so
+// that a session of a gigabyte costs no more memory here or there than one message.
+
+import type { NodeId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import type { Kept, LocalSessions, SessionView } from '../broker/ports.ts'
+import { writeItem } from '../wire/link/records.ts'
+import { beginRecords, endRecords, type Part, type Side } from '../wire/link/sessions.ts'
+import { RecordKind } from '../wire/record/batch.ts'
+import type { Channel } from './ports.ts'
+
+/** Messages of records on their way that the other has not taken yet. */
+const IN_FLIGHT = 8
+
+export class Departure {
+  readonly peer: NodeId
+  readonly side: Side
+  readonly number: number
+  readonly session: SessionView
+  readonly #local: LocalSessions
+  readonly #channel: Channel
+  readonly #nowMs: () => number
+  /** Messages that the other box has been sent. */
+  readonly #messages = new Set<number>()
+  #part: 'head' | 'queue' | 'end'
+  #next: readonly Kept[]
+  #nextAt = 0
+  /** The highest id of the queue that was sent. */
+  #cursor: number
+  #inFlight = 0
+  #unsent: Buffer | null = null
+  #mayEnd: boolean
+
+  /**
+   * `what`: 'all'; or what is in its queue above an id, and for 0 what is under way too. `mayEnd`: nothing more comes for
+   * it; else `end` says so later.
+   */
+  constructor(
+    to: { readonly peer: NodeId; readonly side: Side; readonly number: number },
+    session: SessionView,
+    what: 'all' | { readonly above: number },
+    mayEnd: boolean,
+    local: LocalSessions,
+    channel: Channel,
+    nowMs: () => number,
+  ) {
+    this.peer = to.peer
+    this.side = to.side
+    this.number = to.number
+    this.session = session
+    this.#local = local
+    this.#channel = channel
+    this.#nowMs = nowMs
+    this.#mayEnd = mayEnd
+    this.#part = what === 'all' ? 'head' : 'queue'
+    this.#cursor = what === 'all' ? 0 : what.above
+    if (what === 'all') this.#next = local.head(session)
+    else if (what.above > 0) this.#next = []
+    else this.#next = local.head(session).filter(({ value }) => value?.kind === RecordKind.delivery)
+  }
+
+  /** The other has taken one message. False: it had none to take. */
+  more(): boolean {
+    if (this.#inFlight === 0) return false
+    this.#inFlight--
+    this.pump()
+    return true
+  }
+
+  /** Nothing more comes for it: what there is is all. */
+  end(): void {
+    this.#mayEnd = true
+    this.pump()
+  }
+
+  /** Sends as much as there is room for. */
+  pump(): void {
+    while (this.#inFlight < IN_FLIGHT) {
+      const bytes = this.#unsent ?? this.#message()
+      this.#unsent = null
+      if (bytes === null) return
+      if (this.#channel.send(this.peer, bytes) !== 'sent') {
+        this.#unsent = bytes
+        return
+      }
+      this.#inFlight++
+    }
+  }
+
+  #message(): Buffer | null {
+    if (this.#part === 'end') return null
+    if (this.#part === 'queue' && this.#nextAt >= this.#next.length) {
+      this.#next = this.#local.queued(this.session, this.#cursor)
+      this.#nextAt = 0
+      if (this.#next.length === 0 && !this.#mayEnd) return null
+    }
+    const writer = beginRecords(this.side, this.number)
+    while (this.#nextAt < this.#next.length && writer.length < limits.pieceBytes) this.#write(writer)
+    return endRecords(writer, this.#partOf())
+  }
+
+  /** What the message is that was just written, and where it goes on. */
+  #partOf(): Part {
+    const more = this.#nextAt < this.#next.length
+    if (this.#part === 'head') {
+      if (more) return 'head'
+      this.#part = 'queue'
+      return 'head-end'
+    }
+    if (more || !this.#mayEnd || this.#local.queued(this.session, this.#cursor).length > 0) return 'queue'
+    this.#part = 'end'
+    return 'end'
+  }
+
+  #write(writer: ReturnType<typeof beginRecords>): void {
+    const kept = this.#next[this.#nextAt++]!
+    const { value } = kept
+    if (this.#part === 'queue') this.#cursor = Math.max(this.#cursor, kept.id)
+    // Acknowledged, expired or dropped since.
+    if (value === null) return
+    const about = value.messageRecord
+    if (about !== undefined && about.value !== null && !this.#messages.has(about.id)) {
+      this.#messages.add(about.id)
+      writeItem(writer, about.id, about.value, this.#nowMs())
+    }
+    writeItem(writer, kept.id, value, this.#nowMs())
+  }
+}

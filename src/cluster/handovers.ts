@@ -1,0 +1,234 @@
+// Sessions that go out of this box: departures to where their clients have connected, and what is owed to the owners of
+// sessions that were kept going here. At most so many returns run at once to one box; the others wait their turn.
+
+import { PeerError } from '../base/errors.ts'
+import type { ClientId, NodeId } from '../base/ids.ts'
+import type { LocalSessions, SessionImport, SessionView } from '../broker/ports.ts'
+import { encodeSession, type SessionMessage, type Side, type Want } from '../wire/link/sessions.ts'
+import { Departure } from './departures.ts'
+import { noEpoch } from './directory.ts'
+import type { Channel, FeatureWorld, Membership } from './ports.ts'
+
+/** Returns under way to one box. */
+const OFFERS_MAX = 16
+/** When an owner says that it is busy with that session, it is asked again after this time. */
+const AGAIN_MS = 1000
+
+export interface HandoverHome {
+  local(): LocalSessions | null
+  /** What this node, as the owner, wants of a session that a member has kept going under that epoch. */
+  wants(clientId: ClientId, epoch: SessionView['epoch'], from: NodeId): Want
+  /** A departure or return ended before all of it was there. */
+  interrupted(session: SessionView): void
+  /** Calls `done` when whatever members sent here for the session of a client that has moved has come. */
+  barrier(done: () => void): void
+}
+
+interface Offer {
+  readonly clientId: ClientId
+  readonly peer: NodeId
+  readonly number: number
+}
+
+const keyOf = (peer: NodeId, side: Side, number: number): string => `${peer} ${side} ${number}`
+
+export class Handovers {
+  readonly #world: FeatureWorld
+  readonly #membership: Membership
+  readonly #channel: Channel
+  readonly #home: HandoverHome
+  readonly #departures = new Map<string, Departure>()
+  /** Returns that come in. */
+  readonly #taking = new Map<string, SessionImport>()
+  /** Sessions here that belong to another, to be offered to it. */
+  readonly #owed = new Map<ClientId, NodeId>()
+  readonly #offers = new Map<ClientId, Offer>()
+  #number: number
+
+  constructor(world: FeatureWorld, membership: Membership, channel: Channel, home: HandoverHome) {
+    this.#world = world
+    this.#membership = membership
+    this.#channel = channel
+    this.#home = home
+    this.#number = world.random.bytes(4).readUInt32BE(0)
+  }
+
+  /** Sessions here that belong to other boxes. */
+  get owed(): number {
+    return this.#owed.size
+  }
+
+  isBusy(clientId: ClientId): boolean {
+    for (const { session } of this.#departures.values()) if (session.clientId === clientId) return true
+    for (const { session } of this.#taking.values()) if (session?.clientId === clientId) return true
+    return false
+  }
+
+  /** The session's client has connected at `peer`, whose claim has that number. */
+  depart(peer: NodeId, number: number, session: SessionView): void {
+    const local = this.#home.local()!
+    local.put(session, { at: 'departing', to: peer })
+    this.#start(peer, 'claim', number, session, 'all', false)
+  }
+
+  /** The session here belongs to `owner`, which is to have it when it is there. */
+  owe(session: SessionView, owner: NodeId): void {
+    this.#owed.set(session.clientId, owner)
+    this.#offer(owner)
+  }
+
+  linked(peer: NodeId): void {
+    this.#offer(peer)
+  }
+
+  unlinked(peer: NodeId): void {
+    for (const [clientId, offer] of [...this.#offers]) if (offer.peer === peer) this.#offers.delete(clientId)
+    for (const [key, departure] of [...this.#departures]) if (departure.peer === peer) this.#interrupt(key, departure)
+    for (const [key, taking] of [...this.#taking]) {
+      if (!key.startsWith(peer)) continue
+      this.#taking.delete(key)
+      taking.end()
+    }
+  }
+
+  room(peer: NodeId): void {
+    for (const departure of this.#departures.values()) if (departure.peer === peer) departure.pump()
+    this.#offer(peer)
+  }
+
+  received(peer: NodeId, message: Exclude<SessionMessage, { kind: 'claim' | 'none' }>): void {
+    switch (message.kind) {
+      case 'more': {
+        const departure = this.#departures.get(keyOf(peer, message.side, message.number))
+        if (departure?.more() === false) throw new PeerError('session: asked for more than was sent')
+        return
+      }
+      case 'routed':
+        return this.#routed(keyOf(peer, 'claim', message.number))
+      case 'whole':
+        return this.#whole(keyOf(peer, message.side, message.number))
+      case 'stop': {
+        const key = keyOf(peer, message.side, message.number)
+        const departure = this.#departures.get(key)
+        return departure === undefined ? undefined : this.#interrupt(key, departure)
+      }
+      case 'offer':
+        return this.#offered(peer, message)
+      case 'wanted':
+        return this.#wanted(peer, message.number, message.what)
+      case 'records':
+        return this.#records(peer, message)
+    }
+  }
+
+  // Out
+
+  #start(
+    peer: NodeId,
+    side: Side,
+    number: number,
+    session: SessionView,
+    what: 'all' | { readonly above: number },
+    mayEnd: boolean,
+  ): void {
+    const nowMs = () => this.#world.clock.now()
+    const local = this.#home.local()!
+    const departure = new Departure({ peer, side, number }, session, what, mayEnd, local, this.#channel, nowMs)
+    this.#departures.set(keyOf(peer, side, number), departure)
+    departure.pump()
+  }
+
+  #routed(key: string): void {
+    this.#home.barrier(() => this.#departures.get(key)?.end())
+  }
+
+  #whole(key: string): void {
+    const departure = this.#departures.get(key)
+    if (departure === undefined) return
+    this.#departures.delete(key)
+    const { session, peer } = departure
+    this.#forget(session.clientId)
+    const local = this.#home.local()
+    if (local !== null && local.get(session.clientId) === session) local.drop(session)
+    this.#offer(peer)
+  }
+
+  #interrupt(key: string, departure: Departure): void {
+    this.#departures.delete(key)
+    this.#offers.delete(departure.session.clientId)
+    this.#home.interrupted(departure.session)
+  }
+
+  #forget(clientId: ClientId): void {
+    this.#owed.delete(clientId)
+    this.#offers.delete(clientId)
+  }
+
+  #offer(peer: NodeId): void {
+    const local = this.#home.local()
+    if (local === null || this.#membership.member(peer)?.linked !== true) return
+    let left = OFFERS_MAX
+    for (const offer of this.#offers.values()) if (offer.peer === peer) left--
+    for (const [clientId, owner] of this.#owed) {
+      if (left <= 0) return
+      if (owner !== peer || this.#offers.has(clientId)) continue
+      const session = local.get(clientId)
+      if (session === undefined || session.place.at !== 'standing-in') {
+        this.#owed.delete(clientId)
+        continue
+      }
+      const number = (this.#number = (this.#number + 1) >>> 0)
+      const epoch = session.epoch ?? noEpoch(this.#membership.self)
+      if (this.#channel.send(peer, encodeSession({ kind: 'offer', number, epoch, clientId })) !== 'sent') return
+      this.#offers.set(clientId, { clientId, peer, number })
+      left--
+    }
+  }
+
+  #wanted(peer: NodeId, number: number, what: Want): void {
+    const local = this.#home.local()
+    const offer = [...this.#offers.values()].find((one) => one.peer === peer && one.number === number)
+    if (offer === undefined || local === null) return
+    const { clientId } = offer
+    const session = local.get(clientId)
+    if (session === undefined || session.place.at !== 'standing-in') return this.#forget(clientId)
+    if (what === 'later') {
+      this.#world.clock.after(AGAIN_MS, 'sessions.offer', () => {
+        this.#offers.delete(clientId)
+        this.#offer(peer)
+      })
+      return
+    }
+    if (what === 'nothing') {
+      this.#forget(clientId)
+      local.drop(session)
+      return this.#offer(peer)
+    }
+    this.#start(peer, 'offer', number, session, what === 'all' ? 'all' : { above: session.place.after }, true)
+  }
+
+  // In
+
+  #offered(peer: NodeId, { number, clientId, epoch }: SessionMessage & { kind: 'offer' }): void {
+    const local = this.#home.local()
+    const what = local === null ? 'later' : this.#home.wants(clientId, epoch, peer)
+    this.#world.meter.count(`sessions.offered.${what}`)
+    if (local !== null && (what === 'new' || what === 'all')) {
+      const taking = what === 'all' ? local.take(peer, 'arriving') : local.join(local.get(clientId)!)
+      this.#taking.set(keyOf(peer, 'offer', number), taking)
+    }
+    this.#channel.send(peer, encodeSession({ kind: 'wanted', number, what }))
+  }
+
+  #records(peer: NodeId, { side, number, part, items }: SessionMessage & { kind: 'records' }): void {
+    const key = keyOf(peer, side, number)
+    const taking = this.#taking.get(key)
+    if (taking === undefined) return
+    taking.add(items)
+    this.#channel.send(peer, encodeSession({ kind: 'more', side, number }))
+    if (part !== 'end') return
+    this.#taking.delete(key)
+    taking.end()
+    this.#channel.send(peer, encodeSession({ kind: 'whole', side, number }))
+  }
+}

@@ -1,0 +1,398 @@
+// The sessions of this node among those of the cluster: what a CONNECT has to ask for, what the directory says of each,
+// and who has to be given what. Takeovers and handovers do the moving; copies are kept beside.
+
+import { PeerError } from '../base/errors.ts'
+import type { ClientId, NodeId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { every, type Timer } from '../base/ports/clock.ts'
+import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
+import type { Claim, Claimed, Claims, LocalSessions, SessionView } from '../broker/ports.ts'
+import { decodeSession, encodeSession, type SessionClaim, type Want } from '../wire/link/sessions.ts'
+import { ConnectedClients } from './connectedclients.ts'
+import { type Directory, type DirectoryEntry, noEpoch, verdict } from './directory.ts'
+import { Handovers } from './handovers.ts'
+import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
+import { Takeover } from './takeover.ts'
+
+export interface SharedSessionsHome {
+  local(): LocalSessions | null
+  heartbeatMs(): number
+  /** The copies that are kept for and by other boxes. */
+  readonly copies: CopiesView
+  /** Calls `done` when all that members have sent here until now has come. */
+  barrier(done: () => void): void
+}
+
+/** What the sessions ask of their copies. */
+export interface CopiesView {
+  /** Which box is to hold the copy of a session. */
+  backupFor(clientId: ClientId, prior: NodeId | null): NodeId | null
+  /** The id of the last record that is in the copy, too; Infinity: all are. */
+  copiedTo(session: SessionView, backup: NodeId | null): number
+  /** The session is this node's, and `backup` is to hold its copy. */
+  keep(session: SessionView, backup: NodeId | null): void
+  /** Makes a session that stands in of the copy held here; false: there is none. */
+  restore(clientId: ClientId): boolean
+}
+
+/** Every session is on one box only (`sessions.copies: 1`). */
+export class NoCopies implements CopiesView {
+  backupFor(): NodeId | null {
+    return null
+  }
+  copiedTo(): number {
+    return 0
+  }
+  keep(): void {}
+  restore(): boolean {
+    return false
+  }
+}
+
+/** Sessions looked at in one turn. */
+const LOOKS_PER_TURN = 256
+/** A CONNECT that comes while the session is on its way elsewhere is tried again so often, and for so long. */
+const AGAIN_MS = 100
+const TRIES_MAX = 26
+const SWEEP_MS = 3_600_000
+/** So long the directory remembers a session that is over: longer than any box that has heard of it may be silent. */
+const OVER_MS = 24 * 3_600_000
+
+export class SharedSessions implements Claims {
+  readonly #world: FeatureWorld
+  readonly #membership: Membership
+  readonly #stamps: StampClock
+  readonly #directory: Directory
+  readonly #home: SharedSessionsHome
+  readonly #channel: Channel
+  readonly #clients: ConnectedClients
+  readonly #takeover: Takeover
+  readonly #handovers: Handovers
+  readonly #members = new Set<NodeId>()
+  readonly #toLook = new Set<ClientId>()
+  /** Sessions of which another box has got only a part. */
+  readonly #torn = new Set<ClientId>()
+  readonly #sweeping: Timer
+  #looking = false
+
+  constructor(
+    world: FeatureWorld,
+    channels: Channels,
+    membership: Membership,
+    stamps: StampClock,
+    directory: Directory,
+    home: SharedSessionsHome,
+  ) {
+    this.#world = world
+    this.#membership = membership
+    this.#stamps = stamps
+    this.#directory = directory
+    this.#home = home
+    this.#clients = new ConnectedClients(world, channels, membership, stamps, () => home.local())
+    this.#channel = channels.open(
+      'sessions',
+      { priority: 'normal', queueBytes: limits.channelWindowBytes },
+      {
+        linked: (peer) => this.#linked(peer),
+        unlinked: (peer) => {
+          this.#takeover.unlinked(peer)
+          this.#handovers.unlinked(peer)
+        },
+        received: (peer, bytes) => this.#received(peer, bytes),
+        room: (peer) => this.#handovers.room(peer),
+      },
+    )
+    this.#takeover = new Takeover(world, membership, this.#channel, {
+      local: () => home.local(),
+      heartbeatMs: () => home.heartbeatMs(),
+      fromCopy: (clientId) => home.copies.restore(clientId),
+      owned: (clientId, epoch, from) => this.#owned(clientId, epoch, from),
+      whole: (clientId) => this.look(clientId),
+    })
+    this.#handovers = new Handovers(world, membership, this.#channel, {
+      local: () => home.local(),
+      wants: (clientId, epoch) => this.#wants(clientId, epoch),
+      interrupted: (session) => this.#interrupted(session),
+      barrier: (done) => home.barrier(done),
+    })
+    directory.watch((clientId) => this.look(clientId))
+    membership.onChange((member) => this.#memberChanged(member))
+    this.#sweeping = every(world.clock, SWEEP_MS, 'sessions.sweep', () => directory.sweep(world.clock.wall() - OVER_MS))
+  }
+
+  stop(): void {
+    this.#sweeping.cancel()
+    this.#clients.stop()
+    this.#takeover.stop()
+  }
+
+  // What the broker says
+
+  claim(claim: Claim, done: (claimed: Claimed) => void): void {
+    this.#claim(claim, done, 0)
+  }
+
+  opened(session: SessionView, present: boolean, fresh: boolean): void {
+    const { clientId, epoch, kept } = session
+    if (epoch === null) return
+    this.#clients.connected(clientId, epoch)
+    if (this.#members.size === 0) return
+    const prior = this.#directory.get(clientId)
+    const { self } = this.#membership
+    if (kept === null) {
+      if (prior !== null && !prior.over) this.#over(clientId, epoch)
+    } else if (prior === null || prior.owner !== self || compareStamps(prior.epoch, epoch) !== 0) {
+      const goesOn = present && prior !== null
+      const base = goesOn ? { base: prior.base, fresh: prior.fresh } : { base: epoch, fresh }
+      this.#set(session, { ...base, epoch }, prior)
+    } else {
+      this.#home.copies.keep(session, prior.backup)
+    }
+  }
+
+  left({ clientId }: SessionView): void {
+    this.#clients.gone(clientId)
+  }
+
+  ended({ clientId, epoch }: SessionView): void {
+    const prior = this.#directory.get(clientId)
+    const own = epoch ?? noEpoch(this.#membership.self)
+    if (prior !== null && !prior.over && compareStamps(prior.epoch, own) <= 0) this.#over(clientId, prior.epoch)
+  }
+
+  /** Another box may have said something of this session; looked at when this turn is over. */
+  look(clientId: ClientId): void {
+    this.#toLook.add(clientId)
+    this.#lookSoon()
+  }
+
+  /** `backup` holds the copy of the session from now on. */
+  backedUpBy(session: SessionView, backup: NodeId | null): void {
+    const entry = this.#directory.get(session.clientId)
+    if (entry === null || entry.owner !== this.#membership.self || entry.over || entry.backup === backup) return
+    this.#directory.set(session.clientId, { ...entry, backup })
+  }
+
+  #claim(claim: Claim, done: (claimed: Claimed) => void, tries: number): void {
+    const epoch = this.#stamps.next()
+    const { clientId, cleanStart } = claim
+    const local = this.#home.local()
+    if (local === null || this.#members.size === 0) return done(epoch)
+    const coming = this.#takeover.stateOf(clientId)
+    const session = local.get(clientId)
+    if (coming === 'asked' || session?.place.at === 'departing') {
+      if (tries >= TRIES_MAX) return done('busy')
+      return void this.#world.clock.after(AGAIN_MS, 'sessions.claim', () => this.#claim(claim, done, tries + 1))
+    }
+    if (cleanStart || coming === 'coming') return done(epoch)
+    const entry = this.#directory.get(clientId)
+    if (entry === null || entry.over) return done(epoch)
+    const { self } = this.#membership
+    if (session === undefined) {
+      const from = [entry.owner, ...(entry.backup === null ? [] : [entry.backup])]
+      return this.#takeover.fetch(claim, epoch, entry.owner === self ? from.slice(1) : from, done)
+    }
+    if (session.place.at === 'standing-in') {
+      const { owner } = session.place
+      if (this.#membership.member(owner)?.linked === true)
+        return this.#takeover.fetch(claim, epoch, [owner, self], done)
+      this.#owned(clientId, epoch, null)
+    }
+    done(epoch)
+  }
+
+  // What members say
+
+  #linked(peer: NodeId): void {
+    this.#takeover.linked(peer)
+    this.#handovers.linked(peer)
+    for (const { clientId } of this.#home.local()?.all() ?? []) this.#toLook.add(clientId)
+    this.#lookSoon()
+  }
+
+  #memberChanged({ id, state, linked }: MemberView): void {
+    if (state === 'left' && !linked) this.#members.delete(id)
+    else this.#members.add(id)
+  }
+
+  #received(peer: NodeId, bytes: Buffer): void {
+    const message = decodeSession(bytes)
+    if (message === null) return this.#world.meter.count('sessions.unknown')
+    switch (message.kind) {
+      case 'claim':
+        return this.#claimed(peer, message)
+      case 'none':
+        return this.#takeover.received(peer, message)
+      case 'records':
+        if (message.side === 'claim') return this.#takeover.received(peer, message)
+        return this.#handovers.received(peer, message)
+      default:
+        return this.#handovers.received(peer, message)
+    }
+  }
+
+  #claimed(peer: NodeId, { number, clientId, epoch, account }: SessionClaim): void {
+    this.#stamps.observe(epoch)
+    const local = this.#home.local()
+    const none = (elsewhere: NodeId | null = null) =>
+      void this.#channel.send(peer, encodeSession({ kind: 'none', number, elsewhere }))
+    if (local === null) return none()
+    let session = local.get(clientId)
+    if (session === undefined && this.#home.copies.restore(clientId)) session = local.get(clientId)
+    if (session === undefined || session.kept === null) {
+      if (session !== undefined) local.disconnect(session)
+      return none()
+    }
+    // It was claimed by a later CONNECT already.
+    if (session.epoch !== null && compareStamps(session.epoch, epoch) >= 0) return none()
+    const { place } = session
+    if (place.at === 'departing') return none(place.to)
+    if (place.at === 'arriving' || this.#handovers.isBusy(clientId)) {
+      return void this.#world.clock.after(AGAIN_MS, 'sessions.claimed', () => {
+        if (this.#membership.member(peer)?.linked === true) {
+          this.#claimed(peer, { kind: 'claim', number, clientId, epoch, account })
+        }
+      })
+    }
+    local.disconnect(session)
+    // It was to end with its connection.
+    if (local.get(clientId) !== session) return none()
+    if (!local.belongsTo(session, account)) {
+      local.drop(session)
+      return none()
+    }
+    this.#world.meter.count('sessions.departed')
+    this.#handovers.depart(peer, number, session)
+  }
+
+  // What follows
+
+  #owned(clientId: ClientId, epoch: Stamp, from: NodeId | null): void {
+    const local = this.#home.local()!
+    const session = local.get(clientId)
+    if (session === undefined) throw new PeerError('session: a head without a session')
+    local.own(session, epoch)
+    const prior = this.#directory.get(clientId)
+    const base = prior === null ? { base: epoch, fresh: false } : { base: prior.base, fresh: prior.fresh }
+    this.#set(session, { ...base, epoch }, from === null || prior === null ? prior : { ...prior, backup: from })
+  }
+
+  #set(
+    session: SessionView,
+    which: Pick<DirectoryEntry, 'epoch' | 'base' | 'fresh'>,
+    prior: DirectoryEntry | null,
+  ): void {
+    const { self } = this.#membership
+    const { clientId } = session
+    const before = prior === null ? null : prior.owner === self ? prior.backup : prior.owner
+    const backup = this.#home.copies.backupFor(clientId, before)
+    this.#directory.set(clientId, { ...which, over: false, owner: self, backup })
+    this.#home.copies.keep(session, backup)
+  }
+
+  #over(clientId: ClientId, epoch: Stamp): void {
+    const { self } = this.#membership
+    this.#directory.set(clientId, { over: true, fresh: true, epoch, base: epoch, owner: self, backup: null })
+  }
+
+  #lookSoon(): void {
+    if (this.#looking) return
+    this.#looking = true
+    this.#world.clock.soon(this.#looks)
+  }
+
+  readonly #looks = (): void => {
+    this.#looking = false
+    let left = LOOKS_PER_TURN
+    for (const clientId of this.#toLook) {
+      if (left-- <= 0) return this.#lookSoon()
+      this.#toLook.delete(clientId)
+      const session = this.#home.local()?.get(clientId)
+      if (session !== undefined && session.kept !== null) this.#settle(session)
+    }
+  }
+
+  /** Brings a session in line with what the directory says of it. */
+  #settle(session: SessionView): void {
+    const { clientId, place } = session
+    if (place.at === 'arriving' || place.at === 'departing' || this.#handovers.isBusy(clientId)) return
+    const { self } = this.#membership
+    const local = this.#home.local()!
+    const entry = this.#directory.get(clientId)
+    const found = verdict(session, entry, self)
+    switch (found.at) {
+      case 'mine':
+        this.#torn.delete(clientId)
+        if (place.at !== 'here') local.put(session, { at: 'here' })
+        return this.#home.copies.keep(session, entry!.backup)
+      case 'unknown':
+        if (place.at === 'here') this.#say(session, entry)
+        return
+      case 'stand-in': {
+        const after = place.at === 'standing-in' ? place.after : 0
+        return this.#standIn(session, found.owner, after)
+      }
+      case 'gone-on': {
+        const after =
+          found.owed === 'all' || this.#torn.has(clientId)
+            ? 0
+            : place.at === 'standing-in'
+              ? place.after
+              : this.#home.copies.copiedTo(session, entry!.backup)
+        this.#torn.delete(clientId)
+        this.#world.meter.count('sessions.gone-on')
+        local.disconnect(session)
+        if (local.get(clientId) !== session) return
+        if (after === Number.POSITIVE_INFINITY) return local.drop(session)
+        return this.#standIn(session, found.owner, after)
+      }
+      case 'over':
+        this.#world.meter.count('sessions.over-elsewhere')
+        return local.drop(session)
+    }
+  }
+
+  #standIn(session: SessionView, owner: NodeId, after: number): void {
+    this.#home.local()!.put(session, { at: 'standing-in', owner, after })
+    this.#handovers.owe(session, owner)
+  }
+
+  /** It is ours, and the others do not know. */
+  #say(session: SessionView, entry: DirectoryEntry | null): void {
+    if (this.#members.size === 0) return
+    const { self } = this.#membership
+    const epoch = session.epoch ?? noEpoch(self)
+    if (entry !== null) {
+      // Somebody has written of an older epoch later than we of ours.
+      return this.#set(session, { epoch, base: entry.base, fresh: entry.fresh }, entry)
+    }
+    const { clientId } = session
+    const backup = this.#home.copies.backupFor(clientId, null)
+    this.#directory.recall(clientId, { epoch, base: noEpoch(self), fresh: false, over: false, owner: self, backup })
+    this.#home.copies.keep(session, backup)
+  }
+
+  #interrupted(session: SessionView): void {
+    const local = this.#home.local()
+    const { clientId, place } = session
+    if (local === null || local.get(clientId) !== session) return
+    if (place.at === 'departing') {
+      // What the other has got of it is not all, whatever the directory comes to say.
+      this.#torn.add(clientId)
+      local.put(session, { at: 'here' })
+    }
+    this.look(clientId)
+  }
+
+  #wants(clientId: ClientId, epoch: Stamp | null): Want {
+    const entry = this.#directory.get(clientId)
+    const { self } = this.#membership
+    if (entry === null || entry.over || entry.owner !== self) return entry === null ? 'later' : 'nothing'
+    if (this.#takeover.stateOf(clientId) !== 'none' || this.#handovers.isBusy(clientId)) return 'later'
+    const session = this.#home.local()?.get(clientId)
+    const order = compareStamps(epoch ?? noEpoch(self), entry.base)
+    if (session === undefined) return order >= 0 ? 'all' : 'nothing'
+    if (session.place.at !== 'here') return 'later'
+    return order < 0 && entry.fresh ? 'nothing' : 'new'
+  }
+}

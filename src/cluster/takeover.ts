@@ -1,0 +1,217 @@
+// A client has connected here, and its session is at another box: claim, stop, head, own; the queue streams after.
+//
+//   claim --> owner (two heartbeats) --> backup --> nobody: it begins without
+//               |                          |
+//               '---- head: granted -------'----> queue ... end: whole
+//
+// The CONNECT is answered within 3 seconds whatever is broken. A session that takes longer to come goes on coming: its
+// client is told to come again.
+
+import type { ClientId, NodeId } from '../base/ids.ts'
+import type { Timer } from '../base/ports/clock.ts'
+import type { Stamp } from '../base/stamps.ts'
+import type { Claim, Claimed, LocalSessions, SessionImport } from '../broker/ports.ts'
+import { encodeSession, type SessionMessage } from '../wire/link/sessions.ts'
+import type { Channel, FeatureWorld, Membership } from './ports.ts'
+
+/** The CONNECT is answered by then. */
+const ANSWER_MS = 2800
+/** The owner is given two heartbeats, and never so much that the backup has none left. */
+const OWNER_MS_MAX = 2000
+/** Boxes that one claim is sent on to. */
+const HOPS_MAX = 4
+
+export interface TakeoverHome {
+  local(): LocalSessions | null
+  heartbeatMs(): number
+  /** Makes a session of the copy that is held here; false: there is none. */
+  fromCopy(clientId: ClientId): boolean
+  /** The session is this node's now, by the CONNECT of that stamp. */
+  owned(clientId: ClientId, epoch: Stamp, from: NodeId | null): void
+  /** All of it is here. */
+  whole(clientId: ClientId): void
+}
+
+interface Pending {
+  readonly claim: Claim
+  readonly epoch: Stamp
+  readonly number: number
+  readonly candidates: NodeId[]
+  peer: NodeId | null
+  sent: boolean
+  hops: number
+  taking: SessionImport | null
+  /** Null: its client is answered. */
+  done: ((claimed: Claimed) => void) | null
+  step: Timer | null
+  readonly answer: Timer
+  headHere: boolean
+}
+
+export class Takeover {
+  readonly #world: FeatureWorld
+  readonly #membership: Membership
+  readonly #channel: Channel
+  readonly #home: TakeoverHome
+  readonly #byNumber = new Map<number, Pending>()
+  readonly #byClient = new Map<ClientId, Pending>()
+  #number: number
+
+  constructor(world: FeatureWorld, membership: Membership, channel: Channel, home: TakeoverHome) {
+    this.#world = world
+    this.#membership = membership
+    this.#channel = channel
+    this.#home = home
+    this.#number = world.random.bytes(4).readUInt32BE(0)
+  }
+
+  /** 'asked': a session of the client is looked for; 'coming': it is here, and more of it is on its way. */
+  stateOf(clientId: ClientId): 'none' | 'asked' | 'coming' {
+    const pending = this.#byClient.get(clientId)
+    return pending === undefined ? 'none' : pending.headHere ? 'coming' : 'asked'
+  }
+
+  /** Fetches the session of the client from the first of `candidates` that has it. */
+  fetch(claim: Claim, epoch: Stamp, candidates: readonly NodeId[], done: (claimed: Claimed) => void): void {
+    const { clock } = this.#world
+    const number = (this.#number = (this.#number + 1) >>> 0)
+    const pending: Pending = {
+      ...{ claim, epoch, number, done },
+      candidates: [...candidates],
+      ...{ peer: null, sent: false, hops: 0, taking: null, step: null, headHere: false },
+      answer: clock.after(ANSWER_MS, 'takeover.answer', () => this.#late(pending)),
+    }
+    this.#byNumber.set(number, pending)
+    this.#byClient.set(claim.clientId, pending)
+    this.#next(pending)
+  }
+
+  linked(peer: NodeId): void {
+    for (const pending of this.#byNumber.values()) if (pending.peer === peer && !pending.sent) this.#ask(pending)
+  }
+
+  unlinked(peer: NodeId): void {
+    for (const pending of [...this.#byNumber.values()]) {
+      if (pending.peer !== peer || !pending.sent) continue
+      if (pending.headHere) this.#finish(pending)
+      else this.#next(pending)
+    }
+  }
+
+  /** An answer to a claim of ours. */
+  received(peer: NodeId, message: SessionMessage & { kind: 'none' | 'records' }): void {
+    const pending = this.#byNumber.get(message.number)
+    if (pending === undefined || pending.peer !== peer) {
+      // We have asked another meanwhile.
+      if (message.kind === 'none') return
+      return void this.#channel.send(peer, encodeSession({ kind: 'stop', side: 'claim', number: message.number }))
+    }
+    if (message.kind === 'none') {
+      const { elsewhere } = message
+      if (elsewhere !== null && elsewhere !== this.#membership.self) pending.candidates.unshift(elsewhere)
+      return this.#next(pending)
+    }
+    const local = this.#home.local()
+    if (local === null) return
+    pending.step?.cancel()
+    pending.taking ??= local.take(peer, 'arriving')
+    pending.taking.add(message.items)
+    this.#channel.send(peer, encodeSession({ kind: 'more', side: 'claim', number: pending.number }))
+    if (message.part === 'head-end') this.#head(pending)
+    else if (message.part === 'end') this.#whole(pending)
+  }
+
+  stop(): void {
+    for (const { step, answer } of this.#byNumber.values()) {
+      step?.cancel()
+      answer.cancel()
+    }
+  }
+
+  #next(pending: Pending): void {
+    const { claim, epoch, candidates, taking } = pending
+    pending.step?.cancel()
+    // What has come of a head that never came whole is nobody's.
+    if (taking?.session) this.#home.local()?.drop(taking.session)
+    pending.taking = null
+    const peer = pending.hops++ < HOPS_MAX ? candidates.shift() : undefined
+    if (peer === undefined) return this.#finish(pending)
+    if (peer === this.#membership.self) {
+      if (!this.#home.fromCopy(claim.clientId)) return this.#next(pending)
+      this.#world.meter.count('sessions.from-copy')
+      this.#home.owned(claim.clientId, epoch, null)
+      return this.#finish(pending)
+    }
+    const member = this.#membership.member(peer)
+    if (member === null || (!member.linked && (member.state === 'dead' || member.state === 'left'))) {
+      return this.#next(pending)
+    }
+    pending.peer = peer
+    pending.sent = false
+    const waitMs = Math.min(OWNER_MS_MAX, 2 * this.#home.heartbeatMs())
+    pending.step = this.#world.clock.after(waitMs, 'takeover.step', () => this.#next(pending))
+    this.#ask(pending)
+  }
+
+  #ask(pending: Pending): void {
+    const { number, epoch, claim } = pending
+    const { clientId, account } = claim
+    const bytes = encodeSession({ kind: 'claim', number, epoch, clientId, account })
+    pending.sent = this.#channel.send(pending.peer!, bytes) === 'sent'
+  }
+
+  #head(pending: Pending): void {
+    const { taking, claim, epoch, number, peer } = pending
+    const session = taking?.session ?? null
+    const local = this.#home.local()
+    if (session === null || local === null) return this.#next(pending)
+    pending.headHere = true
+    this.#home.owned(claim.clientId, epoch, peer)
+    this.#world.meter.count('sessions.taken-over')
+    this.#answer(pending, epoch)
+    local.whenRouted(session, () => {
+      if (this.#byNumber.get(number) === pending) {
+        this.#channel.send(peer!, encodeSession({ kind: 'routed', number }))
+      }
+    })
+  }
+
+  #whole(pending: Pending): void {
+    const { number, peer } = pending
+    if (!pending.headHere) return this.#next(pending)
+    this.#channel.send(peer!, encodeSession({ kind: 'whole', side: 'claim', number }))
+    this.#finish(pending)
+  }
+
+  /** Nothing more comes. */
+  #finish(pending: Pending): void {
+    const { taking, claim, number, step, answer } = pending
+    step?.cancel()
+    answer.cancel()
+    this.#byNumber.delete(number)
+    this.#byClient.delete(claim.clientId)
+    if (taking !== null) {
+      taking.end()
+      this.#home.whole(claim.clientId)
+    }
+    this.#answer(pending, pending.epoch)
+  }
+
+  #answer(pending: Pending, claimed: Claimed): void {
+    const { done } = pending
+    pending.done = null
+    done?.(claimed)
+  }
+
+  /** Time is up. What has begun to come goes on; nobody has it: the client begins without. */
+  #late(pending: Pending): void {
+    if (pending.done === null) return
+    this.#world.meter.count('sessions.late')
+    if (pending.taking === null) {
+      pending.candidates.length = 0
+      this.#next(pending)
+    } else {
+      this.#answer(pending, 'busy')
+    }
+  }
+}

@@ -1,0 +1,72 @@
+// Copies of sessions on their way from owner to backup, on the channel `copies`.
+//
+//   have    1 | feed u48 . sequence u48          backup: this is what I hold of yours; zeros: nothing
+//   begin   2 | feed u48                         owner: a new feed; what you hold of an older one is none of it
+//   batch   3 | sequence u48 | item ...          owner: records that are so now (items as in records.ts)
+//   took    4 | feed u48 . sequence u48          backup: has everything up to here
+//   whole   5 |                                  owner: by now you have every session that is yours to hold
+//
+// feed: a number for each time that the owner starts afresh; sequences count within it, without gaps. A message is sent
+// before the first record that refers to it, and is forgotten on both sides with the last one. Unknown kinds are skipped.
+
+import { ByteReader, ByteWriter } from '../../base/bytes.ts'
+import { PeerError } from '../../base/errors.ts'
+import { type ReadItem, readItems } from './records.ts'
+
+const HAVE = 1
+const BEGIN = 2
+const BATCH = 3
+const TOOK = 4
+const WHOLE = 5
+
+export type CopyMessage =
+  | { readonly kind: 'have' | 'took'; readonly feed: number; readonly sequence: number }
+  | { readonly kind: 'begin'; readonly feed: number }
+  | { readonly kind: 'batch'; readonly sequence: number; readonly items: readonly ReadItem[] }
+  | { readonly kind: 'whole' }
+
+export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): Buffer {
+  switch (message.kind) {
+    case 'have':
+    case 'took':
+      return new ByteWriter(16)
+        .u8(message.kind === 'have' ? HAVE : TOOK)
+        .u48(message.feed)
+        .u48(message.sequence)
+        .done()
+    case 'begin':
+      return new ByteWriter(8).u8(BEGIN).u48(message.feed).done()
+    case 'whole':
+      return new ByteWriter(1).u8(WHOLE).done()
+  }
+}
+
+/** The head of a batch; the items follow in the same writer. */
+export const beginBatch = (sequence: number): ByteWriter => new ByteWriter(1024).u8(BATCH).u48(sequence)
+export const BATCH_HEADER_BYTES = 7
+
+/** Null: of a kind that a newer version speaks. Throws PeerError. */
+export function decodeCopies(bytes: Buffer): CopyMessage | null {
+  const reader = new ByteReader(bytes)
+  const message = read(reader)
+  if (message !== null && !reader.finished()) throw new PeerError(`copies: ${message.kind} of a wrong length`)
+  return message
+}
+
+function read(reader: ByteReader): CopyMessage | null {
+  switch (reader.u8()) {
+    case HAVE:
+      return { kind: 'have', feed: reader.u48(), sequence: reader.u48() }
+    case BEGIN:
+      return { kind: 'begin', feed: reader.u48() }
+    case BATCH:
+      return { kind: 'batch', sequence: reader.u48(), items: readItems(reader) }
+    case TOOK:
+      return { kind: 'took', feed: reader.u48(), sequence: reader.u48() }
+    case WHOLE:
+      return { kind: 'whole' }
+    default:
+      reader.rest()
+      return null
+  }
+}

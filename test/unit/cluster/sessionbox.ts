@@ -1,0 +1,72 @@
+// Boxes with a broker each, joined by channels in memory: for tests of sessions that go from box to box.
+
+import type { ClientId, NodeId } from '../../../src/base/ids.ts'
+import { Positions } from '../../../src/base/positions.ts'
+import type { Claims, SessionView } from '../../../src/broker/ports.ts'
+import { Directory } from '../../../src/cluster/directory.ts'
+import { ClusterPeers, Forwarding } from '../../../src/cluster/forwarding.ts'
+import { Replicated } from '../../../src/cluster/replicated.ts'
+import { Routes } from '../../../src/cluster/routes.ts'
+import { defaultClusterSettings } from '../../../src/cluster/settings.ts'
+import { NoCopies, SharedSessions } from '../../../src/cluster/sharedsessions.ts'
+import { MemoryRecords } from '../../../src/store/memory-records.ts'
+import { Lab } from '../../conformance/lab.ts'
+import { Mesh, type MeshNode, nodeIdOf } from '../../mesh.ts'
+
+export const A = nodeIdOf(0xa)
+export const B = nodeIdOf(0xb)
+export const C = nodeIdOf(0xc)
+
+export class SessionBox {
+  readonly id: NodeId
+  readonly node: MeshNode
+  readonly lab: Lab
+  readonly directory: Directory
+  readonly sessions: SharedSessions
+
+  constructor(mesh: Mesh, id: NodeId) {
+    this.id = id
+    const node = mesh.start(id)
+    this.node = node
+    const keeper = new MemoryRecords(new Positions(mesh.clock))
+    const replicated = new Replicated(node.world, node.stamps, keeper)
+    this.directory = new Directory((options, events) => replicated.open(options, events))
+    replicated.attach(node)
+    const routes = new Routes(node.world, node, node, node.stamps)
+    const local = () => this.lab.broker
+    const forwarding = new Forwarding(node.world, node, node, routes, defaultClusterSettings.linkQueue, local)
+    this.sessions = new SharedSessions(node.world, node, node, node.stamps, this.directory, {
+      local: () => this.lab.broker.transfer,
+      heartbeatMs: () => 1000,
+      copies: new NoCopies(),
+      barrier: (done) => done(),
+    })
+    const claims: Claims = this.sessions
+    this.lab = new Lab({ clock: mesh.clock, keeper, claims, peers: new ClusterPeers(routes, forwarding), node: id })
+  }
+
+  session(clientId: string): SessionView | undefined {
+    return this.lab.broker.transfer.get(clientId as ClientId)
+  }
+
+  /** What the box thinks of the client's session: owner and whether it is over. */
+  entry(clientId: string): string | null {
+    const entry = this.directory.get(clientId as ClientId)
+    return entry === null ? null : entry.over ? 'over' : entry.owner.at(-1)!
+  }
+}
+
+/** Boxes that are all linked, after their first second. */
+export function boxes(...ids: NodeId[]): { readonly mesh: Mesh; readonly boxes: readonly SessionBox[] } {
+  const mesh = new Mesh()
+  const made = ids.map((id) => new SessionBox(mesh, id))
+  for (const [index, id] of ids.entries()) for (const other of ids.slice(index + 1)) mesh.link(id, other)
+  mesh.clock.advance(1000)
+  return { mesh, boxes: made }
+}
+
+/** A box is gone, as the others see it: its links at once, its death later. */
+export function kill(mesh: Mesh, dead: SessionBox, others: readonly SessionBox[]): void {
+  for (const other of others) mesh.cut(dead.id, other.id)
+  for (const other of others) other.node.sees(dead.id, 'dead', false)
+}

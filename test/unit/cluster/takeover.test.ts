@@ -1,0 +1,279 @@
+// One client id has one session and one connection in the cluster, wherever it connects.
+
+import { describe, expect, test } from 'vitest'
+import { A, B, boxes, C } from './sessionbox.ts'
+
+const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
+const texts = (packets: { payload?: unknown }[]) => packets.flatMap(({ payload }) => (payload ? [String(payload)] : []))
+
+describe('two connections of one client id', () => {
+  test('the later one stays, the older is told, whether its session lasts or not', () => {
+    for (const options of [{}, lasting]) {
+      const {
+        mesh,
+        boxes: [a, b],
+      } = boxes(A, B)
+      const first = a!.lab.connected({ id: 'c', ...options })
+      mesh.clock.advance(100)
+      const second = b!.lab.client().connect({ id: 'c', ...options })
+      mesh.clock.advance(100)
+      expect(first.take()).toMatchObject([{ cmd: 'disconnect', reasonCode: 0x8e }])
+      expect(first.closed).toBe(true)
+      expect(second.take()).toMatchObject([{ cmd: 'connack', reasonCode: 0 }])
+      expect(second.closed).toBe(false)
+      expect([a!.lab.broker.counts().clients, b!.lab.broker.counts().clients]).toEqual([0, 1])
+      expect(mesh.errors).toEqual([])
+    }
+  })
+
+  test('on two sides of a cut, the later stays after the heal', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    mesh.cut(A, B)
+    const first = a!.lab.connected({ id: 'c', ...lasting })
+    mesh.clock.advance(10)
+    const second = b!.lab.connected({ id: 'c', ...lasting })
+    mesh.link(A, B)
+    mesh.clock.advance(5000)
+    expect(first.take()).toMatchObject([{ cmd: 'disconnect', reasonCode: 0x8e }])
+    expect(second.closed).toBe(false)
+    expect([a!.entry('c'), b!.entry('c')]).toEqual(['b', 'b'])
+    expect(a!.session('c')).toBeUndefined()
+  })
+
+  test('a client that nobody else knows is answered in the same turn', () => {
+    const {
+      boxes: [a],
+    } = boxes(A, B)
+    a!.lab
+      .client()
+      .connect({ id: 'new', ...lasting })
+      .one('connack')
+  })
+
+  test('again and again on two boxes: each time one connection is left', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    for (let round = 0; round < 20; round++) {
+      for (const box of [a!, b!]) {
+        const client = box.lab.client().connect({ id: 'c', ...lasting })
+        mesh.clock.advance(30_000)
+        expect(client.take()[0]).toMatchObject({
+          cmd: 'connack',
+          reasonCode: 0,
+          sessionPresent: round + (box === b ? 1 : 0) > 0,
+        })
+        expect(a!.lab.broker.counts().clients + b!.lab.broker.counts().clients).toBe(1)
+        expect(a!.lab.broker.counts().sessions + b!.lab.broker.counts().sessions).toBe(1)
+      }
+    }
+    expect(mesh.errors).toEqual([])
+  })
+})
+
+describe('a session', () => {
+  test('goes to where its client connects, whole and in order, and is gone where it was', () => {
+    const {
+      mesh,
+      boxes: [a, b, c],
+    } = boxes(A, B, C)
+    const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t/#', { qos: 2 })
+    mesh.clock.advance(100)
+    client.one('suback')
+    client.drop()
+    const publisher = c!.lab.connected({ id: 'p' })
+    const expected = Array.from({ length: 300 }, (_, number) => `m${number}`)
+    for (const [number, text] of expected.entries()) {
+      publisher.publish('t/1', text, { qos: 1 + (number % 2), messageId: number + 1 })
+      if (number % 2 === 1) publisher.pubrel(number + 1)
+    }
+    mesh.clock.advance(100)
+    const back = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(100)
+    const [connack, ...packets] = back.take()
+    expect(connack).toMatchObject({ cmd: 'connack', reasonCode: 0, sessionPresent: true })
+    const got = texts(packets)
+    for (let round = 0; got.length < 300 && round < 100; round++) {
+      for (const { cmd, qos, messageId } of packets.splice(0)) {
+        if (cmd === 'publish' && qos === 1) back.puback(messageId)
+        if (cmd === 'publish' && qos === 2) back.pubrec(messageId)
+        if (cmd === 'pubrel') back.pubcomp(messageId)
+      }
+      mesh.clock.advance(100)
+      packets.push(...back.take())
+      got.push(...texts(packets))
+    }
+    expect(got).toEqual(expected)
+    expect(a!.session('s')).toBeUndefined()
+    expect([a!, b!, c!].map((box) => box.entry('s'))).toEqual(['b', 'b', 'b'])
+    publisher.publish('t/2', 'after', { qos: 1, messageId: 999 })
+    mesh.clock.advance(100)
+    expect(texts(back.take())).toEqual(['after'])
+  })
+
+  test('what is published while it moves comes, all of it and in order', () => {
+    const {
+      mesh,
+      boxes: [a, b, c],
+    } = boxes(A, B, C)
+    a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    const publishers = [a!, b!, c!].map((box) => box.lab.connected({ id: `p${box.id}` }))
+    let number = 0
+    const publish = () => {
+      number++
+      for (const [index, publisher] of publishers.entries()) {
+        publisher.publish('t', `${index}.${number}`, { qos: 1, messageId: number })
+      }
+      mesh.clock.advance(1)
+    }
+    const got: string[] = []
+    let client = b!.lab.client()
+    const drain = () => {
+      const packets = client.take()
+      got.push(...texts(packets))
+      for (const { cmd, messageId } of packets) if (cmd === 'publish' && !client.closed) client.puback(messageId)
+    }
+    for (const box of [b!, c!, a!, b!]) {
+      for (let round = 0; round < 10; round++) {
+        publish()
+        drain()
+      }
+      drain()
+      client = box.lab.client().connect({ id: 's', ...lasting })
+      for (let round = 0; round < 30; round++) {
+        publish()
+        drain()
+      }
+    }
+    mesh.clock.advance(1000)
+    drain()
+    for (const index of [0, 1, 2]) {
+      const own = got.filter((text) => text.startsWith(`${index}.`)).map((text) => Number(text.slice(2)))
+      const once = [...new Set(own)]
+      expect(once).toEqual(Array.from({ length: number }, (_, at) => at + 1))
+    }
+    expect(mesh.errors).toEqual([])
+  })
+
+  test('Clean Start ends it on whichever box it is', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    for (const next of [{ clean: true }, { clean: true, properties: { sessionExpiryInterval: 60 } }]) {
+      a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+      mesh.clock.advance(100)
+      const client = b!.lab.client().connect({ id: 's', ...next })
+      expect(client.one('connack')).toMatchObject({ reasonCode: 0, sessionPresent: false })
+      mesh.clock.advance(100)
+      expect(a!.session('s')).toBeUndefined()
+      expect(a!.lab.broker.counts().subscriptions).toBe(0)
+      client.disconnect({ sessionExpiryInterval: 0 })
+      mesh.clock.advance(100)
+      expect([a!.entry('s'), b!.entry('s')]).toEqual(['over', 'over'])
+    }
+  })
+
+  test("is not another account's", () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    // The clients of these boxes have no accounts.
+    const answers: unknown[] = []
+    b!.sessions.claim({ clientId: 's' as never, account: 'eve', cleanStart: false, lasting: true }, (claimed) =>
+      answers.push(claimed),
+    )
+    mesh.clock.advance(100)
+    expect(answers.length).toBe(1)
+    expect([a!.session('s'), b!.session('s')]).toEqual([undefined, undefined])
+  })
+
+  test('whose owner does not answer is begun without within three seconds, and gets what that has after the heal', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t/#', { qos: 1 })
+    mesh.clock.advance(100)
+    client.take()
+    client.drop()
+    a!.lab.connected({ id: 'p' }).publish('t/1', 'waits', { qos: 1 }).publish('t/2', 'too', { qos: 1 })
+    mesh.clock.advance(100)
+    mesh.stall(A, B, true)
+    const back = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(2900)
+    expect(back.take()).toMatchObject([{ cmd: 'connack', reasonCode: 0, sessionPresent: false }])
+    back.subscribe('t/1', { qos: 1 })
+    mesh.cut(A, B)
+    mesh.clock.advance(100)
+    mesh.link(A, B)
+    mesh.clock.advance(8000)
+    expect(texts(back.take())).toEqual(['waits'])
+    expect(a!.session('s')).toBeUndefined()
+  })
+
+  test('that takes too long to come: its client is told to come again, and then has it whole', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    client.take()
+    const publisher = a!.lab.connected({ id: 'p' })
+    for (let number = 1; number <= 40; number++) {
+      publisher.publish('t', Buffer.alloc(20_000, number), { qos: 1, messageId: number })
+    }
+    client.drop()
+    mesh.clock.advance(100)
+    mesh.delayMs = 600
+    const first = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(2900)
+    expect(first.take()).toMatchObject([{ cmd: 'connack', reasonCode: 0x89 }])
+    mesh.delayMs = 1
+    mesh.clock.advance(30_000)
+    const second = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(100)
+    expect(second.take()[0]).toMatchObject({ cmd: 'connack', reasonCode: 0, sessionPresent: true })
+    expect(b!.lab.broker.counts().sessions).toBe(1)
+    expect(a!.session('s')).toBeUndefined()
+  })
+
+  test('of which a part was on its way when the link broke is whole after the heal', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxes(A, B)
+    const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    client.take()
+    client.drop()
+    const publisher = a!.lab.connected({ id: 'p' })
+    const expected = Array.from({ length: 200 }, (_, number) => `m${number}`.padEnd(1000, '.'))
+    for (const [number, text] of expected.entries()) publisher.publish('t', text, { qos: 1, messageId: number + 1 })
+    mesh.clock.advance(100)
+    const back = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(4)
+    mesh.cut(A, B)
+    mesh.clock.advance(1000)
+    mesh.link(A, B)
+    mesh.clock.advance(20_000)
+    const got: string[] = []
+    for (let round = 0; round < 10; round++) {
+      const packets = back.take()
+      got.push(...texts(packets))
+      for (const { cmd, messageId } of packets) if (cmd === 'publish') back.puback(messageId)
+      mesh.clock.advance(100)
+    }
+    expect([...got].sort()).toEqual([...expected].sort())
+    expect(a!.session('s')).toBeUndefined()
+  })
+})
