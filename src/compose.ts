@@ -20,7 +20,7 @@ import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
 import { Broker } from './broker/broker.ts'
-import { type ListenerSettings, Listeners } from './broker/listeners.ts'
+import { type ListenerSettings, type ListenerStatus, Listeners } from './broker/listeners.ts'
 import { type Authenticator, NoKeeper } from './broker/ports.ts'
 import { Rates } from './broker/rates.ts'
 import type { RetainedDesk } from './broker/retaineddesk.ts'
@@ -29,6 +29,7 @@ import type { Fact } from './broker/sys.ts'
 import type { DeviceService } from './cluster/adverts.ts'
 import { Certificates, type Reached, reachedBy } from './cluster/certificates.ts'
 import { Cluster } from './cluster/cluster.ts'
+import { CopiedRecords } from './cluster/copiedrecords.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
@@ -38,6 +39,7 @@ import { Replicated } from './cluster/replicated.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import { SharedSettings } from './cluster/sharedsettings.ts'
 import type { ClusterStatus } from './cluster/status.ts'
+import { MemoryRecords } from './store/memory-records.ts'
 import { Store } from './store/store.ts'
 
 export type { Bundle, HardwareTies } from './cluster/settings.ts'
@@ -103,13 +105,7 @@ export interface Node {
   configure(settings: NodeSettings): readonly string[]
 }
 
-export interface ListenerStatus {
-  readonly name: string
-  readonly type: string
-  readonly bind: string
-  readonly port: number
-  readonly connections: number
-}
+export type { ListenerStatus } from './broker/listeners.ts'
 
 /** The shape of `edge-mqtt status --json` (stable; fields are only added). */
 export interface NodeStatus {
@@ -185,11 +181,13 @@ class ComposedNode implements Node, Insight {
     this.#stamps = new StampClock(null, () => clock.wall(), this.#floor)
     const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
-    const keeper = this.#store ?? new NoKeeper(positions)
+    const memory = settings.cluster.enabled ? new MemoryRecords(positions) : new NoKeeper(positions)
+    const keeper = new CopiedRecords(this.#store ?? memory, positions)
     this.#replicated = new Replicated(own, this.#stamps, keeper)
     this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
     const shared = new SharedSettings(this.#replicated)
-    const world = { ...own, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
+    const sharing = { replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
+    const world = { ...own, ...sharing, records: keeper, named: this.#store?.records ?? null }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
       hardware: settings.hardware,

@@ -24,6 +24,15 @@ import type { ListenerTerms } from './guest.ts'
 
 export type ListenerType = 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'unix'
 
+/** One of them in `status`. */
+export interface ListenerStatus {
+  readonly name: string
+  readonly type: string
+  readonly bind: string
+  readonly port: number
+  readonly connections: number
+}
+
 export interface ListenerSettings extends ListenerTerms {
   readonly type: ListenerType
   readonly bind: string

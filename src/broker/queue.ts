@@ -57,11 +57,6 @@ export class SessionQueue {
     return outcome
   }
 
-  /** The highest id that one of them is kept under; 0: none. */
-  get last(): number {
-    return this.#waiting?.at(this.#waiting.length - 1)?.record?.id ?? 0
-  }
-
   peek(): Delivery | undefined {
     return this.#waiting?.peek()
   }

@@ -37,7 +37,10 @@ export class RecentIds {
 }
 
 /** The session was given the message by a member. */
-export function remember({ expirySec, queue }: Session, { origin, counter }: Publication): void {
+export function remember(
+  { expirySec, queue }: Session,
+  { origin, counter }: Pick<Publication, 'origin' | 'counter'>,
+): void {
   if (expirySec === 0) return
   queue.recent ??= new RecentIds()
   queue.recent.add(origin, counter)

@@ -14,6 +14,7 @@ import { Delivery, NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
 import { Arrival, HERE } from './place.ts'
 import type { Found, Kept, LocalSessions, RecordItem, SessionImport, SessionPlace, SessionView } from './ports.ts'
+import { remember } from './recentids.ts'
 import { type Seen, type Tables, take } from './restore.ts'
 import type { Session } from './session.ts'
 import { ShareGroup } from './shared.ts'
@@ -143,6 +144,7 @@ class Taking implements SessionImport {
   readonly #place: 'arriving' | 'standing-in'
   readonly #seen: Seen = { sessions: new Map(), messages: new Map() }
   readonly #found: Found
+  #lastId = 0
   session: Session | null = null
 
   constructor(home: TransferHome, from: NodeId, place: 'arriving' | 'standing-in') {
@@ -182,7 +184,7 @@ class Taking implements SessionImport {
       session.place = HERE
       for (const delivery of place.settle()) session.receive(delivery)
     } else if (place.at === 'standing-in') {
-      session.place = { ...place, after: session.queue.last }
+      session.place = { ...place, after: this.#lastId }
     }
     keeping.session(session)
   }
@@ -195,6 +197,7 @@ class Taking implements SessionImport {
     const { keeping } = this.#home
     const late = kind === RecordKind.session ? this.#lateOf(body) : []
     const kept = keeping.keeper.put(new Taken(kind))
+    this.#lastId = kept.id
     const taken = take({ kept, id, kind, body, countedFromMs }, this.#found, this.#home, this.#seen)
     if (taken !== true) return this.#found.remove(kept)
     if (kind === RecordKind.session) this.#begun([...this.#seen.sessions.values()][0]!, late)
@@ -268,8 +271,12 @@ class Joining implements SessionImport {
     if (stored === null || message === undefined) return
     const id = messageIdText(message)
     // At 'pubcomp' its client has it.
-    if (this.#known.has(id) || stored.awaiting === 'pubcomp') return tally.count('sessions.joined-twice')
+    const { recent } = this.session.queue
+    if (this.#known.has(id) || recent?.has(message.origin, message.counter) || stored.awaiting === 'pubcomp') {
+      return tally.count('sessions.joined-twice')
+    }
     this.#known.add(id)
+    remember(this.session, message)
     if (!this.#isWanted(message.topic)) return tally.drop('unsubscribed')
     const { qos, retain, subscriptionIds, share } = stored
     const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds

@@ -7,7 +7,7 @@ import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import type { Endpoint, Listening } from '../base/ports/streams.ts'
-import { type LocalDelivery, NoClaims, NoPeers, type Peers } from '../broker/ports.ts'
+import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
 import type { DeviceService } from './adverts.ts'
 import { Announcing } from './announcing.ts'
 import type { Announced } from './beacons.ts'
@@ -25,13 +25,13 @@ import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
 import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
 import { Revocations } from './revocations.ts'
-import { SessionSeam } from './sessionseam.ts'
+import { type SessionGround, SessionSeam } from './sessionseam.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
 import { type ClusterStatus, ownRow, REMOVED } from './status.ts'
 import { Together } from './together.ts'
 
-export interface ClusterWorld extends PresenceWorld {
+export interface ClusterWorld extends PresenceWorld, SessionGround {
   readonly datagrams: Datagrams
   readonly names: Names
   readonly files: StateFiles
@@ -109,8 +109,7 @@ export class Cluster implements Surroundings, Announced {
     this.revocations = new Revocations(files, log, meter)
     this.together = new Together(files)
     this.#fallbackId = nodeId(random)
-    const alone = new NoClaims()
-    this.seam = new SessionSeam(world.replicated, () => this.#presence?.sessions ?? alone)
+    this.seam = new SessionSeam(world, () => this.#presence?.sessions ?? null)
     this.#identity = loadIdentity(world, box)
     world.stamps.become(this.id())
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)
@@ -122,8 +121,7 @@ export class Cluster implements Surroundings, Announced {
       (to, gaveUp) => this.#adopted(to, gaveUp),
     )
     this.operator = new Operator(this)
-    const devices = () => box.devicePorts()
-    this.announcing = new Announcing(world, settings, this, devices, (sighting) => this.#heard(sighting))
+    this.announcing = new Announcing(world, settings, this, box.devicePorts, (sighting) => this.#heard(sighting))
   }
 
   /** Known from the beginning. The id changes when a living copy of this card makes us give way. */
@@ -231,7 +229,7 @@ export class Cluster implements Surroundings, Announced {
     if (this.#world.clock.now() - this.#twinMs < TWIN_TOLD_MS) {
       found.push('another box runs with a copy of the identity of this one (a copied card); one of them gets a new one')
     }
-    return [...found, ...this.announcing.problems()]
+    return [...found, ...this.announcing.problems(), ...(this.#presence?.copies.problems() ?? [])]
   }
 
   // What is announced, and what the presence asks:

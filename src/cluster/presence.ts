@@ -15,6 +15,7 @@ import type { MemberEntry } from '../wire/link/members.ts'
 import type { Revocation } from '../wire/link/revocations.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
+import { Copies } from './copies.ts'
 import type { Papers } from './custody.ts'
 import { ClusterPeers, Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
@@ -32,7 +33,7 @@ import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
 import type { SessionSeam } from './sessionseam.ts'
 import type { ClusterSettings } from './settings.ts'
-import { NoCopies, SharedSessions } from './sharedsessions.ts'
+import { SharedSessions } from './sharedsessions.ts'
 import type { SharedSettings } from './sharedsettings.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
 
@@ -82,6 +83,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
   readonly sessions: SharedSessions
+  readonly copies: Copies
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
   readonly #world: PresenceWorld
@@ -134,10 +136,19 @@ export class Presence implements LinksEvents, LinksSelf {
       keeping: world.safekeeping,
     })
     this.peers = new ClusterPeers(this.routes, this.forwarding)
-    this.sessions = new SharedSessions(features, this.#channels, this.members, world.stamps, around.seam.directory, {
-      local: () => around.seam.local,
+    const { seam } = around
+    this.copies = new Copies(features, this.#channels, this.members, {
+      ...{ directory: seam.directory, records: seam.records, positions: seam.positions, marks: seam.marks },
+      local: () => seam.local,
+      wanted: () => around.settings().copies,
+      nameOf: (member) => this.members.get(member)?.name ?? member,
+      backedUpBy: (session, backup) => this.sessions.backedUpBy(session, backup),
+      stoodIn: (clientId) => this.sessions.look(clientId),
+    })
+    this.sessions = new SharedSessions(features, this.#channels, this.members, world.stamps, seam.directory, {
+      local: () => seam.local,
       heartbeatMs: () => this.heartbeatMs(),
-      copies: new NoCopies(),
+      copies: this.copies,
       barrier: (done) => done(),
     })
     this.#heartbeat = new Heartbeat(
@@ -188,6 +199,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.routes.stop()
     this.forwarding.stop()
     this.sessions.stop()
+    this.copies.stop()
     this.trust.stop()
   }
 

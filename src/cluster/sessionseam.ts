@@ -1,20 +1,48 @@
 // Between the broker's sessions and the cluster, for as long as the node runs; the identity behind it may change.
 
-import type { Claim, Claimed, Claims, LocalSessions, SessionView } from '../broker/ports.ts'
+import type { Positions } from '../base/positions.ts'
+import {
+  type Claim,
+  type Claimed,
+  type Claims,
+  type LocalSessions,
+  NoClaims,
+  type SessionView,
+} from '../broker/ports.ts'
+import type { CopiedRecords } from './copiedrecords.ts'
+import type { CopyMarks } from './copies.ts'
+import { KeptMarks, type NamedValues, PassingMarks } from './copymarks.ts'
 import { Directory } from './directory.ts'
 import type { Replicated } from './replicated.ts'
+
+/** What the sessions of a node stand on. */
+export interface SessionGround {
+  readonly replicated: Replicated
+  /** What is kept of them, with a tap for their copies. */
+  readonly records: CopiedRecords
+  readonly positions: Positions
+  /** Null: nothing outlives this run. */
+  readonly named: NamedValues | null
+}
 
 export class SessionSeam implements Claims {
   /** Which box has which session. */
   readonly directory: Directory
   /** The broker's sessions, once there is a broker. */
   local: LocalSessions | null = null
+  readonly records: CopiedRecords
+  readonly positions: Positions
+  readonly marks: CopyMarks
   readonly #claims: () => Claims
 
-  /** `claims` under the present identity. */
-  constructor(replicated: Replicated, claims: () => Claims) {
+  /** `claims` under the present identity; null: without a cluster. */
+  constructor({ replicated, records, positions, named }: SessionGround, claims: () => Claims | null) {
     this.directory = new Directory((options, events) => replicated.open(options, events))
-    this.#claims = claims
+    this.records = records
+    this.positions = positions
+    this.marks = named === null ? new PassingMarks() : new KeptMarks(named)
+    const alone = new NoClaims()
+    this.#claims = () => claims() ?? alone
   }
 
   claim(claim: Claim, done: (claimed: Claimed) => void): void {

@@ -41,6 +41,8 @@ export interface ClusterSettings {
     readonly maxBytes: number
     readonly whenFull: 'drop-oldest' | 'drop-newest'
   }
+  /** How many boxes hold each session that outlives its connection: 1 or 2. */
+  readonly copies: number
   /** Make a new cluster at first setup without listening first. */
   readonly newCluster: boolean
 }
@@ -61,5 +63,6 @@ export const defaultClusterSettings: ClusterSettings = {
   heartbeatMs: 1000,
   deadAfterMs: 5000,
   linkQueue: { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' },
+  copies: 2,
   newCluster: false,
 }

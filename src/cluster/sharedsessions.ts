@@ -28,25 +28,11 @@ export interface CopiesView {
   /** Which box is to hold the copy of a session. */
   backupFor(clientId: ClientId, prior: NodeId | null): NodeId | null
   /** The id of the last record that is in the copy, too; Infinity: all are. */
-  copiedTo(session: SessionView, backup: NodeId | null): number
+  copiedTo(session: SessionView): number
   /** The session is this node's, and `backup` is to hold its copy. */
   keep(session: SessionView, backup: NodeId | null): void
   /** Makes a session that stands in of the copy held here; false: there is none. */
   restore(clientId: ClientId): boolean
-}
-
-/** Every session is on one box only (`sessions.copies: 1`). */
-export class NoCopies implements CopiesView {
-  backupFor(): NodeId | null {
-    return null
-  }
-  copiedTo(): number {
-    return 0
-  }
-  keep(): void {}
-  restore(): boolean {
-    return false
-  }
 }
 
 /** Sessions looked at in one turn. */
@@ -105,7 +91,7 @@ export class SharedSessions implements Claims {
     this.#takeover = new Takeover(world, membership, this.#channel, {
       local: () => home.local(),
       heartbeatMs: () => home.heartbeatMs(),
-      fromCopy: (clientId) => home.copies.restore(clientId),
+      fromCopy: (clientId, account) => this.#fromCopy(clientId, account),
       owned: (clientId, epoch, from) => this.#owned(clientId, epoch, from),
       whole: (clientId) => this.look(clientId),
     })
@@ -190,12 +176,12 @@ export class SharedSessions implements Claims {
     const { self } = this.#membership
     if (session === undefined) {
       const from = [entry.owner, ...(entry.backup === null ? [] : [entry.backup])]
-      return this.#takeover.fetch(claim, epoch, entry.owner === self ? from.slice(1) : from, done)
+      return this.#takeover.bring(claim, epoch, entry.owner === self ? from.slice(1) : from, done)
     }
     if (session.place.at === 'standing-in') {
       const { owner } = session.place
       if (this.#membership.member(owner)?.linked === true)
-        return this.#takeover.fetch(claim, epoch, [owner, self], done)
+        return this.#takeover.bring(claim, epoch, [owner, self], done)
       this.#owned(clientId, epoch, null)
     }
     done(epoch)
@@ -267,6 +253,15 @@ export class SharedSessions implements Claims {
 
   // What follows
 
+  #fromCopy(clientId: ClientId, account: string | null): boolean {
+    const { copies } = this.#home
+    const local = this.#home.local()
+    const session = copies.restore(clientId) ? local?.get(clientId) : undefined
+    if (session === undefined || local!.belongsTo(session, account)) return session !== undefined
+    local!.drop(session)
+    return false
+  }
+
   #owned(clientId: ClientId, epoch: Stamp, from: NodeId | null): void {
     const local = this.#home.local()!
     const session = local.get(clientId)
@@ -329,6 +324,11 @@ export class SharedSessions implements Claims {
         if (place.at === 'here') this.#say(session, entry)
         return
       case 'stand-in': {
+        // It does not come back: what it owned is ours.
+        if (this.#membership.member(found.owner)?.state === 'left') {
+          local.put(session, { at: 'here' })
+          return this.#set(session, entry!, entry)
+        }
         const after = place.at === 'standing-in' ? place.after : 0
         return this.#standIn(session, found.owner, after)
       }
@@ -338,7 +338,7 @@ export class SharedSessions implements Claims {
             ? 0
             : place.at === 'standing-in'
               ? place.after
-              : this.#home.copies.copiedTo(session, entry!.backup)
+              : this.#home.copies.copiedTo(session)
         this.#torn.delete(clientId)
         this.#world.meter.count('sessions.gone-on')
         local.disconnect(session)

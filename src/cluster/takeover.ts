@@ -24,8 +24,8 @@ const HOPS_MAX = 4
 export interface TakeoverHome {
   local(): LocalSessions | null
   heartbeatMs(): number
-  /** Makes a session of the copy that is held here; false: there is none. */
-  fromCopy(clientId: ClientId): boolean
+  /** Makes a session of the copy that is held here; false: there is none of that account's. */
+  fromCopy(clientId: ClientId, account: string | null): boolean
   /** The session is this node's now, by the CONNECT of that stamp. */
   owned(clientId: ClientId, epoch: Stamp, from: NodeId | null): void
   /** All of it is here. */
@@ -71,8 +71,8 @@ export class Takeover {
     return pending === undefined ? 'none' : pending.headHere ? 'coming' : 'asked'
   }
 
-  /** Fetches the session of the client from the first of `candidates` that has it. */
-  fetch(claim: Claim, epoch: Stamp, candidates: readonly NodeId[], done: (claimed: Claimed) => void): void {
+  /** Brings the session of the client from the first of `candidates` that has it. */
+  bring(claim: Claim, epoch: Stamp, candidates: readonly NodeId[], done: (claimed: Claimed) => void): void {
     const { clock } = this.#world
     const number = (this.#number = (this.#number + 1) >>> 0)
     const pending: Pending = {
@@ -137,7 +137,7 @@ export class Takeover {
     const peer = pending.hops++ < HOPS_MAX ? candidates.shift() : undefined
     if (peer === undefined) return this.#finish(pending)
     if (peer === this.#membership.self) {
-      if (!this.#home.fromCopy(claim.clientId)) return this.#next(pending)
+      if (!this.#home.fromCopy(claim.clientId, claim.account)) return this.#next(pending)
       this.#world.meter.count('sessions.from-copy')
       this.#home.owned(claim.clientId, epoch, null)
       return this.#finish(pending)

@@ -96,6 +96,7 @@ export const schema = section({
     acl_file: path(),
   }),
   sessions: section({
+    copies: whole(2, 1, 2),
     max_expiry: duration('7d', '0s', '36500d'),
     queue: section({
       max_messages: whole(10_000, 1, 10_000_000),

@@ -71,6 +71,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
         maxBytes: cluster.link_queue.max_bytes,
         whenFull: cluster.link_queue.when_full,
       },
+      copies: sessions.copies,
       newCluster: circumstances.newCluster,
     },
     store: { durability: configuration.store.durability },

@@ -5,6 +5,7 @@
 //   batch   3 | sequence u48 | item ...          owner: records that are so now (items as in records.ts)
 //   took    4 | feed u48 . sequence u48          backup: has everything up to here
 //   whole   5 |                                  owner: by now you have every session that is yours to hold
+//   full    6 |                                  backup: has no room, and holds nothing of yours any more
 //
 // feed: a number for each time that the owner starts afresh; sequences count within it, without gaps. A message is sent
 // before the first record that refers to it, and is forgotten on both sides with the last one. Unknown kinds are skipped.
@@ -18,12 +19,14 @@ const BEGIN = 2
 const BATCH = 3
 const TOOK = 4
 const WHOLE = 5
+const FULL = 6
 
 export type CopyMessage =
   | { readonly kind: 'have' | 'took'; readonly feed: number; readonly sequence: number }
   | { readonly kind: 'begin'; readonly feed: number }
   | { readonly kind: 'batch'; readonly sequence: number; readonly items: readonly ReadItem[] }
   | { readonly kind: 'whole' }
+  | { readonly kind: 'full' }
 
 export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): Buffer {
   switch (message.kind) {
@@ -38,6 +41,8 @@ export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): 
       return new ByteWriter(8).u8(BEGIN).u48(message.feed).done()
     case 'whole':
       return new ByteWriter(1).u8(WHOLE).done()
+    case 'full':
+      return new ByteWriter(1).u8(FULL).done()
   }
 }
 
@@ -65,6 +70,8 @@ function read(reader: ByteReader): CopyMessage | null {
       return { kind: 'took', feed: reader.u48(), sequence: reader.u48() }
     case WHOLE:
       return { kind: 'whole' }
+    case FULL:
+      return { kind: 'full' }
     default:
       reader.rest()
       return null

@@ -11,7 +11,17 @@ import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
 import type { JoinOutcome } from '../../../src/cluster/status.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
-import { at, Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
+import {
+  at,
+  Cable,
+  eth0,
+  FakeDatagrams,
+  FakeNames,
+  FakeTrust,
+  MemoryFiles,
+  SeededRandom,
+  sessionGround,
+} from './fakes.ts'
 import { FakeTls, Net } from './net.ts'
 import { Shelf } from './shelf.ts'
 
@@ -69,11 +79,15 @@ class Gateway {
       safekeeping: new Shelf(clock).keeping,
     }
     const bundle = options.bundle === undefined ? BUNDLE : options.bundle
-    this.cluster = new Cluster(this.settings, world, {
-      bundle,
-      hardware: TIES,
-      devicePorts: () => [{ type: 'mqtt', port: 1883 }],
-    })
+    this.cluster = new Cluster(
+      this.settings,
+      { ...world, ...sessionGround(clock) },
+      {
+        bundle,
+        hardware: TIES,
+        devicePorts: () => [{ type: 'mqtt', port: 1883 }],
+      },
+    )
     this.cluster.attach({
       deliverFromPeer: (message) => {
         this.got.push(`${message.topic} ${message.payload}`)

@@ -12,7 +12,7 @@ import { type ClusterSettings, defaultClusterSettings } from '../../../src/clust
 import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
 import type { JoinOutcome, JoinRequest, WaitingStatus } from '../../../src/cluster/status.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
-import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
+import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom, sessionGround } from './fakes.ts'
 import { FakeTls, Net } from './net.ts'
 import { Shelf } from './shelf.ts'
 
@@ -66,14 +66,18 @@ export class ClusterBox {
       ...{ files: this.files, stamps, replicated: this.replicated, shared: this.shared },
       safekeeping: new Shelf(clock).keeping,
     }
-    this.cluster = new Cluster(settings, world, {
-      bundle: options.bundle ?? null,
-      hardware: { machineId: '', boardSerial: '', firstMac: '' },
-      devicePorts: () => [],
-      gaveUp: () => {
-        this.gaveUp++
+    this.cluster = new Cluster(
+      settings,
+      { ...world, ...sessionGround(clock) },
+      {
+        bundle: options.bundle ?? null,
+        hardware: { machineId: '', boardSerial: '', firstMac: '' },
+        devicePorts: () => [],
+        gaveUp: () => {
+          this.gaveUp++
+        },
       },
-    })
+    )
     this.cluster.start((error) => {
       this.started = error
     })

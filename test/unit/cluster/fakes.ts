@@ -9,6 +9,9 @@ import type { Announcement, FoundService, Names, ServiceType } from '../../../sr
 import type { Random } from '../../../src/base/ports/random.ts'
 import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { CertificateFacts, KeyPair, Trust } from '../../../src/base/ports/trust.ts'
+import { Positions } from '../../../src/base/positions.ts'
+import { NoKeeper } from '../../../src/broker/ports.ts'
+import { CopiedRecords } from '../../../src/cluster/copiedrecords.ts'
 import { digest, passwordKey, secretKey } from '../../keyed.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
 
@@ -235,4 +238,10 @@ export class FakeNames implements Names {
   problem(): string | null {
     return null
   }
+}
+
+/** What a cluster's sessions stand on where nothing is kept. */
+export function sessionGround(clock: VirtualClock) {
+  const positions = new Positions(clock)
+  return { positions, records: new CopiedRecords(new NoKeeper(positions), positions), named: null }
 }

@@ -3,12 +3,17 @@
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { Positions } from '../../../src/base/positions.ts'
 import type { Claims, SessionView } from '../../../src/broker/ports.ts'
+import { defaultBrokerSettings } from '../../../src/broker/settings.ts'
+import { CopiedRecords } from '../../../src/cluster/copiedrecords.ts'
+import { Copies } from '../../../src/cluster/copies.ts'
+import { PassingMarks } from '../../../src/cluster/copymarks.ts'
 import { Directory } from '../../../src/cluster/directory.ts'
 import { ClusterPeers, Forwarding } from '../../../src/cluster/forwarding.ts'
+import { Safekeeping } from '../../../src/cluster/parking.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { defaultClusterSettings } from '../../../src/cluster/settings.ts'
-import { NoCopies, SharedSessions } from '../../../src/cluster/sharedsessions.ts'
+import { SharedSessions } from '../../../src/cluster/sharedsessions.ts'
 import { MemoryRecords } from '../../../src/store/memory-records.ts'
 import { Lab } from '../../conformance/lab.ts'
 import { Mesh, type MeshNode, nodeIdOf } from '../../mesh.ts'
@@ -23,22 +28,34 @@ export class SessionBox {
   readonly lab: Lab
   readonly directory: Directory
   readonly sessions: SharedSessions
+  readonly copies: Copies
 
-  constructor(mesh: Mesh, id: NodeId) {
+  constructor(mesh: Mesh, id: NodeId, copies = 2) {
     this.id = id
     const node = mesh.start(id)
     this.node = node
-    const keeper = new MemoryRecords(new Positions(mesh.clock))
+    const positions = new Positions(mesh.clock)
+    const keeper = new CopiedRecords(new MemoryRecords(positions), positions)
     const replicated = new Replicated(node.world, node.stamps, keeper)
     this.directory = new Directory((options, events) => replicated.open(options, events))
     replicated.attach(node)
     const routes = new Routes(node.world, node, node, node.stamps)
     const local = () => this.lab.broker
-    const forwarding = new Forwarding(node.world, node, node, routes, defaultClusterSettings.linkQueue, local)
+    const { linkQueue } = defaultClusterSettings
+    const keeping = new Safekeeping(keeper, positions, () => defaultBrokerSettings.sessions.queue)
+    const forwarding = new Forwarding(node.world, node, node, routes, { bounds: linkQueue, local, keeping })
+    this.copies = new Copies(node.world, node, node, {
+      ...{ directory: this.directory, records: keeper, positions, marks: new PassingMarks() },
+      local: () => this.lab.broker.transfer,
+      wanted: () => copies,
+      nameOf: (member) => `box ${member.at(-1)}`,
+      backedUpBy: (session, backup) => this.sessions.backedUpBy(session, backup),
+      stoodIn: (clientId) => this.sessions.look(clientId),
+    })
     this.sessions = new SharedSessions(node.world, node, node, node.stamps, this.directory, {
       local: () => this.lab.broker.transfer,
       heartbeatMs: () => 1000,
-      copies: new NoCopies(),
+      copies: this.copies,
       barrier: (done) => done(),
     })
     const claims: Claims = this.sessions
@@ -57,13 +74,19 @@ export class SessionBox {
 }
 
 /** Boxes that are all linked, after their first second. */
-export function boxes(...ids: NodeId[]): { readonly mesh: Mesh; readonly boxes: readonly SessionBox[] } {
+/** `copies` as it is configured on all of them. */
+export function boxesWith(
+  copies: number,
+  ...ids: NodeId[]
+): { readonly mesh: Mesh; readonly boxes: readonly SessionBox[] } {
   const mesh = new Mesh()
-  const made = ids.map((id) => new SessionBox(mesh, id))
+  const made = ids.map((id) => new SessionBox(mesh, id, copies))
   for (const [index, id] of ids.entries()) for (const other of ids.slice(index + 1)) mesh.link(id, other)
   mesh.clock.advance(1000)
   return { mesh, boxes: made }
 }
+
+export const boxes = (...ids: NodeId[]) => boxesWith(2, ...ids)
 
 /** A box is gone, as the others see it: its links at once, its death later. */
 export function kill(mesh: Mesh, dead: SessionBox, others: readonly SessionBox[]): void {

@@ -1,7 +1,7 @@
 // One client id has one session and one connection in the cluster, wherever it connects.
 
 import { describe, expect, test } from 'vitest'
-import { A, B, boxes, C } from './sessionbox.ts'
+import { A, B, boxes, boxesWith, C } from './sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
 const texts = (packets: { payload?: unknown }[]) => packets.flatMap(({ payload }) => (payload ? [String(payload)] : []))
@@ -200,7 +200,7 @@ describe('a session', () => {
     const {
       mesh,
       boxes: [a, b],
-    } = boxes(A, B)
+    } = boxesWith(1, A, B)
     const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t/#', { qos: 1 })
     mesh.clock.advance(100)
     client.take()

@@ -12,7 +12,7 @@ import { type ClusterSettings, defaultClusterSettings } from '../../../src/clust
 import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
 import type { TrustLife } from '../../../src/cluster/trustlife.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
-import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom } from './fakes.ts'
+import { Cable, eth0, FakeDatagrams, FakeNames, FakeTrust, MemoryFiles, SeededRandom, sessionGround } from './fakes.ts'
 import { FakeTls, Net } from './net.ts'
 import { Shelf } from './shelf.ts'
 
@@ -93,13 +93,17 @@ export class TrustGateway {
       shared: new SharedSettings(this.replicated),
       safekeeping: new Shelf(clock).keeping,
     }
-    this.cluster = new Cluster(settings, world, {
-      bundle: options.bundle === undefined ? BUNDLE : options.bundle,
-      hardware: TIES,
-      devicePorts: () => [],
-      joined: (papers) => this.told.push(papers),
-      renewed: (papers) => this.told.push(papers),
-    })
+    this.cluster = new Cluster(
+      settings,
+      { ...world, ...sessionGround(clock) },
+      {
+        bundle: options.bundle === undefined ? BUNDLE : options.bundle,
+        hardware: TIES,
+        devicePorts: () => [],
+        joined: (papers) => this.told.push(papers),
+        renewed: (papers) => this.told.push(papers),
+      },
+    )
   }
 
   start(): this {

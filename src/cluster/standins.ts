@@ -1,0 +1,167 @@
+// The backup's half of the copies: what this box holds of the sessions of others. When a box is dead, its sessions that
+// have their copies here become sessions of this box, which take what is published and count expiry down; the directory
+// still says that they are the dead one's.
+
+import type { ClientId, NodeId } from '../base/ids.ts'
+import { MiB } from '../base/limits.ts'
+import { compareStamps } from '../base/stamps.ts'
+import type { LocalSessions } from '../broker/ports.ts'
+import { type CopyMessage, encodeCopies } from '../wire/link/copies.ts'
+import type { Directory } from './directory.ts'
+import { HeldCopies, type HeldSession } from './heldcopies.ts'
+import type { Channel, FeatureWorld } from './ports.ts'
+
+export interface StandInsHome {
+  local(): LocalSessions | null
+  readonly directory: Directory
+  /** The session stands in here for a box: it may be owed to it. */
+  stoodIn(clientId: ClientId): void
+}
+
+/** Sessions that are made of copies in one turn. */
+const PER_TURN = 32
+/** Bytes of all copies held here: beyond that, owners are told that this box has no room. */
+const HELD_BYTES_MAX = 512 * MiB
+
+interface Waiting {
+  readonly owner: NodeId
+  readonly held: HeldCopies
+  readonly session: HeldSession
+}
+
+export class StandIns {
+  readonly #world: FeatureWorld
+  readonly #self: NodeId
+  readonly #channel: Channel
+  readonly #home: StandInsHome
+  /** Something is to be said to owners at the end of this turn. */
+  readonly #speakSoon: () => void
+  readonly #held = new Map<NodeId, HeldCopies>()
+  /** Copies of a feed that has begun afresh, until that is whole. */
+  readonly #former = new Map<NodeId, HeldCopies>()
+  readonly #toAck = new Set<NodeId>()
+  readonly #waiting: Waiting[] = []
+
+  constructor(world: FeatureWorld, self: NodeId, channel: Channel, home: StandInsHome, speakSoon: () => void) {
+    this.#world = world
+    this.#self = self
+    this.#channel = channel
+    this.#home = home
+    this.#speakSoon = speakSoon
+  }
+
+  /** Tells an owner what is held of its sessions. */
+  linked(owner: NodeId): void {
+    const { feed, sequence } = this.#held.get(owner) ?? { feed: 0, sequence: 0 }
+    this.#channel.send(owner, encodeCopies({ kind: 'have', feed, sequence }))
+  }
+
+  /** From an owner; throws PeerError. */
+  received(owner: NodeId, message: CopyMessage & { kind: 'begin' | 'batch' | 'whole' }): void {
+    switch (message.kind) {
+      case 'begin':
+        return this.#begun(owner, message.feed)
+      case 'batch':
+        return this.#batch(owner, message)
+      case 'whole':
+        return this.#whole(owner)
+    }
+  }
+
+  /** Says how far each owner's copies have come. */
+  acknowledge(): void {
+    for (const owner of this.#toAck) {
+      const { feed, sequence } = this.#held.get(owner)!
+      this.#channel.send(owner, encodeCopies({ kind: 'took', feed, sequence }))
+    }
+    this.#toAck.clear()
+  }
+
+  standInFor(owner: NodeId): void {
+    const held = this.#held.get(owner)
+    if (held === undefined) return
+    for (const session of held.sessions) if (!session.taken) this.#waiting.push({ owner, held, session })
+    this.#standIn()
+  }
+
+  /** Makes a session of this box of the copy of the client's; false: there is none. */
+  restore(clientId: ClientId): boolean {
+    const known = this.#home.local()?.get(clientId)
+    if (known !== undefined) return known.place.at === 'standing-in'
+    for (const [owner, held] of this.#held) {
+      for (const session of held.sessions) {
+        if (session.clientId === clientId && !session.taken) return this.#take({ owner, held, session })
+      }
+    }
+    return false
+  }
+
+  #begun(owner: NodeId, feed: number): void {
+    const before = this.#held.get(owner)
+    if (before !== undefined && before.size > 0 && !this.#former.has(owner)) this.#former.set(owner, before)
+    const held = new HeldCopies()
+    held.feed = feed
+    this.#held.set(owner, held)
+  }
+
+  #batch(owner: NodeId, { sequence, items }: CopyMessage & { kind: 'batch' }): void {
+    const held = this.#held.get(owner)
+    if (held === undefined || sequence <= held.sequence) return
+    if (this.#bytes > HELD_BYTES_MAX) return this.#refuse(owner)
+    held.apply(items, this.#world.clock.now())
+    held.sequence = sequence
+    this.#toAck.add(owner)
+    this.#speakSoon()
+  }
+
+  get #bytes(): number {
+    let bytes = 0
+    for (const held of this.#held.values()) bytes += held.bytes
+    return bytes
+  }
+
+  /** There is no room for what the box wants held here. */
+  #refuse(owner: NodeId): void {
+    this.#world.meter.count('copies.refused')
+    this.#held.delete(owner)
+    this.#toAck.delete(owner)
+    this.#channel.send(owner, encodeCopies({ kind: 'full' }))
+  }
+
+  /** What was held of a box before, and that has not itself any more, was lost there: it is given back. */
+  #whole(owner: NodeId): void {
+    const former = this.#former.get(owner)
+    this.#former.delete(owner)
+    if (former === undefined) return
+    const there = new Set([...(this.#held.get(owner)?.sessions ?? [])].map(({ clientId }) => clientId))
+    for (const session of former.sessions) {
+      if (!session.taken && !there.has(session.clientId)) this.#waiting.push({ owner, held: former, session })
+    }
+    this.#standIn()
+  }
+
+  readonly #standIn = (): void => {
+    for (let left = PER_TURN; left > 0; left--) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      const { owner, session } = next
+      if (session.taken || this.#home.local()?.get(session.clientId) !== undefined) continue
+      const entry = this.#home.directory.get(session.clientId)
+      if (entry === null || entry.over || entry.owner !== owner || entry.backup !== this.#self) continue
+      if (session.epoch !== null && compareStamps(entry.epoch, session.epoch) !== 0) continue
+      this.#take(next)
+    }
+    if (this.#waiting.length > 0) this.#world.clock.soon(this.#standIn)
+  }
+
+  #take({ owner, held, session }: Waiting): boolean {
+    const taking = this.#home.local()!.take(owner, 'standing-in')
+    taking.add(held.itemsOf(session))
+    taking.end()
+    session.taken = true
+    if (taking.session === null) return false
+    this.#world.meter.count('copies.stood-in')
+    this.#home.stoodIn(session.clientId)
+    return true
+  }
+}
