@@ -197,6 +197,7 @@ class ComposedNode implements Node, Insight {
         this.#makeFirstAccounts(papers)
         this.certificates.begin(rootsOf(papers))
       },
+      drain: (elsewhere) => this.#broker.drain(elsewhere),
       renewed: (papers) => this.certificates.begin(rootsOf(papers)),
     })
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }

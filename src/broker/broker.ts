@@ -286,6 +286,13 @@ export class Broker implements LocalDelivery {
     }
   }
 
+  /** Sends all clients to other boxes, at these addresses and the port that they came by; wills are not published. */
+  drain(elsewhere: readonly string[]): void {
+    this.#sessions.forgetWills()
+    const reason = elsewhere.length === 0 ? Reason.serverShuttingDown : Reason.useAnotherServer
+    for (const connection of [...this.#connections]) connection.close(reason, 'this box leaves its cluster', elsewhere)
+  }
+
   /** MQTT 5 clients are told, streams end, wills are not published. */
   stop(): void {
     this.#stopped = true

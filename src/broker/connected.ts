@@ -62,10 +62,11 @@ export class Connected implements SessionConnection {
   }
 
   /** The DISCONNECT that tells the client why; null: it cannot be told. */
-  farewell(reason: ReasonCode, why: string): Buffer | null {
+  /** `server`: where else it finds what it wants (Server Reference); empty: nowhere. */
+  farewell(reason: ReasonCode, why: string, server: string): Buffer | null {
     if (this.version !== 5) return null
     const room = this.sender.maximumPacketSize
-    const told = encodeDisconnect({ reason, reasonString: why })
+    const told = encodeDisconnect({ reason, reasonString: why, ...(server === '' ? {} : { serverReference: server }) })
     // [MQTT-3.14.2-3]
     const bytes = told.length > room ? encodeDisconnect({ reason }) : told
     return bytes.length > room ? null : bytes

@@ -7,7 +7,7 @@
 import { ProtocolError } from '../base/errors.ts'
 import type { ClientId } from '../base/ids.ts'
 import { Outbox } from '../base/outbox.ts'
-import type { ByteStream, Endpoint, StreamHandler } from '../base/ports/streams.ts'
+import { type ByteStream, type Endpoint, endpointText, type StreamHandler } from '../base/ports/streams.ts'
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
@@ -307,8 +307,8 @@ export class Connection implements StreamHandler, PacketSink {
 
   // The end.
 
-  /** Closes a connection for a reason of ours; an MQTT 5 client is told. */
-  close(reason: ReasonCode, why: string): void {
+  /** Closes a connection for a reason of ours; an MQTT 5 client is told, and at which other addresses it may try. */
+  close(reason: ReasonCode, why: string, elsewhere: readonly string[] = []): void {
     const state = this.#state
     if (state.at === 'closing' || state.at === 'closed') return
     if (state.at !== 'connected') return this.#hangUp()
@@ -316,7 +316,8 @@ export class Connection implements StreamHandler, PacketSink {
     this.home.tally.count(`mqtt.closed.${reason.toString(16)}`)
     const log = { client: state.session.clientId, address: this.#stream.remote.address, why }
     this.home.log.info(log, 'client disconnected by the broker')
-    const farewell = state.farewell(reason, why)
+    const { port } = this.#stream.local
+    const farewell = state.farewell(reason, why, elsewhere.map((address) => endpointText({ address, port })).join(' '))
     if (farewell !== null) this.#outbox.append(farewell)
     this.#end(state, false, why)
   }

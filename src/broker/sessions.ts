@@ -211,6 +211,11 @@ export class Sessions {
   /** The broker stops: no will of its clients is published. */
   dropWills(): void {
     this.#stopping = true
+    this.forgetWills()
+  }
+
+  /** Who is sent away is not dead. */
+  forgetWills(): void {
     for (const session of this.#byClient.values()) session.will = null
   }
 

@@ -8,6 +8,7 @@ import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import type { Endpoint, Listening } from '../base/ports/streams.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
+import type { GoodbyeReason } from '../wire/link/frame.ts'
 import type { DeviceService } from './adverts.ts'
 import { Announcing } from './announcing.ts'
 import type { Announced } from './beacons.ts'
@@ -19,6 +20,7 @@ import { Enrolment, type EnrolmentSelf } from './enrolment.ts'
 import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
 import { ownEndpoints } from './interfaces.ts'
 import { KnownKeys } from './keys.ts'
+import { Leaving } from './leaving.ts'
 import { Memory } from './memory.ts'
 import { Operator } from './operator.ts'
 import { Presence, type PresenceWorld, type Surroundings } from './presence.ts'
@@ -48,6 +50,10 @@ export interface ClusterBox {
   renewed?(papers: Papers): void
   /** This node leaves the cluster that it made for itself: what it holds is older than all that the other one does. */
   gaveUp?(): void
+  /** Sends the clients to other boxes, at these addresses. */
+  drain?(elsewhere: readonly string[]): void
+  /** Hands what this box alone holds to other members, before it leaves them. */
+  handOver?(done: () => void): void
   /** A member's state or link has changed; called from within what changed it. */
   membersChanged?(): void
 }
@@ -120,7 +126,7 @@ export class Cluster implements Surroundings, Announced {
       () => this.#presence!.about(),
       (to, gaveUp) => this.#adopted(to, gaveUp),
     )
-    this.operator = new Operator(this)
+    this.operator = new Operator(this, new Leaving(world, this, box))
     this.announcing = new Announcing(world, settings, this, box.devicePorts, (sighting) => this.#heard(sighting))
   }
 
@@ -277,29 +283,25 @@ export class Cluster implements Surroundings, Announced {
       this.#world.log.error({ why: identity.message }, 'a new identity cannot be made')
       return
     }
-    this.#become(identity)
+    this.become(identity)
   }
 
   asks(cluster: ClusterId): boolean {
     return this.enrolment.asksFirst(cluster)
   }
 
-  removeMember(node: NodeId, done: (why: string | null) => void): void {
-    const key = this.keys.of(node) ?? ''
-    this.revocations.add([{ node, key }], (error) => done(error === null ? null : error.message))
-  }
-
   /** Another identity: everything of the one before ends, and first setup goes on from what is on disk. */
-  #become(identity: Identity): void {
+  become(identity: Identity, goodbye: GoodbyeReason = 'same identity'): void {
     const before = this.#presence!
     this.#world.stamps.become(identity.id)
     const presence = this.#present(identity.id)
     this.#identity = identity
     this.#presence = presence
     if (this.#peers instanceof CurrentPeers) this.#peers.become(presence.peers, before.routes.own())
-    before.stop('same identity')
+    before.stop(goodbye)
     this.#standing = { at: 'setup' }
-    this.#setUp(false)
+    // Who leaves is alone, whomever it hears.
+    this.#setUp(goodbye === 'leaving')
     this.announcing.announce()
   }
 
@@ -312,8 +314,8 @@ export class Cluster implements Surroundings, Announced {
       this.#box.gaveUp?.()
     }
     const identity = loadIdentity(this.#world, this.#box)
-    if (identity instanceof HostError) return this.#wasSetUp(identity)
-    this.#become(identity)
+    if (identity instanceof HostError) return this.#wasSetUp(identity, false)
+    this.become(identity)
     this.#presence?.admittedBy(to)
   }
 
@@ -342,10 +344,10 @@ export class Cluster implements Surroundings, Announced {
     if (this.#identity instanceof HostError) return
     const setup = new Setup(this.#world, this.#identity, { instance: this.instance, newCluster })
     this.#setup = setup
-    setup.start((result) => this.#wasSetUp(result))
+    setup.start((result) => this.#wasSetUp(result, newCluster))
   }
 
-  #wasSetUp(result: SetupResult | HostError): void {
+  #wasSetUp(result: SetupResult | HostError, newCluster: boolean): void {
     if (result instanceof HostError) {
       this.#world.log.error({ why: result.message }, 'first setup failed; serving alone')
       this.#standing = { at: 'failed', why: result.message }
@@ -360,7 +362,7 @@ export class Cluster implements Surroundings, Announced {
     this.#presence?.admit(result.papers)
     this.#box.joined?.(result.papers)
     this.announcing.announce()
-    this.#founded = result.founded && !this.#settings.newCluster
+    this.#founded = result.founded && !newCluster
     this.enrolment.start()
   }
 

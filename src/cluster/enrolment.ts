@@ -63,6 +63,8 @@ export class Enrolment {
   /** Whether this box asks that cluster by itself: while it waits, and as a lone box that would rather not be one. */
   asks(cluster: ClusterId): boolean {
     const { identity, settings, cluster: own, lone, founded } = this.#self()
+    // One that this box has left it never asks by itself.
+    if (identity.gaveUp.includes(cluster) && identity.waitingFor !== cluster) return false
     if (own === null) return identity.waitingFor === null || identity.waitingFor === cluster
     return lone && own !== cluster && (founded || settings.password !== null)
   }

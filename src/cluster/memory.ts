@@ -65,6 +65,12 @@ export class Memory {
     if (this.#peers.delete(node)) this.#touch()
   }
 
+  /** This box has left its cluster. */
+  clear(): void {
+    this.#peers.clear()
+    this.#touch()
+  }
+
   /** Writes what is not written yet. */
   stop(): void {
     this.#timer?.cancel()

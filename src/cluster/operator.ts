@@ -6,8 +6,10 @@ import type { Enrolment } from './enrolment.ts'
 import type { InviteWish, MadeInvite } from './invites.ts'
 import type { Issuing } from './issuing.ts'
 import { joinOutcome } from './joinoutcome.ts'
+import type { Leaving, Left } from './leaving.ts'
 import type { Presence } from './presence.ts'
 import type { JoinOutcome, JoinRequest, WaitingStatus } from './status.ts'
+import type { TrustLife } from './trustlife.ts'
 
 const OFF = 'the cluster is switched off (cluster.enabled)'
 
@@ -23,9 +25,11 @@ export interface OperatedCluster {
 
 export class Operator {
   readonly #cluster: OperatedCluster
+  readonly #leaving: Leaving
 
-  constructor(cluster: OperatedCluster) {
+  constructor(cluster: OperatedCluster, leaving: Leaving) {
     this.#cluster = cluster
+    this.#leaving = leaving
   }
 
   /** Looks for a member at an address, or asks to be let in; `done` gets what became of the first attempt. */
@@ -57,6 +61,17 @@ export class Operator {
     const { presence } = this.#cluster
     if (presence === null) done(new HostError('unavailable', OFF))
     else presence.lettingIn.waiting.approve(wanted, done)
+  }
+
+  /** Takes this box out of its cluster; `done` gets the cluster that it has left. */
+  leave(done: (result: Left | HostError) => void): void {
+    if (this.#cluster.presence === null) done(new HostError('unavailable', OFF))
+    else this.#leaving.leave(done)
+  }
+
+  /** The CA, its key, and who is a member no more. */
+  trust(): TrustLife | HostError {
+    return this.#cluster.presence?.trust ?? new HostError('unavailable', OFF)
   }
 
   /** Has a certificate for a listener or a device signed, here or by a member that has the CA's key. */

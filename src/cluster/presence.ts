@@ -1,6 +1,7 @@
 // This node under one identity: its members, links, channels, candidates and what stands on them. A box that finds a
 // living copy of its card begins a new one; everything else of the cluster stays.
 
+import { HostError } from '../base/errors.ts'
 import type { ClusterId, InstanceId, NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
@@ -67,8 +68,6 @@ export interface Surroundings extends TrustKept {
   local(): LocalDelivery | null
   /** Whether this box, a lone one, would itself ask that cluster to be let in. */
   asks(cluster: ClusterId): boolean
-  /** Ends a membership for good; `done` gets null, or why it cannot be done. */
-  removeMember(node: NodeId, done: (why: string | null) => void): void
   readonly seam: SessionSeam
   /** A box with our identity, started at that time, is alive. */
   twin(instance: InstanceId): void
@@ -127,7 +126,7 @@ export class Presence implements LinksEvents, LinksSelf {
       about: () => this.about(),
       password: () => around.settings().password,
       asks: (cluster) => around.asks(cluster),
-      remove: (node, done) => around.removeMember(node, done),
+      remove: (node, done) => this.trust.revoke(node, (kept) => done(kept instanceof HostError ? kept.message : null)),
     })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, {

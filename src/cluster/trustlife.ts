@@ -137,6 +137,12 @@ export class TrustLife {
     return others && this.#holding.holders().length === 0
   }
 
+  /** Ends a membership for good; `done` gets who has that on disk, once this box has. */
+  revoke(node: NodeId, done: (result: readonly NodeId[] | HostError) => void): void {
+    const key = this.#members.get(node)?.link?.keyFingerprint ?? this.#kept.keys.of(node) ?? ''
+    this.revoking.revoke({ node, key }, done)
+  }
+
   /**
    * Removes a box for good, by id or by name. When it had the key of the CA, and `keepCa` does not say otherwise, the CA
    * is replaced in the same step: whoever has that box could else make members at will.
@@ -146,8 +152,7 @@ export class TrustLife {
     if (found instanceof HostError) return done(found)
     const { id, name } = found
     const hadKey = this.#holding.holders().includes(id) || this.issuing.stands(id)?.inBundle === true
-    const key = this.#members.get(id)?.link?.keyFingerprint ?? this.#kept.keys.of(id) ?? ''
-    this.revoking.revoke({ node: id, key }, (kept) => {
+    this.revoke(id, (kept) => {
       if (kept instanceof HostError) return done(kept)
       const confirmed = new Set(kept)
       const others = [...this.#members.values()].filter(({ state }) => state !== 'left')

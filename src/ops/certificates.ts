@@ -2,22 +2,27 @@
 
 import { HostError } from '../base/errors.ts'
 import type { IssuedCertificate } from '../cluster/certificates.ts'
+import type { Holder } from '../cluster/trustlife.ts'
 import type { Node } from '../compose.ts'
 import type { Commands } from './control/server.ts'
+import { holdersOf } from './trust.ts'
 
 export interface ShownAuthority {
   readonly certificate: string
   readonly fingerprint: string
+  /** Who has its key. */
+  readonly holders: readonly Holder[]
 }
 
-export function certificateCommands(node: () => Promise<Pick<Node, 'certificates'>>): Commands {
+export function certificateCommands(node: () => Promise<Pick<Node, 'certificates' | 'operator' | 'status'>>): Commands {
   return {
     'ca show': {
       everybody: false,
       run: async (): Promise<ShownAuthority> => {
-        const authority = (await node()).certificates.authority()
+        const running = await node()
+        const authority = running.certificates.authority()
         if (authority === null) throw new HostError('unavailable', 'this box is not a member of a cluster yet')
-        return authority
+        return { ...authority, holders: holdersOf(running) }
       },
     },
     'cert issue': {

@@ -22,6 +22,7 @@ import { openVoice } from './notify.ts'
 import { retainedCommands } from './retained.ts'
 import { type Plan, readPlan, type StartOptions } from './start.ts'
 import { Supervision, watchdogMs } from './supervision.ts'
+import { trustCommands } from './trust.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -249,6 +250,7 @@ class Daemon {
       ...certificateCommands(() => this.#composed),
       ...retainedCommands(() => this.#composed),
       ...enrolmentCommands(() => this.#composed),
+      ...trustCommands(() => this.#composed),
     }
   }
 }

@@ -8,6 +8,7 @@ import type { ShownAuthority } from '../certificates.ts'
 import { Ending, Exit } from '../exit.ts'
 import { places } from '../places.ts'
 import { print, printJson } from './output.ts'
+import { addAuthorityCommands } from './trust.ts'
 
 interface Reach {
   readonly dataDir?: string
@@ -33,14 +34,17 @@ export function addCertificateCommands(
     .command('ca')
     .description("the cluster's CA")
     .addHelpText('after', example('edge-mqtt ca show > ca.crt'))
+  addAuthorityCommands(ca, reach, example)
   reach(ca.command('show'))
-    .description('print its certificate, for devices that connect over TLS, and its fingerprint')
+    .description('print its certificate, for devices that connect over TLS, its fingerprint, and who has its key')
     .addHelpText('after', example('edge-mqtt ca show > ca.crt', 'edge-mqtt ca show --json | jq -r .fingerprint'))
     .action(async (options: Reach) => {
       const shown = (await asked(options, 'ca show')) as ShownAuthority
       if (options.json === true) return printJson(shown)
       // The text before the first line of a PEM file is a comment.
-      print(`SHA-256 fingerprint: ${fingerprintText(shown.fingerprint)}\n${shown.certificate}`)
+      const holders = shown.holders.map(({ name }) => name).join(', ')
+      const key = holders === '' ? 'on no box that is known here' : `on ${holders}`
+      print(`SHA-256 fingerprint: ${fingerprintText(shown.fingerprint)}\nIts key: ${key}\n${shown.certificate}`)
     })
 
   const cert = program

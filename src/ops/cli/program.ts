@@ -12,6 +12,7 @@ import { addCertificateCommands } from './certificates.ts'
 import { addEnrolmentCommands } from './enrolment.ts'
 import { complain, print, printJson } from './output.ts'
 import { addRetainedCommands } from './retained.ts'
+import { addMembershipCommands } from './trust.ts'
 
 interface ReachOptions {
   readonly dataDir?: string
@@ -103,6 +104,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
       await clusterStatus(options, options.json === true)
     })
   addEnrolmentCommands(program, cluster, reachOptions, example)
+  addMembershipCommands(cluster, reachOptions, example)
 
   addAccountCommands(program, reachOptions, example)
   addCertificateCommands(program, reachOptions, example)

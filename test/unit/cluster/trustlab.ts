@@ -63,6 +63,8 @@ export class TrustGateway {
   readonly replicated: Replicated
   /** CAs that the listeners were told of. */
   readonly told: Papers[] = []
+  /** Where clients were sent. */
+  readonly drained: (readonly string[])[] = []
 
   constructor(lab: Lab, last: number, options: GatewayOptions = {}) {
     const { clock, net, cable } = lab
@@ -102,6 +104,7 @@ export class TrustGateway {
         devicePorts: () => [],
         joined: (papers) => this.told.push(papers),
         renewed: (papers) => this.told.push(papers),
+        drain: (elsewhere) => this.drained.push(elsewhere),
       },
     )
   }

@@ -1,8 +1,10 @@
 // Trust while the cluster lives: the CA replaced under it, its key on two boxes, boxes removed for good.
 
 import { beforeEach, describe, expect, test } from 'vitest'
+import { HostError } from '../../../src/base/errors.ts'
 import { loadIdentity } from '../../../src/cluster/identity.ts'
 import type { Sealed } from '../../../src/cluster/keyholding.ts'
+import type { Left } from '../../../src/cluster/leaving.ts'
 import type { Rotated } from '../../../src/cluster/rotation.ts'
 import type { Removed } from '../../../src/cluster/trustlife.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
@@ -348,5 +350,66 @@ describe('a box that is removed', () => {
     const byId = remove(first, second.id, true)
     lab.advance(10 * SECOND)
     expect(byId.result).toMatchObject({ id: second.id })
+  })
+})
+
+describe('a box that leaves', () => {
+  const leave = (gateway: TrustGateway) => {
+    const answer = { result: null as Left | null, error: '' }
+    gateway.cluster.operator.leave((result) => {
+      if (result instanceof HostError) answer.error = result.message
+      else answer.result = result
+    })
+    return answer
+  }
+
+  test('sends its clients to the others, says so, keeps nothing of the cluster, and is alone with a new identity', () => {
+    const [first, second, third] = [lab.gateway(1), lab.gateway(2), lab.gateway(3)]
+    lab.advance(10 * SECOND)
+    const { id, files } = third
+    const left = leave(third)
+    lab.advance(5 * SECOND)
+    expect(left.result).toEqual({ cluster: 'cccccccccccccccc', node: third.id })
+    expect(third.id).not.toBe(id)
+    expect(third.drained).toEqual([['10.0.0.1', '10.0.0.2']])
+    expect([first.linked, second.linked, third.linked]).toEqual(['gw-2', 'gw-1', ''])
+    const rows = first.cluster.status().members.map(({ name, state }) => `${name} ${state}`)
+    expect(rows).toEqual(['gw-1 alive', 'gw-2 alive', 'gw-3 left'])
+    // It has a cluster of its own now, whatever its bundle says, and leaves the other in peace.
+    const { state, id: cluster } = third.cluster.status()
+    expect([state, cluster === 'cccccccccccccccc']).toEqual(['alone', false])
+    expect(third.trust.custody.papers!.authority.certificate).not.toBe(BUNDLE.certificate)
+    lab.advance(120 * SECOND)
+    expect([third.linked, third.cluster.status().state, first.linked]).toEqual(['', 'alone', 'gw-2'])
+    const again = third.again()
+    lab.advance(60 * SECOND)
+    expect([again.id, again.cluster.status().id, again.linked]).toEqual([third.id, cluster, ''])
+    for (const name of ['node.key', 'ca.key']) expect(files.texts.get(name)).not.toContain('cakey')
+  })
+
+  test('stays when it alone has the key of the CA, or is no member at all', () => {
+    const first = lab.gateway(1)
+    const second = lab.keyless(2)
+    // Its disk takes nothing: it does not get the key.
+    second.files.failing = new HostError('failed', 'disk full')
+    lab.advance(20 * SECOND)
+    expect([linkedAll(first, second), first.holders]).toEqual([true, 'gw-1'])
+    expect(leave(first).error).toContain('alone has the key')
+    lab.advance(20 * SECOND)
+    expect([first.linked, first.drained]).toEqual(['gw-2', []])
+    const waiting = lab.gateway(5, { bundle: null })
+    expect(leave(waiting).error).toContain('not a member')
+  })
+
+  test('after it was removed has a new identity, and can be let in again', () => {
+    const [first, second] = [lab.gateway(1), lab.gateway(2)]
+    lab.advance(10 * SECOND)
+    remove(first, 'gw-2', true)
+    lab.advance(5 * SECOND)
+    expect(second.cluster.status().state).toBe('removed')
+    const left = leave(second)
+    lab.advance(20 * SECOND)
+    expect(left.error).toBe('')
+    expect([second.cluster.status().state, second.cluster.problems()]).toEqual(['alone', []])
   })
 })
