@@ -26,6 +26,8 @@ class Front {
   readonly #waiting: PositionLane[] = []
   /** Everything up to here is safe; Infinity: nothing is waited for. */
   safe = Number.POSITIVE_INFINITY
+  /** Of what was staged last. */
+  last = 0
 
   add(lane: PositionLane): void {
     this.#waiting.push(lane)
@@ -66,6 +68,7 @@ class PositionLane implements Lane {
     if (this.#closed) return position
     const waited = this.isWaiting
     this.#last = position
+    this.#front.last = position
     if (!waited) {
       this.settledTo = position - 1
       this.#front.add(this)
@@ -120,6 +123,11 @@ export class Positions {
   /** Everything up to here is safe as far as this node and its copies are concerned. */
   get ours(): number {
     return Math.min(this.#line.position, this.#ours.safe)
+  }
+
+  /** Of what was staged last in a lane of 'theirs'. */
+  get asked(): number {
+    return this.#theirs.last
   }
 
   lane(of: 'ours' | 'theirs' = 'ours'): Lane {

@@ -92,10 +92,13 @@ export class Incoming {
     const { inbound, kept } = this.#session
     const before = safety.position
     const message = inbound.release(packetId)
+    const use = inbound.takeUse(packetId)
     // [MQTT-4.3.3-13] The exchange goes on though the message has expired meanwhile; nobody gets it. [MQTT-3.3.2-5]
     if (message !== null && this.#hasExpired(message)) tally.drop('expired')
+    else if (message !== null && use?.released) publisher.toMembers(message)
     else if (message !== null) publisher.message(message)
-    keeping.done(inbound.takeUse(packetId))
+    if (use !== null && safety.asked > before) keeping.released(use, safety.position)
+    else keeping.done(use)
     const reason = message === null ? Reason.packetIdentifierNotFound : Reason.success
     // What ended the exchange before may not be safe yet; only a kept session can have heard of that.
     const since = message === null && kept !== null ? 0 : before

@@ -2,6 +2,7 @@
 // for them and what they have begun to send. Sessions that end with their connection cost nothing.
 
 import type { ByteWriter } from '../base/bytes.ts'
+import { Deque } from '../base/deque.ts'
 import type { Message } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { type StoredAwaiting, writeBegun, writeDelivery } from '../wire/record/delivery.ts'
@@ -133,6 +134,8 @@ class MessageUse implements Recordable {
   readonly #session: Kept
   readonly #packetId: number
   kept: Kept | null = null
+  /** Its PUBREL has come, and members have not all said that it is safe there. */
+  released = false
 
   constructor(record: MessageRecord, session: Kept, packetId: number) {
     this.record = record
@@ -149,7 +152,8 @@ class MessageUse implements Recordable {
   }
 
   write(into: ByteWriter): void {
-    writeBegun(into, { session: this.#session.id, message: this.record.kept!.id, packetId: this.#packetId })
+    const ids = { session: this.#session.id, message: this.record.kept!.id, packetId: this.#packetId }
+    writeBegun(into, { ...ids, released: this.released })
   }
 }
 
@@ -161,8 +165,12 @@ export class Keeping {
   /** The records of messages in use. */
   readonly #messages = new WeakMap<Message, MessageRecord>()
 
+  /** QoS 2 messages that were released, and what they wait for. */
+  readonly #released = new Deque<{ readonly use: Use; readonly position: number }>()
+
   constructor(keeper: Keeper) {
     this.keeper = keeper
+    keeper.watch(() => this.#safeMoved())
   }
 
   /** A session was begun, or changed: its expiry, its will, whether its client is there. */
@@ -204,6 +212,16 @@ export class Keeping {
   begun(session: Session, packetId: number, message: Message): Use | null {
     if (session.kept === null) return null
     return this.#keep(new MessageUse(this.#use(message), session.kept, packetId))
+  }
+
+  /**
+   * Its PUBREL has come, and members are to say that it is safe there: until `position` is, it is known here, to be sent
+   * to them again after a restart.
+   */
+  released(use: Use, position: number): void {
+    use.released = true
+    this.keeper.changed(use.kept!)
+    this.#released.push({ use, position })
   }
 
   /** `replaced`: by another that is kept already. */
@@ -252,6 +270,14 @@ export class Keeping {
   /** Whether anybody uses a message found at start. */
   isUsed(message: Message): boolean {
     return (this.#messages.get(message)?.users ?? 0) > 0
+  }
+
+  #safeMoved(): void {
+    const { safe } = this.keeper
+    for (let next = this.#released.peek(); next !== undefined && next.position <= safe; next = this.#released.peek()) {
+      this.#released.shift()
+      this.done(next.use)
+    }
   }
 
   #keep(use: MessageUse): MessageUse {

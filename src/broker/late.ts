@@ -5,7 +5,7 @@ import type { QoS } from '../wire/message.ts'
 import { deliverToMember } from './deliver.ts'
 import type { Publication } from './publication.ts'
 import type { Receivers } from './receivers.ts'
-import { remember } from './recentids.ts'
+import { hasHad, remember } from './recentids.ts'
 import type { Session } from './session.ts'
 
 /** Hands the message to every session that is to get it and has not; returns how many that were. */
@@ -19,24 +19,25 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
       receiver = echo
     }
     const least = Math.min(qos, receiver.qos) as QoS
-    if (least === 0 || session.expirySec === 0 || hasHad(session, publication)) continue
+    if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
-    remember(session, publication)
+    remember(session, publication, least)
     reached++
   }
   for (const group of groups) {
-    if (qos === 0 || group.some(({ session }) => hasHad(session, publication))) continue
+    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication))) continue
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
-    remember(member.session, publication)
+    remember(member.session, publication, qos)
     reached++
   }
   return reached
 }
 
-function hasHad({ queue, inflight }: Session, { origin, counter }: Publication): boolean {
-  if (queue.recent?.has(origin, counter)) return true
-  // What an earlier run of this node left.
-  return queue.holds(origin, counter) || inflight.holds(origin, counter)
+/** What an earlier run of this node left is not in its memory. */
+function hasOrHad(session: Session, publication: Publication): boolean {
+  const { origin, counter } = publication
+  const { queue, inflight } = session
+  return hasHad(session, publication) || queue.holds(origin, counter) || inflight.holds(origin, counter)
 }

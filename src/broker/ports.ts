@@ -237,6 +237,8 @@ export interface Keeper {
   readonly safe: number
   /** Everything up to here is safe as far as this node and its copies are concerned. */
   readonly ours: number
+  /** The position of what was staged last that members have to say is safe. */
+  readonly asked: number
   put(value: Recordable): Kept
   /** The value is another now; returns the position that makes the change safe. */
   changed(kept: Kept): number
@@ -250,15 +252,15 @@ export interface Keeper {
 }
 
 const NOTHING_KEPT: Kept = { id: 0, value: null }
-const NOTHING_STAGED = { position: 0, safe: 0, ours: 0, watch: () => {} }
+const NOTHING_STAGED = { position: 0, safe: 0, ours: 0, asked: 0, watch: () => {} }
 
 /** `positions`: what others than the store have staged, and how far that is safe. */
 export class NoKeeper implements Keeper {
   readonly durable = false
   readonly full = false
-  readonly #positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'watch'>
+  readonly #positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'asked' | 'watch'>
 
-  constructor(positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'watch'> = NOTHING_STAGED) {
+  constructor(positions: Pick<Keeper, 'position' | 'safe' | 'ours' | 'asked' | 'watch'> = NOTHING_STAGED) {
     this.#positions = positions
   }
 
@@ -272,6 +274,10 @@ export class NoKeeper implements Keeper {
 
   get ours(): number {
     return this.#positions.ours
+  }
+
+  get asked(): number {
+    return this.#positions.asked
   }
 
   put(): Kept {

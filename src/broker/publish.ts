@@ -71,6 +71,11 @@ export class Publisher {
     return this.#message(message, true, true)
   }
 
+  /** A message that an earlier run gave to the sessions of this node, and perhaps not to all members. */
+  toMembers(message: Message): void {
+    if (this.#receivers.of(message.topic).forwards) this.#peers.forward(message)
+  }
+
   /** An empty message, which removes what is retained under the topic. */
   empty(topic: string, publisher: ClientId): void {
     this.will(publisher, {
@@ -152,7 +157,8 @@ export class Publisher {
     const publication = this.#publication
     // Only what expires needs the time.
     const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
-    publication.fromMessage(message, kept, nowMs)
+    // One of an earlier run, or begun at another box, may have come here before.
+    publication.fromMessage(message, kept, nowMs, message.origin !== this.#origin)
     const reached = this.#route(publication, this.#receivers.of(message.topic), own)
     publication.done()
     return reached

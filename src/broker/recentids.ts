@@ -1,11 +1,15 @@
 // The messages that a session was given lately by members: one that comes again another way (out of a parking place, from
 // a member that stands in, after a crash) is not given twice. Memory is bounded: the oldest are forgotten.
 
-import type { Origin } from '../wire/message.ts'
-import type { Publication } from './publication.ts'
+import type { Origin, QoS } from '../wire/message.ts'
 import type { Session } from './session.ts'
 
 const IDS_MAX = 1024
+
+interface MessageId {
+  readonly origin: Origin
+  readonly counter: number
+}
 
 export const sameOrigin = (a: Origin, b: Origin): boolean =>
   a === b || (a.incarnation === b.incarnation && a.node === b.node)
@@ -36,12 +40,13 @@ export class RecentIds {
   }
 }
 
-/** The session was given the message by a member. */
-export function remember(
-  { expirySec, queue }: Session,
-  { origin, counter }: Pick<Publication, 'origin' | 'counter'>,
-): void {
-  if (expirySec === 0) return
+/** Whether the session was given the message lately. */
+export const hasHad = ({ queue }: Session, { origin, counter }: MessageId): boolean =>
+  queue.recent?.has(origin, counter) ?? false
+
+/** The session was given the message by a member. One that ends with its connection need not know of QoS 1. */
+export function remember({ expirySec, queue }: Session, { origin, counter }: MessageId, qos: QoS): void {
+  if (expirySec === 0 && qos < 2) return
   queue.recent ??= new RecentIds()
   queue.recent.add(origin, counter)
 }

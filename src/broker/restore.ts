@@ -14,6 +14,7 @@ import { Access } from './authorize.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
 import type { Keeping } from './keeping.ts'
 import type { Found, FoundRecord, Kept, Rules } from './ports.ts'
+import { remember } from './recentids.ts'
 import { RETAINED_BOUNDS, type RetainedMessages } from './retained.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
@@ -126,6 +127,7 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   delivery.awaiting = awaiting
   delivery.packetId = packetId
   found.adopt(kept, delivery)
+  remember(session, message, qos)
   if (awaiting === 'queued') session.queue.restore(delivery)
   else session.inflight.restore(packetId, delivery, awaiting)
   return true
@@ -138,6 +140,7 @@ function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, se
   const message = seen.messages.get(stored.message)?.message
   if (session === undefined || message === undefined || session.inbound.has(stored.packetId)) return false
   const use = tables.keeping.adoptUse(session, stored.packetId, message, kept)
+  use.released = stored.released
   found.adopt(kept, use)
   session.inbound.begin(stored.packetId, message, use)
   return true

@@ -50,6 +50,11 @@ export class Safety {
     return this.#keeper.position
   }
 
+  /** Of what was staged last that members have to say is safe. */
+  get asked(): number {
+    return this.#keeper.asked
+  }
+
   get full(): boolean {
     return this.#keeper.full
   }

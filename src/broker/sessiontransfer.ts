@@ -276,7 +276,7 @@ class Joining implements SessionImport {
       return tally.count('sessions.joined-twice')
     }
     this.#known.add(id)
-    remember(this.session, message)
+    remember(this.session, message, stored.qos)
     if (!this.#isWanted(message.topic)) return tally.drop('unsubscribed')
     const { qos, retain, subscriptionIds, share } = stored
     const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds

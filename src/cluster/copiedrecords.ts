@@ -42,6 +42,10 @@ export class CopiedRecords implements Keeper {
     return this.#positions.ours
   }
 
+  get asked(): number {
+    return this.#positions.asked
+  }
+
   put(value: Recordable): Kept {
     const kept = this.#inner.put(value)
     this.lastId = kept.id

@@ -31,6 +31,10 @@ export class MemoryRecords implements Keeper {
     return this.#positions.ours
   }
 
+  get asked(): number {
+    return this.#positions.asked
+  }
+
   put(value: Recordable): Kept {
     const record: MemoryRecord = { id: ++this.#lastId, value }
     return record

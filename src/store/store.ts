@@ -98,14 +98,18 @@ export class Store implements Keeper {
     return this.#positions.ours
   }
 
+  get asked(): number {
+    return this.#positions.asked
+  }
+
   /** For `status`. */
   get problems(): readonly string[] {
     return this.#failure === null ? this.#problems : [...this.#problems, this.#failure]
   }
 
-  watch(moved: () => void, failed: () => void = () => {}): void {
+  watch(moved: () => void, failed?: () => void): void {
     this.#positions.watch(moved)
-    this.#tellFailed = failed
+    if (failed !== undefined) this.#tellFailed = failed
   }
 
   /** Reads what an earlier run left; `done` gets the records, or what keeps the disk from being used at all. */

@@ -2,7 +2,7 @@
 //
 //   delivery  session u48 | message u48 | form u8 | packet id u16 | count u8 | identifier u32 ...
 //             | share u16+utf8 | filter u16+utf8           only with bit 5 of form
-//   begun     session u48 | message u48 | packet id u16      a QoS 2 message between its PUBLISH and its PUBREL
+//   begun     session u48 | message u48 | packet id u16 | flags u8     a QoS 2 message between PUBLISH and PUBREL
 //
 // session, message: the ids of their records. form: bits 0-1 QoS, bit 2 RETAIN, bits 3-4 what it waits for: 0 it is
 // queued (packet id 0), 1 PUBACK, 2 PUBREC, 3 PUBCOMP; bit 5: it came by a shared subscription, whose name and filter
@@ -12,6 +12,8 @@ import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import type { QoS } from '../message.ts'
 
 export type StoredAwaiting = 'queued' | 'puback' | 'pubrec' | 'pubcomp'
+/** A flag of `begun`. */
+const RELEASED = 0x01
 const AWAITING: readonly StoredAwaiting[] = ['queued', 'puback', 'pubrec', 'pubcomp']
 /** More subscriptions of one session than this do not match one topic with identifiers of their own. */
 const IDENTIFIERS_MAX = 255
@@ -66,14 +68,21 @@ export interface StoredBegun {
   readonly session: number
   readonly message: number
   readonly packetId: number
+  /** Its PUBREL has come: the sessions of this node have it, of all members that is not known. */
+  readonly released: boolean
 }
 
 export function writeBegun(into: ByteWriter, begun: StoredBegun): void {
-  into.u48(begun.session).u48(begun.message).u16(begun.packetId)
+  into
+    .u48(begun.session)
+    .u48(begun.message)
+    .u16(begun.packetId)
+    .u8(begun.released ? RELEASED : 0)
 }
 
 export function readBegun(body: Buffer): StoredBegun | null {
   const reader = new ByteReader(body)
-  const begun = { session: reader.u48(), message: reader.u48(), packetId: reader.u16() }
+  const ids = { session: reader.u48(), message: reader.u48(), packetId: reader.u16() }
+  const begun = { ...ids, released: (reader.u8() & RELEASED) !== 0 }
   return reader.broken || begun.packetId === 0 ? null : begun
 }

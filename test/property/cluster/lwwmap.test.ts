@@ -19,6 +19,7 @@ class Disk implements Keeper {
   readonly position = 0
   readonly safe = 0
   readonly ours = 0
+  readonly asked = 0
   readonly values = new Map<number, Recordable>()
   #last = 0
 

@@ -163,3 +163,74 @@ describe('acknowledgements', () => {
     expect(subscriber.got()).toEqual(['t=x'])
   })
 })
+
+describe('a QoS 2 message that is passed on again', () => {
+  const released = (lab: DurableLab) => {
+    const client = lab.client().connect({ id: 'p', ...away })
+    expect(client.take()[0]).toMatchObject({ cmd: 'connack', sessionPresent: true })
+    return client.pubrel(1)
+  }
+
+  /** A box with a subscriber of its own and one member that wants everything, durably. */
+  function boxWith(platter: Platter) {
+    const sent: Message[] = []
+    const peers = new NoPeers()
+    peers.interested = () => true
+    const lab = new DurableLab(platter, peers)
+    const member = lab.positions.lane('theirs')
+    peers.forward = (...[message]: [message: Message] | []) => {
+      sent.push(message!)
+      if (message!.qos > 0) member.staged()
+      return 1
+    }
+    const safe = () => {
+      member.settled(lab.positions.position)
+      lab.advance(0)
+    }
+    return { lab, sent, safe }
+  }
+
+  test('comes once to whoever has had it, clean session or not', () => {
+    const lab = new Lab()
+    const kept = lab.connected({ id: 'kept', ...away }).subscribe('t', { qos: 2 })
+    const clean = lab.subscribed('t', { qos: 2 })
+    kept.one('suback')
+    for (let times = 0; times < 2; times++) lab.broker.deliverFromPeer(message(1, 2), false)
+    lab.advance(0)
+    expect([kept.got(), clean.got()]).toEqual([['t=1'], ['t=1']])
+  })
+
+  test('goes to the members again, and not to the sessions of this box, when it died before they were safe', () => {
+    const platter = new Platter()
+    const first = boxWith(platter)
+    const subscriber = first.lab.connected({ id: 's', ...away }).subscribe('t', { qos: 2 })
+    const client = first.lab.connected({ id: 'p', ...away }).publish('t', 'x', { qos: 2, messageId: 1 })
+    first.lab.commit()
+    client.one('pubrec')
+    client.pubrel(1)
+    first.lab.commit()
+    expect([client.take(), first.sent.length]).toEqual([[], 1])
+    const { messageId } = subscriber.take().at(-1)!
+    subscriber.pubrec(messageId!).pubcomp(messageId!)
+    first.lab.commit()
+    const again = boxWith(platter)
+    const back = released(again.lab)
+    again.lab.commit()
+    expect(again.sent.map(({ counter, origin }) => [counter, origin])).toEqual([
+      [first.sent[0]!.counter, first.sent[0]!.origin],
+    ])
+    expect(back.take()).toEqual([])
+    again.safe()
+    back.one('pubcomp')
+    expect(
+      again.lab
+        .client()
+        .connect({ id: 's', ...away })
+        .got(),
+    ).toEqual([])
+    again.lab.commit()
+    const third = boxWith(platter)
+    released(third.lab)
+    expect(third.sent).toEqual([])
+  })
+})

@@ -5,6 +5,7 @@ import { Meter } from '../../../src/base/meter.ts'
 import type { StoreEngine } from '../../../src/base/ports/engine.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import { Positions } from '../../../src/base/positions.ts'
+import type { Peers } from '../../../src/broker/ports.ts'
 import { Store } from '../../../src/store/store.ts'
 import { Lab, VirtualClock } from '../../conformance/lab.ts'
 
@@ -75,18 +76,22 @@ export class DurableLab extends Lab {
   readonly store: Store
   readonly platter: Platter
 
-  constructor(platter = new Platter()) {
+  readonly positions: Positions
+
+  constructor(platter = new Platter(), peers?: Peers) {
     const clock = new VirtualClock()
+    const positions = new Positions(clock)
     const engine = new HandEngine(platter)
     const store = new Store({
       clock,
       log: silentLog,
       meter: new Meter(),
       engine,
-      positions: new Positions(clock),
+      positions,
       synchronised: () => true,
     })
-    super({ clock, keeper: store, incarnation: ++platter.runs })
+    super({ clock, keeper: store, incarnation: ++platter.runs, ...(peers === undefined ? {} : { peers }) })
+    this.positions = positions
     this.platter = platter
     this.engine = engine
     this.store = store

@@ -54,6 +54,10 @@ export class Shelf implements Keeper {
     return this.positions.ours
   }
 
+  get asked(): number {
+    return this.positions.asked
+  }
+
   put(value: Recordable): Kept {
     const put = { id: ++this.#lastId, value }
     this.#puts.set(put.id, put)

@@ -116,10 +116,17 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
   ],
   [
     'begun',
-    written((into) => writeBegun(into, { session: 1, message: 2, packetId: 3 })),
-    golden('000000000001 000000000002 0003'),
+    written((into) => writeBegun(into, { session: 1, message: 2, packetId: 3, released: false })),
+    golden('000000000001 000000000002 0003 00'),
     readBegun,
-    { session: 1, message: 2, packetId: 3 },
+    { session: 1, message: 2, packetId: 3, released: false },
+  ],
+  [
+    'begun, and released',
+    written((into) => writeBegun(into, { session: 1, message: 2, packetId: 3, released: true })),
+    golden('000000000001 000000000002 0003 01'),
+    readBegun,
+    { session: 1, message: 2, packetId: 3, released: true },
   ],
   [
     'retained',
