@@ -66,8 +66,8 @@ export class CopiedRecords implements Keeper {
     if (session !== undefined && session !== null) this.tap?.removed(kept, session.id)
   }
 
-  watch(moved: () => void): void {
-    this.#positions.watch(moved)
+  watch(moved: () => void, failed?: () => void): void {
+    this.#inner.watch(moved, failed)
   }
 
   #staged(kept: Kept, { sessionRecord }: Recordable): number | null {
