@@ -1,5 +1,5 @@
 // Every session that outlives its connection has a copy at one other box, its backup: this node's sessions at others, and
-// others' here. The copy is the stream of the session's records (docs/decisions/0010-copies.md).
+// others' here. The copy is the stream of the session's records (docs/decisions/0007-copies.md).
 // This is the owner's half, and who is whose backup; standins.ts is the backup's.
 
 import type { ClientId, NodeId } from '../base/ids.ts'

@@ -250,6 +250,9 @@ export class CopyFeed {
     if (value === null) return
     const about = value.messageRecord
     if (!this.#sent.has(id)) {
+      // What changes goes before the rest of a session that is new to the box, but never before the session itself.
+      const session = value.sessionRecord
+      if (session && session.id !== id && !this.#sent.has(session.id)) this.#put(writer, session)
       this.#sent.set(id, about?.id ?? 0)
       if (about !== undefined) {
         const users = this.#users.get(about.id) ?? 0

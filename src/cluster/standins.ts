@@ -71,8 +71,9 @@ export class StandIns {
   /** Says how far each owner's copies have come. */
   acknowledge(): void {
     for (const owner of this.#toAck) {
-      const { feed, sequence } = this.#held.get(owner)!
-      this.#channel.send(owner, encodeCopies({ kind: 'took', feed, sequence }))
+      const held = this.#held.get(owner)
+      if (held === undefined) continue
+      this.#channel.send(owner, encodeCopies({ kind: 'took', feed: held.feed, sequence: held.sequence }))
     }
     this.#toAck.clear()
   }
@@ -108,7 +109,10 @@ export class StandIns {
     const held = this.#held.get(owner)
     if (held === undefined || sequence <= held.sequence) return
     if (this.#bytes > HELD_BYTES_MAX) return this.#refuse(owner)
+    // What is broken by a batch that makes no sense is not held any more: the owner begins again.
+    this.#held.delete(owner)
     held.apply(items, this.#world.clock.now())
+    this.#held.set(owner, held)
     held.sequence = sequence
     this.#toAck.add(owner)
     this.#speakSoon()
