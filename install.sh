@@ -23,6 +23,9 @@ usage: sudo ./install.sh                     install or upgrade, and start
        sudo ./install.sh --uninstall         remove the program; configuration and state stay
        sudo ./install.sh --uninstall --purge remove configuration and state as well
 
+  --join CODE          become a member with a code; on any member type: edge-mqtt invite
+  --at ADDRESS         with --join: a member's address, where none is heard (on another subnet)
+  --replace NAME       with --join: in the place of the dead box NAME, which is removed; this box takes its name
   --new-cluster        make a new cluster at once, without listening for one
   --no-start           install only; it starts at the next boot, or with: sudo systemctl start edge-mqtt
   --replace-mosquitto  stop and disable the mosquitto that has the port; --uninstall puts it back
@@ -30,11 +33,12 @@ usage: sudo ./install.sh                     install or upgrade, and start
                        runs at that system's first boot
 
 A folder certs/ beside this script with ca.crt and ca.key makes this box a member of the cluster they come from. On the
-first box of a cluster they are made, and laid into that folder: copy the folder to the next box.
+first box of a cluster they are made, and laid into that folder: copy the folder to the next box. Without it, and
+without a code, a box that hears a cluster waits until somebody approves it on a member.
 END
 }
 
-new_cluster='' uninstall='' purge='' start=yes replace='' ROOT=''
+new_cluster='' uninstall='' purge='' start=yes replace='' ROOT='' code='' at='' take=''
 while [ $# -gt 0 ]; do
   case $1 in
     --new-cluster) new_cluster=--new-cluster ;;
@@ -44,9 +48,12 @@ while [ $# -gt 0 ]; do
     --replace-mosquitto) replace=yes ;;
     --prefix) [ $# -gt 1 ] || fail '--prefix needs a folder' 'type: sudo ./install.sh --prefix /mnt'; ROOT=$2; shift ;;
     --prefix=*) ROOT=${1#*=} ;;
-    --join | --join=*)
-      fail 'this version cannot join with a code' \
-        'copy the folder certs/ of a box that is a member beside this install.sh, then type: sudo ./install.sh' ;;
+    --join) [ $# -gt 1 ] || fail '--join needs a code' 'on any member type: edge-mqtt invite'; code=$2; shift ;;
+    --join=*) code=${1#*=} ;;
+    --at) [ $# -gt 1 ] || fail "--at needs a member's address" 'such as --at 192.168.1.20'; at=$2; shift ;;
+    --at=*) at=${1#*=} ;;
+    --replace) [ $# -gt 1 ] || fail '--replace needs the name of a dead box' 'such as --replace gw-2'; take=$2; shift ;;
+    --replace=*) take=${1#*=} ;;
     --help | -h) usage; exit 0 ;;
     *) echo "install.sh: unknown option $1" >&2; usage >&2; exit 64 ;;
   esac
@@ -54,6 +61,10 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$purge" ] || [ -n "$uninstall" ] || fail '--purge goes with --uninstall'
 [ -z "$ROOT" ] || [ -z "$uninstall$replace$new_cluster" ] || fail '--prefix goes with --no-start only'
+[ -n "$code" ] || [ -z "$at$take" ] || fail '--at and --replace go with --join CODE' 'on any member type: edge-mqtt invite'
+[ -z "$code" ] || [ -z "$new_cluster$ROOT$uninstall" ] || fail '--join goes neither with --new-cluster nor with --prefix or --uninstall'
+[ -z "$code" ] || [ -n "$start" ] || fail '--join does not go with --no-start' 'the box joins when it is installed'
+case $take in *[!A-Za-z0-9._-]*) fail "--replace $take: not the name of a box" ;; esac
 [ "$(id -u)" = 0 ] || fail 'must be run as root' 'type: sudo ./install.sh'
 if [ -n "$ROOT" ]; then
   [ -d "$ROOT/etc" ] && [ -d "$ROOT/usr" ] || fail "$ROOT holds no system: no etc and usr in it" 'mount the image first'
@@ -185,7 +196,12 @@ else
   fi
 fi
 
-if [ -e "$HERE/certs/ca.crt" ] || [ -e "$HERE/certs/ca.key" ]; then
+if [ -n "$code" ] && [ ! -e "$STATE/node.crt" ]; then
+  for folder in "$HERE/certs" "$CONFIG/certs"; do
+    [ ! -e "$folder/ca.key" ] || fail "$folder has a CA, which makes this box a member without any code" \
+      'take that folder away to join another cluster, or leave --join out'
+  done
+elif [ -e "$HERE/certs/ca.crt" ] || [ -e "$HERE/certs/ca.key" ]; then
   for file in ca.crt ca.key; do
     [ -r "$HERE/certs/$file" ] ||
       fail "certs/ has half a CA: $file is missing" 'copy both from the box that has them, or neither'
@@ -398,13 +414,27 @@ if [ -z "$start" ]; then
   exit 0
 fi
 
+if [ -n "$take" ] && [ "$(hostname | sed 's/[.].*//')" != "$take" ]; then
+  file=$CONFIG/edge-mqtt.yaml
+  if ! grep -qs '^node:' "$file"; then
+    [ -e "$file" ] || made="$file
+$made"
+    echo "node: { name: $take }" >>"$file"
+  elif ! grep -qs "name:.*$take" "$file"; then
+    fail "this box would not be called $take" "in $file, under node:, write name: $take; then run this again"
+  fi
+fi
+
 # First setup, as the service's user: an identity, and the CA when this is the first box. Listening for a cluster takes
 # eight seconds. A box that waits to be let in is asked again.
 
 if [ ! -e "$STATE/node.crt" ]; then
   if [ -n "$was_active" ]; then systemctl stop edge-mqtt; fi
   echo 'first setup...'
-  runuser -u edge-mqtt -- "$COMMAND" setup $new_cluster || fail 'first setup failed: see above' 'mend it, then run this again'
+  set -- $new_cluster
+  [ -z "$code" ] || set -- --join "$code" ${at:+--at "$at"} ${take:+--replace "$take"}
+  runuser -u edge-mqtt -- "$COMMAND" setup "$@" || fail 'first setup failed: see above' 'mend it, then run this again'
+  code=''
 fi
 if [ -s "$STATE/ca.key" ] && [ ! -e "$CONFIG/certs/ca.crt" ]; then lay_ca "$STATE" "$CONFIG/certs" 0640 0 "$gid"; fi
 
@@ -416,6 +446,12 @@ if ! systemctl restart edge-mqtt; then
 fi
 done=yes
 rm -rf "$PROGRAM.old"
+
+# A box that runs already, alone or waiting, joins while it runs.
+if [ -n "$code" ]; then
+  "$COMMAND" cluster join ${at:+"$at"} --code "$code" ${take:+--replace "$take"} ||
+    fail 'installed, but not let in: see above' "type: sudo edge-mqtt cluster join --code CODE"
+fi
 
 # What was made here is all that the next box needs.
 if [ -e "$CONFIG/certs/ca.key" ] && [ ! -e "$HERE/certs/ca.key" ] && mkdir -p "$HERE/certs" 2>/dev/null; then
@@ -443,6 +479,8 @@ if [ -e "$STATE/node.crt" ]; then
   fi
 else
   echo 'This box has heard a cluster and waits to be let in. Either'
-  echo '  copy certs/ (ca.crt and ca.key) of a box that is a member beside this install.sh, and type: sudo ./install.sh'
+  echo '  compare: it shows four words (edge-mqtt status). On a member whose status shows the same, type what it says there'
+  echo '  or, with a code from "edge-mqtt invite" on any member: sudo ./install.sh --join CODE'
+  echo '  or copy certs/ (ca.crt and ca.key) of a box that is a member beside this install.sh, and type: sudo ./install.sh'
   echo '  or, for a cluster of its own: sudo ./install.sh --new-cluster'
 fi

@@ -56,7 +56,8 @@ export class Admission implements TalkEvents {
   readonly applicant: Applicant
   readonly #clock: Clock
   readonly #hasher: Hasher
-  readonly #anchors: readonly string[]
+  /** The CA that people compare. */
+  readonly anchors: readonly string[]
   readonly #nonce: Buffer
   readonly #events: AdmissionEvents
   readonly #talk: EnrolTalk
@@ -75,7 +76,7 @@ export class Admission implements TalkEvents {
     this.applicant = applicant
     this.#clock = world.clock
     this.#hasher = world.hasher
-    this.#anchors = ours.anchors
+    this.anchors = ours.anchors
     this.#nonce = ours.nonce
     this.#events = events
     this.#talk = new EnrolTalk(world.clock, stream, ours.confirm, this)
@@ -163,7 +164,7 @@ export class Admission implements TalkEvents {
     if (this.applicant.named.by !== 'approval') return this.#sign(request, '')
     this.#state = { at: 'reveal', request }
     const commitment = commitmentOf(this.#hasher, this.#part, this.#nonce)
-    this.#talk.say(EnrolKind.offer, encodeOffer({ commitment, anchors: this.#anchors }))
+    this.#talk.say(EnrolKind.offer, encodeOffer({ commitment, anchors: this.anchors }))
   }
 
   #revealed(request: EnrolRequest, nonce: Buffer): void {
@@ -193,7 +194,7 @@ export class Admission implements TalkEvents {
   }
 
   get #part(): Part {
-    return { who: 'member', hello: this.applicant.acceptorHello, shown: this.#anchors.join('\n') }
+    return { who: 'member', hello: this.applicant.acceptorHello, shown: this.anchors.join('\n') }
   }
 
   #patience(): Timer {

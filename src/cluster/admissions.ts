@@ -30,8 +30,8 @@ export interface AdmissionsWorld {
   readonly meter: Meter
 }
 
-/** What there is of a member of that name. */
-export type Replaceable = { readonly id: NodeId } | { readonly wrong: string }
+/** What there is of a member of that name; null: it is out already. */
+export type Replaceable = { readonly id: NodeId | null } | { readonly wrong: string }
 
 export interface AdmissionsSelf {
   readonly invites: Invites
@@ -206,6 +206,7 @@ export class Admissions implements AdmissionEvents {
     if (request.replaces === '') return this.#letIn(admission, request, done)
     const found = this.#self.replaceable(request.replaces)
     if ('wrong' in found) return done({ reason: 'cannot be replaced', words: found.wrong })
+    if (found.id === null) return this.#letIn(admission, request, done)
     // Removed first: when it had the key of the CA another CA may follow, and the new box is to be of that one.
     this.#self.remove(found.id, (why) => {
       if (why === null) this.#letIn(admission, request, done)
@@ -242,6 +243,11 @@ export class Admissions implements AdmissionEvents {
     const { trust } = this.#world
     this.#self.issuing.letIn(hello.node, request.publicKey, (issued) => {
       if (issued instanceof HostError) return done({ reason: 'nobody can sign', words: issued.message })
+      if (named.by === 'approval' && !admission.anchors.includes(issued.authority)) {
+        const words =
+          'the CA was replaced, because the box that was removed had its key: compare the new words, and approve it again'
+        return done({ reason: 'failed', words })
+      }
       const facts = trust.read(issued.certificate)
       if (facts instanceof HostError || facts.kind !== 'node' || facts.nodeId !== hello.node) {
         return done({ reason: 'failed', words: 'the certificate that was made is not one' })

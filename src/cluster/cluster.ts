@@ -48,8 +48,6 @@ export interface ClusterBox {
   joined?(papers: Papers): void
   /** It stands on another CA, or one before is believed no more. */
   renewed?(papers: Papers): void
-  /** This node leaves the cluster that it made for itself: what it holds is older than all that the other one does. */
-  gaveUp?(): void
   /** Sends the clients to other boxes, at these addresses. */
   drain?(elsewhere: readonly string[]): void
   /** Hands what this box alone holds to other members, before it leaves them. */
@@ -211,6 +209,7 @@ export class Cluster implements Surroundings, Announced {
       members: [own, ...(presence?.members.rows() ?? [])],
       refused: this.refusals.rows(),
       waiting: presence?.lettingIn.waiting.rows() ?? [],
+      asking: this.enrolment.asking(),
     }
   }
 
@@ -311,7 +310,7 @@ export class Cluster implements Surroundings, Announced {
       this.#world.log.warn({ gaveUp }, 'this box leaves the cluster that it made for itself')
       this.#presence?.lettingIn.invites.clear()
       this.keys.clear()
-      this.#box.gaveUp?.()
+      this.#world.replicated.renounce(this.id())
     }
     const identity = loadIdentity(this.#world, this.#box)
     if (identity instanceof HostError) return this.#wasSetUp(identity, false)

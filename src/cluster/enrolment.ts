@@ -11,7 +11,7 @@ import type { Identity } from './identity.ts'
 import { type JoinAnswer, Joining, type JoiningSelf, type JoiningWorld } from './joining.ts'
 import type { Means } from './means.ts'
 import type { ClusterSettings } from './settings.ts'
-import type { JoinOutcome, JoinRequest } from './status.ts'
+import type { ClusterStatus, JoinOutcome, JoinRequest } from './status.ts'
 import type { Together } from './together.ts'
 
 export interface EnrolmentWorld extends JoiningWorld {
@@ -108,6 +108,12 @@ export class Enrolment {
       means = { by: 'code', code: read }
     }
     this.#joining.byHand({ means, to, replaces: replaces ?? '' }, (answer) => done(this.#outcome(answer)))
+  }
+
+  /** What it shows to people now. */
+  asking(): ClusterStatus['asking'] {
+    const { view } = this.#joining
+    return view.at === 'comparing' ? { address: endpointText(view.to), words: view.words } : null
   }
 
   /** What people must know of it; null: nothing. */

@@ -98,7 +98,10 @@ export function replaceable(
 ): Replaceable {
   const named = members.filter((member) => member.name === name && member.state !== 'left')
   const [first] = named
-  if (first === undefined) return { wrong: `no member has the name ${JSON.stringify(name)}` }
+  if (first === undefined) {
+    if (members.some((member) => member.name === name)) return { id: null }
+    return { wrong: `no member has the name ${JSON.stringify(name)}` }
+  }
   const living = named.find(({ linked, state }) => linked || state === 'alive')
   if (living !== undefined) {
     const where = living.endpoints[0] === undefined ? '' : ` at ${endpointText(living.endpoints[0])}`

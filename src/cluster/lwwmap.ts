@@ -116,6 +116,10 @@ export class LwwMap implements SharedTable<MapEntry> {
     return stamp
   }
 
+  renounce(node: NodeId): void {
+    this.#replica.renounce(node)
+  }
+
   attach(channels: Channels): void {
     this.#replica.attach(channels)
   }

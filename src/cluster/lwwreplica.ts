@@ -8,7 +8,7 @@ import { limits } from '../base/limits.ts'
 import type { Replica, SharedEntry, SharedTable } from '../base/shared.ts'
 import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
 import { decodeLww, encodeLww, itemBytes, type LwwItem, type LwwKnown, type LwwMessage } from '../wire/link/lww.ts'
-import { HashTree, hashOf, leafIn } from './hashtree.ts'
+import { HashTree, hashOf, LEAVES, leafIn } from './hashtree.ts'
 import { LwwComparing } from './lwwcomparing.ts'
 import { LwwForgetting } from './lwwforgetting.ts'
 import { LwwRoots } from './lwwroots.ts'
@@ -25,6 +25,8 @@ export interface LwwBounds {
   readonly entriesMax: number
 }
 
+/** Before any clock. */
+const OLDEST_MS = 1
 /** Changes of one turn travel in messages of at most this. */
 export const ITEMS_BYTES = limits.pieceBytes - 1024
 const CHANGES_QUEUE_BYTES = limits.channelWindowBytes
@@ -100,6 +102,29 @@ export class LwwReplica implements Replica {
   restore(horizon: Stamp): void {
     this.#horizon = later(this.#horizon, horizon)
     this.#stamps.recall(horizon)
+  }
+
+  /**
+   * This box leaves its cluster for another: what it holds goes along as the oldest there is, so that anything written
+   * there wins, and what it remembers as removed says nothing of what the others hold.
+   */
+  renounce(node: NodeId): void {
+    for (let leaf = 0; leaf < LEAVES; leaf++) {
+      for (const entry of this.tree.entries(leaf)) {
+        const before = entry.stamp
+        if (this.#table.isGone(entry)) this.drop(entry.key)
+        // Older already: what every box makes alike at its first start.
+        else if (before.wallMs > OLDEST_MS) this.#renounce(entry, before, { wallMs: OLDEST_MS, counter: 0, node })
+      }
+    }
+    if (this.#horizon === null) return
+    this.#horizon = { wallMs: 0, counter: 0, node }
+    this.#table.horizonMoved(this.#horizon)
+  }
+
+  #renounce(entry: SharedEntry, before: Stamp, oldest: Stamp): void {
+    const again = this.#table.write(entry.key, this.#table.read(entry), oldest, oldest.node)
+    if (again !== null) this.tree.restamped(again, before)
   }
 
   problems(): readonly string[] {

@@ -126,7 +126,8 @@ export class Presence implements LinksEvents, LinksSelf {
       about: () => this.about(),
       password: () => around.settings().password,
       asks: (cluster) => around.asks(cluster),
-      remove: (node, done) => this.trust.revoke(node, (kept) => done(kept instanceof HostError ? kept.message : null)),
+      remove: (node, done) =>
+        this.trust.remove(node, false, (result) => done(result instanceof HostError ? result.message : null)),
     })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, {

@@ -1,6 +1,7 @@
 // All maps that this node holds alike with the other boxes. They outlive the identity they are shared under: a box that
 // gives way to a living copy of its card keeps what it knows.
 
+import type { NodeId } from '../base/ids.ts'
 import type { SharedTable } from '../base/shared.ts'
 import type { StampClock } from '../base/stamps.ts'
 import type { Found, FoundRecord, Keeper } from '../broker/ports.ts'
@@ -10,7 +11,7 @@ import { LwwMap, type LwwMapEvents, type LwwMapOptions } from './lwwmap.ts'
 import { type LwwBounds, LwwReplica } from './lwwreplica.ts'
 import type { Channels, FeatureWorld } from './ports.ts'
 
-type Shared = Pick<LwwReplica, 'attach' | 'detach' | 'stop' | 'problems'>
+type Shared = Pick<LwwReplica, 'attach' | 'detach' | 'stop' | 'problems' | 'renounce'>
 
 export class Replicated {
   readonly #world: FeatureWorld
@@ -49,6 +50,11 @@ export class Replicated {
   detach(): void {
     this.#channels = null
     for (const shared of this.#all) shared.detach()
+  }
+
+  /** This box leaves its cluster for another: what it holds goes along as the oldest there is. */
+  renounce(node: NodeId): void {
+    for (const shared of this.#all) shared.renounce(node)
   }
 
   stop(): void {

@@ -60,6 +60,8 @@ export interface ClusterStatus {
   readonly members: readonly MemberStatus[]
   readonly refused: readonly RefusedStatus[]
   readonly waiting: readonly WaitingStatus[]
+  /** What this box shows itself while it waits for people; null: it does not. */
+  readonly asking: { readonly address: string; readonly words: string } | null
 }
 
 /** This box in its own list of members. */

@@ -16,7 +16,12 @@ function rateText(perSecond: number): string {
 export function standing(status: NodeStatus): string {
   const { cluster } = status
   if (!cluster.enabled) return 'single node'
-  if (cluster.state === 'waiting') return 'waiting to be let in'
+  if (cluster.state === 'waiting') {
+    const { asking } = cluster
+    return asking === null
+      ? 'waiting to be let in'
+      : `waiting to be let in: edge-mqtt cluster approve ${status.node.id} (${asking.words})`
+  }
   if (cluster.state === 'removed') return 'removed from its cluster'
   const members = cluster.members.filter((member) => member.state !== 'left')
   if (members.every((member) => member.self)) return cluster.id === null ? 'looking for others' : 'alone'

@@ -44,7 +44,6 @@ export class ClusterBox {
   readonly lines: string[] = []
   readonly replicated: Replicated
   readonly shared: SharedSettings
-  gaveUp = 0
   started: HostError | null | undefined
 
   constructor(lan: Lan, last: number, options: BoxOptions = {}) {
@@ -73,9 +72,6 @@ export class ClusterBox {
         bundle: options.bundle ?? null,
         hardware: { machineId: '', boardSerial: '', firstMac: '' },
         devicePorts: () => [],
-        gaveUp: () => {
-          this.gaveUp++
-        },
       },
     )
     this.cluster.start((error) => {

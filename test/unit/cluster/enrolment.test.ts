@@ -207,7 +207,7 @@ describe('the password', () => {
     const boxes = apart.map(({ files }, index) => box(index + 1, { files, settings }))
     clock.advance(30_000)
     expect(boxes.map(({ linked }) => linked)).toEqual([['gw-2'], ['gw-1']])
-    expect(boxes.map(({ gaveUp }) => gaveUp).sort()).toEqual([0, 1])
+    expect(new Set(boxes.map(({ status }) => status.id)).size).toBe(1)
   })
 
   test('that is wrong says so on both, and is not tried without end', () => {
@@ -339,9 +339,22 @@ describe('a lone box', () => {
     const [lesser, greater] = strangers()
     const left = greater.status.id!
     greater.invite()
+    const set = (each: ClusterBox, key: string, value: string | null) =>
+      each.shared.set(key, value === null ? null : Buffer.from(value))
+    set(lesser, 'both', 'of the cluster')
+    set(lesser, 'removed by the lone one', 'of the cluster')
+    clock.advance(1000)
+    set(greater, 'both', 'of the lone one, and later')
+    set(greater, 'own', 'brought along')
+    set(greater, 'removed by the lone one', 'x')
+    set(greater, 'removed by the lone one', null)
     lesser.approve(greater.id)
     clock.advance(8000)
-    expect([lesser.linked.length, greater.linked.length, greater.gaveUp]).toEqual([1, 1, 1])
+    expect([lesser.linked.length, greater.linked.length]).toEqual([1, 1])
+    for (const { shared } of [lesser, greater]) {
+      const texts = ['both', 'own', 'removed by the lone one'].map((key) => shared.get(key)?.toString())
+      expect(texts).toEqual(['of the cluster', 'brought along', 'of the cluster'])
+    }
     expect(greater.status.id).toBe(lesser.status.id)
     expect(greater.shared.keys('invite.')).toEqual([])
     expect(JSON.parse(greater.files.texts.get('node.json')!)).toMatchObject({ gaveUp: [left] })
