@@ -139,10 +139,14 @@ describe.skipIf(boxesLeftOut('badinstall.test.ts'))('install.sh', () => {
 
     test('options that are none, or not yet', () => {
       expect(install('--jion')).toMatchObject({ status: 64, output: expect.stringContaining('unknown option --jion') })
-      expect(install('--join', 'abc')).toMatchObject({
-        status: 1,
-        output: expect.stringContaining('copy the folder certs/'),
-      })
+      for (const [words, ...args] of [
+        ['needs a code', '--join'],
+        ['go with --join CODE', '--replace', 'gw-2'],
+        ['goes neither with --new-cluster', '--join', 'abc', '--new-cluster'],
+        ['not the name of a box', '--join', 'abc', '--replace', 'a b'],
+      ]) {
+        expect(install(...args)).toMatchObject({ status: 1, output: expect.stringContaining(words!) })
+      }
       expect(install('--purge')).toMatchObject({ status: 1, output: expect.stringContaining('goes with --uninstall') })
       expect(install('--prefix', '/srv')).toMatchObject({
         status: 1,

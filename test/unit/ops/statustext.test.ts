@@ -33,6 +33,7 @@ const base: NodeStatus = {
     members: [self, member('gw-2'), member('gw-3')],
     refused: [],
     waiting: [],
+    asking: null,
   },
   clients: 42,
   sessions: 43,
@@ -64,6 +65,10 @@ describe('the Status line', () => {
     ['alone', { members: [self], state: 'alone' }],
     ['looking for others', { members: [self], state: 'alone', id: null }],
     ['waiting to be let in', { members: [self], state: 'waiting', id: null }],
+    [
+      'waiting to be let in: edge-mqtt cluster approve 00112233 (acid acorn actor album)',
+      { members: [self], state: 'waiting', id: null, asking: { address: 'a', words: 'acid acorn actor album' } },
+    ],
     ['single node', { enabled: false, members: [] }],
   ] as const) {
     test(words, () => {
