@@ -30,7 +30,6 @@ export const RETAINED_BOUNDS = {
 export type ShareRetained = (bounds: typeof RETAINED_BOUNDS, table: SharedTable) => Replica
 
 export class Retained implements RetainedPlace, SharedEntry, StoredRetained, Recordable {
-  readonly kind = RecordKind.retained
   readonly topic: string
   /** Null: removed, or expired. */
   message: Message | null
@@ -45,6 +44,10 @@ export class Retained implements RetainedPlace, SharedEntry, StoredRetained, Rec
     this.topic = topic
     this.stamp = stamp
     this.message = message
+  }
+
+  get kind(): number {
+    return RecordKind.retained
   }
 
   get key(): string {

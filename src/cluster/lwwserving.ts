@@ -64,12 +64,18 @@ export class LwwServing {
       if (message === null) return
       asker.unsent = null
       const sent = this.#around.send(peer, message)
+      if (sent === 'sent' && message.kind === 'entries') this.#given(message.items.length)
       if (sent === 'unlinked') return this.unlinked(peer)
       if (sent === 'full') {
         asker.unsent = message
         return
       }
     }
+  }
+
+  #given(count: number): void {
+    const { world, name } = this.#around
+    world.meter.count(`${name}.given`, count)
   }
 
   *#hashes(branches: readonly number[]): Iterator<LwwMessage> {

@@ -2,10 +2,14 @@
 // cuts and restarts, and on a box that comes later.
 
 import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeCerts } from './certs.ts'
 import { Gateway } from './gateway.ts'
 import { Lan, leftOut, until } from './lan.ts'
+
+/** EDGE_RETAINED=100000 by hand. */
+const MANY = Number(process.env['EDGE_RETAINED'] ?? 20_000)
 
 interface Row {
   readonly topic: string
@@ -116,5 +120,47 @@ describe.skipIf(leftOut('retained', 'mosquitto_sub', 'mosquitto_pub'))('retained
     expect(gateways[1]!.command('retained', 'remove', 'op/#', '--json')).toMatch(/"removed": 0/)
     expect(() => gateways[1]!.command('retained', 'get', 'op/a')).toThrow(/no retained message matches op\/a/)
     expect(() => gateways[1]!.command('retained', 'list', 'op/#/x')).toThrow(/not a topic filter/)
+  })
+
+  test('a box that comes later is given everything, once, and messages flow meanwhile', async () => {
+    const client = join(import.meta.dirname, 'clients/retained.mjs')
+    const before = gateways[0]!.status().retained
+    lan.exec('sw', process.execPath, client, 'fill', lan.address(1), String(MANY))
+    for (const box of gateways) await until('all there', 30_000, () => box.status().retained === before + MANY)
+    const given = () => gateways.map((box) => box.status().counters['lww.retained.given'] ?? 0)
+    const earlier = given()
+    const paced = async (during: () => Promise<void>): Promise<string> => {
+      const pace = lan.spawn('sw', process.execPath, [client, 'pace', lan.address(1), lan.address(2)])
+      let said = ''
+      pace.stdout!.on('data', (bytes: Buffer) => {
+        said += bytes.toString()
+      })
+      const ended = new Promise((resolve) => pace.once('exit', resolve))
+      await during()
+      pace.stdin!.end()
+      await ended
+      return said.trim()
+    }
+    const calm = await paced(() => new Promise((resolve) => setTimeout(resolve, 3000)))
+    const later = new Gateway(lan, 4, { certs })
+    let tookMs = 0
+    const meanwhile = await paced(async () => {
+      await later.start().ready()
+      await later.linkedWith(3, 20_000)
+      const linkedMs = performance.now()
+      await until('everything', 60_000, () => later.status().retained === before + MANY)
+      tookMs = Math.round(performance.now() - linkedMs)
+    })
+    console.log(
+      `retained: ${MANY} on a new box ${tookMs} ms after it was linked; the others' messages: before ${calm},`,
+    )
+    console.log(`retained:   meanwhile ${meanwhile}`)
+    const counts = given().map((count, index) => count - earlier[index]!)
+    // One donor; of what was written or asked for while it was filled a little may come twice.
+    expect(Math.max(...counts)).toBeGreaterThan(MANY * 0.9)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThan(MANY * 1.1)
+    expect(JSON.parse(meanwhile).p99).toBeLessThan(500)
+    expect(all(later, 'filled/7/#')).toEqual(all(gateways[1]!, 'filled/7/#'))
+    await later.stop()
   })
 })
