@@ -289,6 +289,11 @@ export class SimClient {
     })
   }
 
+  /** It belongs to a connection of its own on another node, which may not have noticed yet that this is over. */
+  #isElsewhere(one: Subscription, connection: Connection): boolean {
+    return !one.persistent && one.connection.node !== connection.node
+  }
+
   #desertedEnded(connection: Connection): void {
     if (connection.deserted === null) return
     connection.deserted.endedAt = this.#clock.now()
@@ -353,6 +358,7 @@ export class SimClient {
           // What it replaced is certainly over now.
           for (const one of this.#ledger.subscriptions) {
             if (one.client !== this.plan.id || one.filter !== subscription.filter || one === subscription) continue
+            if (this.#isElsewhere(one, subscription.connection)) continue
             if (one.endAskedAt !== null) one.endedAt ??= this.#clock.now()
           }
           this.onGranted(subscription.filter)
@@ -421,7 +427,7 @@ export class SimClient {
       this.#awaitingRelease.clear()
       this.#unanswered.sessionEnded()
       for (const one of this.#ledger.subscriptions) {
-        if (one.client !== this.plan.id || one.connection === connection) continue
+        if (one.client !== this.plan.id || this.#isElsewhere(one, connection)) continue
         one.endAskedAt ??= connection.askedAt
         one.endedAt ??= this.#clock.now()
       }
