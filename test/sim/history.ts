@@ -19,6 +19,8 @@ const LAZY_MS = 6000
 const pairKey = (a: number, b: number): number => Math.min(a, b) * 4096 + Math.max(a, b)
 
 export class History {
+  /** By how much a clock was wrong at most. */
+  clockOffMs = 0
   /** Machine pair -> faults between them. */
   readonly #faults = new Map<number, Span[]>()
   /** Node pair -> spans in which both called the other alive and linked, and no stream of theirs ended. */
@@ -62,6 +64,11 @@ export class History {
   lazySince(node: number, now: number): number {
     const full = (this.#full.get(node) ?? []).filter((span) => span.to >= now - FULL_NOTICED_MS)
     return Math.min(now, ...full.map((span) => span.from)) - LAZY_MS
+  }
+
+  /** The clock of a node is off by so much. */
+  clockWas(offsetMs: number): void {
+    this.clockOffMs = Math.max(this.clockOffMs, Math.abs(offsetMs))
   }
 
   /** The next run of a node begins; the returned function ends it. */

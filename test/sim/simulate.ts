@@ -244,7 +244,6 @@ class Story {
       flushMs: (node) => world.nodes[node]!.disk.store.flushMs,
       answersMs: (client) => this.#crowd.clients.find((one) => one.plan.id === client)?.plan.ackAfterMs ?? 0,
       heartbeatMs: this.#scenario.heartbeatMs,
-      clocksAgree: world.nodes.every((node) => node.wallOffsetMs === 0),
     }
   }
 

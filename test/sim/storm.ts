@@ -154,7 +154,9 @@ export class Storm {
 
   #jump(node: SimNode): void {
     const byMs = this.#dice.pick([-1.79e12, -3_600_000, -2000, 2000, 3_600_000, 1e11])
+    this.#world.trace(`storm: the clock of ${node.label} jumps by ${byMs} ms`)
     node.wallOffsetMs += byMs
+    this.#world.history.clockWas(node.wallOffsetMs)
     node.run?.clock.jumpWall(byMs)
   }
 

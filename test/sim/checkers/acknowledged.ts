@@ -4,15 +4,13 @@
 
 import type { Span } from '../history.ts'
 import type { Ledger, Sent, Subscription } from '../ledger.ts'
-import { ClientRecord, type Ground, SYNCHRONISED_MS } from './ground.ts'
+import { ClientRecord, COPIED_MS, type Ground, SYNCHRONISED_MS } from './ground.ts'
 import { filterMatches } from './matching.ts'
 
 /** A client that has been back for this long has had what waited for it. */
 const BACK_MS = 2000
 /** What a fault may hold up has come, and routes are compared again, this long after it. */
 const AFTER_FAULT_MS = 6000
-/** Two boxes that die within so short a time may both have had what was told only to them. */
-const COPIED_MS = 10_000
 
 export interface Acknowledged {
   readonly problems: string[]

@@ -20,9 +20,10 @@ export interface Ground {
   /** How long a client takes at most before it answers. */
   readonly answersMs: (client: string) => number
   readonly heartbeatMs: number
-  /** No clock of a node was ever wrong. */
-  readonly clocksAgree: boolean
 }
+
+/** Two boxes that die within so short a time may both have been away when the other was told something. */
+export const COPIED_MS = 30_000
 
 /** A fresh link has passed on all routes after this long. */
 export const SYNCHRONISED_MS = 1500

@@ -3,12 +3,13 @@
 // messages also where the later one's node had heard of the earlier, or all clocks agree.
 
 import type { Ledger, Received, Sent } from '../ledger.ts'
-import type { Ground } from './ground.ts'
+import { COPIED_MS, type Ground } from './ground.ts'
 
 /** A write has reached every node that is linked after this long. */
 const HEARD_MS = 2500
 /** Clocks that agree and messages under way: writes further apart than this have stamps in their order. */
 const APART_MS = 1000
+const DAY_MS = 86_400_000
 
 /** What one node shows. */
 export interface Shown {
@@ -20,7 +21,9 @@ export interface Shown {
 
 export function checkRetained(all: readonly Shown[], ledger: Ledger, ground: Ground): string[] {
   const problems: string[] = []
-  const whole = ground.promises.has('retained')
+  // What comes from a box whose clock is more than a day ahead of one's own is refused.
+  const apart = ground.history.clockOffMs > DAY_MS && !ground.promises.has('clocks')
+  const whole = ground.promises.has('retained') && !apart
   if (!whole && !ground.promises.has('disk')) return problems
   const writes = new Map<string, Sent[]>()
   for (const sent of ledger.sent) {
@@ -37,7 +40,7 @@ export function checkRetained(all: readonly Shown[], ledger: Ledger, ground: Gro
     for (const [topic, everywhere] of writes) {
       const list = everywhere.filter(({ connection }) => ground.sameCluster(connection.node, shown.node))
       const lasting = list.filter((one) => (whole ? lastsAnywhere(one, ground) : lastsAt(one, shown, ground)))
-      const wrong = judge(shown.topics.get(topic), list, lasting, ground)
+      const wrong = judge(shown.topics.get(topic), list, lasting, ground, whole)
       if (wrong !== null) problems.push(`${shown.label} ${wrong} at ${topic}`)
     }
   }
@@ -71,7 +74,7 @@ function lastsAt(one: Sent, { node, run }: Shown, { durable }: Ground): boolean 
 /** Whether the cluster has: on its disks, or in the memory of more than one. */
 function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
   if (!isAcknowledged(one)) return false
-  return durable(one.again.connection.node) || history.deaths(one.at - HEARD_MS, now) <= 1
+  return durable(one.again.connection.node) || history.deaths(one.at - COPIED_MS, now) <= 1
 }
 
 /** What is wrong with what is shown, or null. */
@@ -80,32 +83,35 @@ function judge(
   writes: readonly Sent[],
   lasting: readonly Sent[],
   ground: Ground,
+  whole: boolean,
 ): string | null {
   if (received === undefined) {
-    if (lasting.length === 0 || writes.some((one) => isRemoval(one) && isLast(one, lasting, ground))) return null
+    if (lasting.length === 0 || writes.some((one) => isRemoval(one) && isLast(one, lasting, ground, whole))) return null
     return `has nothing retained, though message ${lasting.at(-1)!.key} was acknowledged`
   }
   const shown = writes.find((one) => one.key === received.key)
   if (shown === undefined) return `retains message ${received.key}, which was never to be retained`
-  const later = lasting.find((one) => isLater(one, shown, ground))
+  const later = lasting.find((one) => isLater(one, shown, ground, whole))
   return later === undefined ? null : `retains message ${shown.key}, though message ${later.key} came after it`
 }
 
 const isRemoval = (one: Sent): boolean => one.payload.length === 0
 
-const isLast = (one: Sent, lasting: readonly Sent[], ground: Ground): boolean =>
-  !lasting.some((other) => isLater(other, one, ground))
+const isLast = (one: Sent, lasting: readonly Sent[], ground: Ground, whole: boolean): boolean =>
+  !lasting.some((other) => isLater(other, one, ground, whole))
 
 /** Whether `a` was certainly taken after `b`. */
-function isLater(a: Sent, b: Sent, ground: Ground): boolean {
+function isLater(a: Sent, b: Sent, ground: Ground, whole: boolean): boolean {
   if (a === b) return false
   const [to, from] = [a.connection, b.again.connection]
   // One connection is read in its order; a QoS 2 message counts from its PUBREL.
   if (to === from && a.times === 1 && b.times === 1 && b.qos < 2 && a.key > b.key) return true
   if (b.ackedAt === null || b.ackedAt > a.at) return false
   if (to.node === from.node) return true
-  if (!ground.promises.has('retained') || !ground.sameCluster(to.node, from.node)) return false
-  if (ground.clocksAgree && b.ackedAt + APART_MS < a.at) return true
+  if (!whole || !ground.sameCluster(to.node, from.node)) return false
+  // Who has started again gives stamps up to a minute ahead, and so does whoever has heard of them.
+  const agree = ground.history.clockOffMs === 0 && ground.history.deaths(0, b.ackedAt) === 0
+  if (agree && b.ackedAt + APART_MS < a.at) return true
   const heardAt = b.ackedAt + HEARD_MS
   const sameRun = ground.history.runOf(to.node, to.run).from < b.at
   return sameRun && heardAt < a.at && ground.history.linkedSince(from.node, to.node, b.at, heardAt) !== null
