@@ -84,7 +84,8 @@ export class Crowd {
         told(run)
         const lives = node.durable || promises.has('sessions')
         const lazySince = lives ? world.history.lazySince(node.index, world.now) : null
-        for (const { client } of this.#places) client.nodeGone(node.index, run, lazySince)
+        const forgottenSince = world.history.forgottenSince(node.index, world.now)
+        for (const { client } of this.#places) client.nodeGone(node.index, run, lazySince, forgottenSince)
         this.#unreachable(node)
       }
       node.onMoved = () => this.#unreachable(node)

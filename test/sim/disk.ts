@@ -10,6 +10,22 @@ import { StoreDisk } from './store-disk.ts'
 export class Disk {
   readonly files = new Map<string, Buffer>()
   readonly store = new StoreDisk()
+
+  /** Keeps what is on it now; the returned function puts that back. */
+  copied(): () => void {
+    const files = new Map(this.files)
+    const batches = new Map(this.store.batches)
+    return () => {
+      this.store.torn = null
+      replace(this.files, files)
+      replace(this.store.batches, batches)
+    }
+  }
+}
+
+function replace<K, V>(map: Map<K, V>, by: ReadonlyMap<K, V>): void {
+  map.clear()
+  for (const [key, value] of by) map.set(key, value)
 }
 
 /** The disk as one run of a node sees it. */

@@ -29,6 +29,7 @@ export class History {
   readonly #linked = new Map<number, Span>()
   /** Node -> its runs, in their order. */
   readonly #runs = new Map<number, Span[]>()
+  readonly #putBack: { readonly node: number; readonly copiedAt: number; readonly at: number }[] = []
   /** Node -> when its disk was full. */
   readonly #full = new Map<number, Span[]>()
 
@@ -63,7 +64,26 @@ export class History {
   /** Since when what a node did without anybody waiting for it may not be on its disk. */
   lazySince(node: number, now: number): number {
     const full = (this.#full.get(node) ?? []).filter((span) => span.to >= now - FULL_NOTICED_MS)
-    return Math.min(now, ...full.map((span) => span.from)) - LAZY_MS
+    const older = this.#putBack.filter((one) => one.node === node && one.at === now)
+    return Math.min(now, ...full.map((span) => span.from), ...older.map((one) => one.copiedAt)) - LAZY_MS
+  }
+
+  /** Since when everything is forgotten that a node has promised, when it dies now. */
+  forgottenSince(node: number, now: number): number {
+    return Math.min(
+      now,
+      ...this.#putBack.filter((one) => one.node === node && one.at === now).map((one) => one.copiedAt),
+    )
+  }
+
+  /** A copy of a node's disk, made at `copiedAt`, is put back. */
+  putBack(node: number, copiedAt: number, now: number): void {
+    this.#putBack.push({ node, copiedAt, at: now })
+  }
+
+  /** Whether the node has forgotten what it promised at `at`. */
+  hasForgotten(node: number, at: number): boolean {
+    return this.#putBack.some((one) => one.node === node && one.at >= at)
   }
 
   /** The clock of a node is off by so much. */

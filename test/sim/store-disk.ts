@@ -23,15 +23,6 @@ export class StoreDisk {
   lingering = 0
   /** Nothing more fits. */
   full = false
-
-  /** A copy of what is on it now, as somebody might put it back later. */
-  copy(): StoreDisk {
-    const copy = new StoreDisk()
-    for (const [number, bytes] of this.batches) copy.batches.set(number, bytes)
-    copy.flushMs = this.flushMs
-    copy.lingering = this.lingering
-    return copy
-  }
 }
 
 /** The disk as one run of a node sees it. */

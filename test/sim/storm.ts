@@ -6,6 +6,8 @@ import type { Scenario } from './scenario.ts'
 import { strangerKnocks } from './stranger.ts'
 import type { SimNode, World } from './world.ts'
 
+const DAY_MS = 86_400_000
+
 const FAULTS = {
   cut: 14,
   oneWay: 8,
@@ -19,6 +21,8 @@ const FAULTS = {
   clock: 5,
   full: 6,
   ambush: 12,
+  blackout: 4,
+  oldDisk: 3,
   stranger: 10,
 } as const
 
@@ -91,6 +95,10 @@ export class Storm {
         return this.#move(node)
       case 'clock':
         return this.#jump(node)
+      case 'blackout':
+        return this.#blackout()
+      case 'oldDisk':
+        return this.#oldDisk(node, lastsMs)
       case 'ambush':
         return this.#ambush(node, lastsMs)
       case 'full':
@@ -153,11 +161,33 @@ export class Storm {
   }
 
   #jump(node: SimNode): void {
-    const byMs = this.#dice.pick([-1.79e12, -3_600_000, -2000, 2000, 3_600_000, 1e11])
+    const byMs = this.#dice.pick([-1.79e12, -DAY_MS, -3_600_000, -2000, 2000, 3_600_000, DAY_MS + 60_000, 1e11, 2.3e12])
     this.#world.trace(`storm: the clock of ${node.label} jumps by ${byMs} ms`)
     node.wallOffsetMs += byMs
     this.#world.history.clockWas(node.wallOffsetMs)
     node.run?.clock.jumpWall(byMs)
+  }
+
+  /** The whole building has no power; the boxes come back in whatever order. */
+  #blackout(): void {
+    const dice = this.#dice
+    for (const node of this.#scenario.members) node.powerCut()
+    for (const node of dice.shuffle(this.#scenario.members)) this.#returns(node, dice.between(500, 6000))
+  }
+
+  /** Somebody puts back a copy of the disk that was made a while ago. */
+  #oldDisk(node: SimNode, afterMs: number): void {
+    const { history, timeline } = this.#world
+    const putBack = node.disk.copied()
+    const copiedAt = this.#world.now
+    timeline.after(afterMs, null, 'storm.oldDisk', () => {
+      if (!node.up) return
+      history.putBack(node.index, copiedAt, this.#world.now)
+      node.powerCut()
+      putBack()
+      this.#world.trace(`storm: the disk of ${node.label} is as it was at ${copiedAt.toFixed(0)} ms`)
+      for (const one of this.#scenario.members) if (one.machine === node.machine) this.#returns(one, 1000)
+    })
   }
 
   /** It dies just when something was promised to somebody, or is about to be. */

@@ -58,10 +58,15 @@ function mustArrive(sent: Sent, one: Subscription, record: ClientRecord, ground:
   if (!filterMatches(one.filter, sent.topic)) return false
   const { promises } = ground
   const from = sent.connection.node
+  // What a disk has forgotten that somebody has put back is nobody's fault.
+  if (places(record).some((node) => ground.history.hasForgotten(node, sent.at))) return false
+  if (ground.history.hasForgotten(sent.again.connection.node, sent.at)) return false
   if (from === one.connection.node && !promises.has('sessions')) return promises.has('disk') && ground.durable(from)
   if (!promises.has('delivery') || !ground.sameCluster(from, one.connection.node)) return false
   return knowsOf(sent, one, record, ground) && isSafe(sent, ground)
 }
+
+const places = (record: ClientRecord): readonly number[] => record.connections.map(({ node }) => node)
 
 /** Whether the node that took the message certainly knew of the subscription: from any node that had the session by then. */
 function knowsOf(sent: Sent, one: Subscription, record: ClientRecord, ground: Ground): boolean {

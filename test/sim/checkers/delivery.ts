@@ -195,8 +195,8 @@ const isAtRest = (one: Subscription, sent: Sent, until: number): boolean =>
 
 /**
  * Never twice to one session. Allowed: QoS 1 that its publisher sent again; QoS 1 again over the next connection of a
- * session that lives on, as a duplicate, unless its node has died meanwhile and does not know that it had sent it; QoS 0
- * and 1 of what a publisher released again because the node that had its QoS 2 exchange has died.
+ * session that lives on, as a duplicate; QoS 1 where its node has died meanwhile; QoS 0 and 1 of what a publisher released
+ * again because the node that had its QoS 2 exchange has died.
  */
 function checkCopies(
   client: string,
@@ -207,8 +207,13 @@ function checkCopies(
   problems: string[],
 ): void {
   if (got.length < 2 || (sent.qos === 1 && sent.times > 1)) return
+  const nodes = [sent.connection.node, ...got.map(({ connection }) => connection.node)]
+  if (nodes.some((node) => ground.history.hasForgotten(node, sent.at))) return
   const diedAt = sent.qos === 2 && sent.times > 1 ? runEnded(ground, sent.connection) : Number.POSITIVE_INFINITY
-  const counted = got.filter((one, index) => index === 0 || one.at < diedAt || isOnce(one, sent, ground))
+  const counted = got.filter((one, index) => {
+    if (index === 0) return true
+    return !isForgotten(one, sent, ground) && (one.at < diedAt || isOnce(one, sent, ground))
+  })
   const connections = new Set(counted.map((one) => one.connection))
   // A clean client that moved has another session each time.
   const persistent = matching.some((one) => one.persistent)
@@ -216,6 +221,15 @@ function checkCopies(
   if (connections.size < counted.length || (persistent && again)) {
     problems.push(`${nameOf(sent)} reached ${client} ${got.length} times`)
   }
+}
+
+/**
+ * A node that has died since does not remember what it had of QoS 1: members that were not told so send it again. Of
+ * QoS 2 one death brings nothing twice (DESIGN 4.4), that of both nodes may.
+ */
+function isForgotten({ fields, connection, at }: Received, sent: Sent, ground: Ground): boolean {
+  if (ground.history.runOf(connection.node, connection.run).from <= sent.at) return false
+  return fields.qos === 1 || (connection.node !== sent.connection.node && runEnded(ground, sent.connection) < at)
 }
 
 /** Whether QoS 2 holds though the node that had the exchange has died: elsewhere it takes a memory of message ids. */

@@ -66,14 +66,15 @@ function differences(all: readonly Shown[], problems: string[]): void {
 const isAcknowledged = (one: Sent): boolean => one.qos > 0 && one.ackedAt !== null && one.reason < 0x80
 
 /** Whether the node itself has promised to keep the write, and still must. */
-function lastsAt(one: Sent, { node, run }: Shown, { durable }: Ground): boolean {
+function lastsAt(one: Sent, { node, run }: Shown, { durable, history }: Ground): boolean {
   const { connection } = one.again
+  if (history.hasForgotten(node, one.at)) return false
   return isAcknowledged(one) && connection.node === node && (durable(node) || connection.run === run)
 }
 
 /** Whether the cluster has: on its disks, or in the memory of more than one. */
 function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
-  if (!isAcknowledged(one)) return false
+  if (!isAcknowledged(one) || history.hasForgotten(one.again.connection.node, one.at)) return false
   return durable(one.again.connection.node) || history.deaths(one.at - COPIED_MS, now) <= 1
 }
 

@@ -76,6 +76,7 @@ function isPromised(one: Subscription, session: Session, back: Connection, groun
   const left = session.connections.at(-1)!
   if (left.closedAt !== null && back.connectedAt! - left.closedAt > SESSION_EXPIRY_SEC * 1000) return false
   const { promises, history } = ground
+  if (session.connections.some(({ node }) => history.hasForgotten(node, one.grantedAt!))) return false
   if (left.node === back.node && (left.run === back.run || ground.durable(back.node))) return promises.has('disk')
   if (!promises.has('sessions') || !ground.sameCluster(left.node, back.node)) return false
   // While neither owner nor backup can be reached there is nothing to be had.
