@@ -247,7 +247,8 @@ export class SimClient {
       }
       if (one.connection.run !== run) continue
       one.endAskedAt ??= this.#clock.now()
-      one.endedAt ??= this.#clock.now()
+      // Another node may have a copy of the session.
+      if (!one.persistent) one.endedAt ??= this.#clock.now()
     }
   }
 
