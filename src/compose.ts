@@ -26,9 +26,10 @@ import { Rates } from './broker/rates.ts'
 import type { RetainedDesk } from './broker/retaineddesk.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
-import type { DeviceService } from './cluster/adverts.ts'
+import { type DeviceService, deviceService } from './cluster/adverts.ts'
 import { Certificates, type Reached, reachedBy } from './cluster/certificates.ts'
 import { Cluster } from './cluster/cluster.ts'
+import { ClusterTime } from './cluster/clustertime.ts'
 import { CopiedRecords } from './cluster/copiedrecords.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { wantsInterface } from './cluster/interfaces.ts'
@@ -130,9 +131,6 @@ export interface NodeStatus {
   readonly counters: Readonly<Record<string, number>>
 }
 
-/** Listeners that devices look for by mDNS. */
-const DEVICE_SERVICES: Readonly<Record<string, string>> = { mqtt: 'mqtt', mqtts: 'secure-mqtt' }
-
 /** How often the counts behind `rates` are taken. */
 const RATES_MS = 2000
 
@@ -178,7 +176,8 @@ class ComposedNode implements Node, Insight {
     this.#startedMs = clock.now()
     const positions = new Positions(clock)
     this.#floor = new StampFloor(ports.files, ports.log, this.#meter)
-    this.#stamps = new StampClock(null, () => clock.wall(), this.#floor)
+    const time = new ClusterTime({ ...ports, meter: this.#meter }, this.#floor.beforeMs)
+    this.#stamps = new StampClock(null, () => time.now(), this.#floor)
     const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
     const memory = settings.cluster.enabled ? new MemoryRecords(positions) : new NoKeeper(positions)
@@ -186,7 +185,7 @@ class ComposedNode implements Node, Insight {
     this.#replicated = new Replicated(own, this.#stamps, keeper)
     this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
     const shared = new SharedSettings(this.#replicated)
-    const sharing = { replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
+    const sharing = { time, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
     const world = { ...own, ...sharing, records: keeper, named: this.#store?.records ?? null }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,
@@ -233,7 +232,7 @@ class ComposedNode implements Node, Insight {
 
   start(done: (error: HostError | null) => void): void {
     // First of all: nothing may be numbered that the next run could number again.
-    this.#floor.begin(this.#ports.clock.wall(), () => {
+    this.#floor.begin(this.#stamps.timeMs, () => {
       if (this.#state !== 'starting') return done(null)
       this.#origin.incarnation = this.#stamps.next().wallMs
       this.#openStore((failed) => {
@@ -357,10 +356,7 @@ class ComposedNode implements Node, Insight {
   }
 
   #devicePorts(): readonly DeviceService[] {
-    return this.#listeners.rows().flatMap(({ settings: { type }, port }) => {
-      const service = DEVICE_SERVICES[type]
-      return service === undefined ? [] : [{ type: service, port }]
-    })
+    return this.#listeners.rows().flatMap(({ settings: { type }, port }) => deviceService(type, port))
   }
 
   /** A box without the CA's key makes none. */

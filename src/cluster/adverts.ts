@@ -22,6 +22,15 @@ export interface DeviceService {
   readonly port: number
 }
 
+/** Listeners that devices look for. */
+const SERVICES: Readonly<Record<string, string>> = { mqtt: 'mqtt', mqtts: 'secure-mqtt' }
+
+/** How devices are told of a listener of this type; nothing when they are not. */
+export function deviceService(listenerType: string, port: number): readonly DeviceService[] {
+  const type = SERVICES[listenerType]
+  return type === undefined ? [] : [{ type, port }]
+}
+
 export interface AdvertsWorld {
   readonly names: Names
   /** Asked for each record found: addresses outside of our subnets are not believed. */

@@ -124,7 +124,7 @@ export class Cluster implements Surroundings, Announced {
       () => this.#presence!.about(),
       (to, gaveUp) => this.#adopted(to, gaveUp),
     )
-    this.operator = new Operator(this, new Leaving(world, this, box))
+    this.operator = new Operator(this, new Leaving(world, this, box), world.time)
     this.announcing = new Announcing(world, settings, this, box.devicePorts, (sighting) => this.#heard(sighting))
   }
 
@@ -362,6 +362,7 @@ export class Cluster implements Surroundings, Announced {
     this.#box.joined?.(result.papers)
     this.announcing.announce()
     this.#founded = result.founded && !newCluster
+    if (result.founded || this.keys.size > 0) this.#world.time.establish()
     this.enrolment.start()
   }
 

@@ -2,6 +2,7 @@
 
 import { HostError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
+import type { ClusterTime } from './clustertime.ts'
 import type { Enrolment } from './enrolment.ts'
 import type { InviteWish, MadeInvite } from './invites.ts'
 import type { Issuing } from './issuing.ts'
@@ -24,12 +25,14 @@ export interface OperatedCluster {
 }
 
 export class Operator {
+  readonly time: ClusterTime
   readonly #cluster: OperatedCluster
   readonly #leaving: Leaving
 
-  constructor(cluster: OperatedCluster, leaving: Leaving) {
+  constructor(cluster: OperatedCluster, leaving: Leaving, time: ClusterTime) {
     this.#cluster = cluster
     this.#leaving = leaving
+    this.time = time
   }
 
   /** Looks for a member at an address, or asks to be let in; `done` gets what became of the first attempt. */

@@ -16,6 +16,7 @@ import type { MemberEntry } from '../wire/link/members.ts'
 import type { Revocation } from '../wire/link/revocations.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
+import type { ClusterTime } from './clustertime.ts'
 import { Copies } from './copies.ts'
 import type { Papers } from './custody.ts'
 import { ClusterPeers, Forwarding } from './forwarding.ts'
@@ -49,6 +50,8 @@ export interface PresenceWorld {
   readonly meter: Meter
   /** Of this node, whatever its id. */
   readonly stamps: StampClock
+  /** Likewise. */
+  readonly time: ClusterTime
   readonly replicated: Replicated
   /** What is set for the whole cluster. */
   readonly shared: SharedSettings
@@ -105,6 +108,8 @@ export class Presence implements LinksEvents, LinksSelf {
       { id: () => id, instance: around.instance, cluster: () => this.cluster },
       (to, expected, done) => this.links.dial(to, expected, done),
     )
+    // Before all that is judged by it: channels are announced in the order in which they were opened.
+    world.time.attach(this.#channels)
     this.#gossip = new Gossip(
       this.#channels,
       this.members,
@@ -171,6 +176,7 @@ export class Presence implements LinksEvents, LinksSelf {
   admit(papers: Papers): void {
     this.trust.custody.hold(papers)
     this.#heartbeat.start()
+    this.#world.time.start()
     if (this.removed(this.id, '')) return this.links.stop('leaving')
     this.lettingIn.prepare()
     this.candidates.setStatic(this.#around.settings().peers)
@@ -194,6 +200,7 @@ export class Presence implements LinksEvents, LinksSelf {
   stop(goodbye: GoodbyeReason): void {
     this.candidates.stop()
     this.#heartbeat.stop()
+    this.#world.time.stop()
     this.lettingIn.stop()
     this.links.stop(goodbye)
     this.routes.stop()

@@ -5,6 +5,7 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
 import { NoKeeper, NoPeers } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
+import { ClusterTime } from '../../../src/cluster/clustertime.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
 import { SharedSettings } from '../../../src/cluster/sharedsettings.ts'
@@ -60,7 +61,8 @@ class Gateway {
     const random = new SeededRandom(last * 7919)
     this.files = options.files ?? new MemoryFiles(clock)
     this.settings = { ...defaultClusterSettings, nodeName: `gw-${last}`, version: '0.1.0', ...options.settings }
-    const stamps = new StampClock(null, () => clock.wall())
+    const time = new ClusterTime({ clock, synchronised: () => false, log: silentLog, meter: this.meter })
+    const stamps = new StampClock(null, () => time.now())
     this.replicated = new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper())
     const world = {
       clock,
@@ -74,6 +76,7 @@ class Gateway {
       log: silentLog,
       meter: this.meter,
       stamps,
+      time,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
       safekeeping: new Shelf(clock).keeping,

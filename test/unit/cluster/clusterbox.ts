@@ -6,6 +6,7 @@ import { type Log, type LogFields, silentLog } from '../../../src/base/ports/log
 import { StampClock } from '../../../src/base/stamps.ts'
 import { NoKeeper } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox as Owner } from '../../../src/cluster/cluster.ts'
+import { ClusterTime } from '../../../src/cluster/clustertime.ts'
 import type { InviteWish, MadeInvite } from '../../../src/cluster/invites.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
@@ -53,9 +54,10 @@ export class ClusterBox {
     const random = new SeededRandom(last * 7919)
     this.files = options.files ?? new MemoryFiles(clock)
     const settings = { ...defaultClusterSettings, nodeName: `gw-${last}`, version: '0.1.0', ...options.settings }
-    const stamps = new StampClock(null, () => clock.wall())
+    const time = new ClusterTime({ clock, synchronised: () => false, log: silentLog, meter: this.meter })
+    const stamps = new StampClock(null, () => time.now())
     const log = this.#log()
-    const features = { clock, random, log, meter: this.meter }
+    const features = { clock, random, log, meter: this.meter, time }
     this.replicated = new Replicated(features, stamps, new NoKeeper())
     this.shared = new SharedSettings(this.replicated)
     const world = {

@@ -6,6 +6,7 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
 import { NoKeeper } from '../../../src/broker/ports.ts'
 import { Cluster, type ClusterBox } from '../../../src/cluster/cluster.ts'
+import { ClusterTime } from '../../../src/cluster/clustertime.ts'
 import type { Papers } from '../../../src/cluster/custody.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { type ClusterSettings, defaultClusterSettings } from '../../../src/cluster/settings.ts'
@@ -80,7 +81,8 @@ export class TrustGateway {
       mdns: { enabled: false },
       ...options.settings,
     }
-    const stamps = new StampClock(null, () => clock.wall())
+    const time = new ClusterTime({ clock, synchronised: () => false, log: silentLog, meter: this.meter })
+    const stamps = new StampClock(null, () => time.now())
     this.replicated = new Replicated({ clock, random, log: silentLog, meter: this.meter }, stamps, new NoKeeper())
     this.datagrams = new FakeDatagrams(cable, [eth0(last)])
     const world = {
@@ -91,6 +93,7 @@ export class TrustGateway {
       trust: new FakeTls(new FakeTrust(clock, random), clock),
       issuer: null,
       stamps,
+      time,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
       safekeeping: new Shelf(clock).keeping,
