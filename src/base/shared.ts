@@ -24,10 +24,12 @@ export interface SharedTable<Entry extends SharedEntry = SharedEntry> {
    * be taken, because there is no room. Throws PeerError for what makes no sense.
    */
   write(key: string, value: Buffer | null, stamp: Stamp, from: NodeId): Entry | null
+  /** The entry counts as written then, earlier or later than before; its value stays. */
+  restamp(entry: Entry, stamp: Stamp): void
   /** The entry is out of the tree: nobody needs to know any more that it was there. */
   forget(entry: Entry): void
-  /** The newest stamp of what was forgotten: to be kept as long as the entries are. */
-  horizonMoved(horizon: Stamp): void
+  /** The newest stamp of what was forgotten, to be kept as long as the entries are; null: it says nothing any more. */
+  horizonMoved(horizon: Stamp | null): void
 }
 
 /** What a table asks of whoever makes it alike on all boxes. */

@@ -214,6 +214,11 @@ export class Accounts implements Rules, SharedTable<StampedEntry<Kept>> {
     return entry
   }
 
+  restamp(entry: StampedEntry<Kept>, stamp: Stamp): void {
+    entry.stamp = stamp
+    this.#save(null)
+  }
+
   forget({ key, value }: StampedEntry<Kept>): void {
     this.#kept.delete(key)
     if (value !== null) this.#changed(value, null)

@@ -161,14 +161,24 @@ export class RetainedMessages implements SharedTable<Retained> {
     return this.#put(this.#topics.get(topic), topic, stamp, message)
   }
 
+  restamp(entry: Retained, stamp: Stamp): void {
+    entry.stamp = stamp
+    if (entry.message !== null) entry.message = { ...entry.message, stamp }
+    this.#keeper.changed(entry.kept!)
+  }
+
   forget(entry: Retained): void {
     this.#empty(entry)
     this.#topics.delete(entry.topic)
     if (entry.kept !== null) this.#keeper.remove(entry.kept)
   }
 
-  horizonMoved(horizon: Stamp): void {
-    if (this.#horizon === null) {
+  horizonMoved(horizon: Stamp | null): void {
+    if (horizon === null) {
+      if (this.#horizonKept !== null) this.#keeper.remove(this.#horizonKept)
+      this.#horizon = null
+      this.#horizonKept = null
+    } else if (this.#horizon === null) {
       this.#horizon = new HorizonRecord(RETAINED_BOUNDS.name, horizon)
       this.#horizonKept = this.#keeper.put(this.#horizon)
     } else {

@@ -177,6 +177,11 @@ export class LwwMap implements SharedTable<MapEntry> {
     return entry
   }
 
+  restamp(entry: MapEntry, stamp: Stamp): void {
+    entry.stamp = stamp
+    this.#keeper.changed(entry.kept!)
+  }
+
   forget(entry: MapEntry): void {
     const { key, value, stamp, kept } = entry
     this.#entries.delete(key)
@@ -186,8 +191,12 @@ export class LwwMap implements SharedTable<MapEntry> {
     this.#events.changed(key, null, stamp, null)
   }
 
-  horizonMoved(horizon: Stamp): void {
-    if (this.#horizon === null) {
+  horizonMoved(horizon: Stamp | null): void {
+    if (horizon === null) {
+      if (this.#horizonKept !== null) this.#keeper.remove(this.#horizonKept)
+      this.#horizon = null
+      this.#horizonKept = null
+    } else if (this.#horizon === null) {
       this.#horizon = new HorizonRecord(this.name, horizon)
       this.#horizonKept = this.#keeper.put(this.#horizon)
     } else {

@@ -25,6 +25,8 @@ export interface LwwBounds {
   readonly entriesMax: number
 }
 
+/** How long a box with a wrong clock is told of after its last word. */
+const AHEAD_TOLD_MS = 5 * 60 * 1000
 /** Before any clock. */
 const OLDEST_MS = 1
 /** Changes of one turn travel in messages of at most this. */
@@ -45,8 +47,8 @@ export class LwwReplica implements Replica {
   readonly #dirty = new Set<SharedEntry>()
   #turnArmed = false
   #attached: Attached | null = null
-  /** The last writer whose clock is too far ahead, for `problems`. */
-  #ahead: NodeId | null = null
+  /** The last writer whose clock was too far ahead, and until when `problems` tells of it. */
+  #ahead: { readonly node: NodeId; readonly untilMs: number } | null = null
 
   constructor(bounds: LwwBounds, world: FeatureWorld, stamps: StampClock, table: SharedTable) {
     this.name = `lww.${bounds.name}`
@@ -114,23 +116,20 @@ export class LwwReplica implements Replica {
         const before = entry.stamp
         if (this.#table.isGone(entry)) this.drop(entry.key)
         // Older already: what every box makes alike at its first start.
-        else if (before.wallMs > OLDEST_MS) this.#renounce(entry, before, { wallMs: OLDEST_MS, counter: 0, node })
+        else if (before.wallMs > OLDEST_MS) {
+          this.#table.restamp(entry, { wallMs: OLDEST_MS, counter: 0, node })
+          this.tree.restamped(entry, before)
+        }
       }
     }
     if (this.#horizon === null) return
-    this.#horizon = { wallMs: 0, counter: 0, node }
-    this.#table.horizonMoved(this.#horizon)
-  }
-
-  #renounce(entry: SharedEntry, before: Stamp, oldest: Stamp): void {
-    const again = this.#table.write(entry.key, this.#table.read(entry), oldest, oldest.node)
-    if (again !== null) this.tree.restamped(again, before)
+    this.#horizon = null
+    this.#table.horizonMoved(null)
   }
 
   problems(): readonly string[] {
-    return this.#ahead === null
-      ? []
-      : [`${this.#bounds.name}: what ${this.#ahead} wrote is refused: its clock is more than a day ahead`]
+    if (this.#ahead === null || this.#ahead.untilMs < this.#world.clock.now()) return []
+    return [`${this.#bounds.name}: what ${this.#ahead.node} wrote is refused: its clock is more than a day ahead`]
   }
 
   /** Shares the map over these channels, until `detach`. */
@@ -291,7 +290,7 @@ export class LwwReplica implements Replica {
   /** False: it is further ahead of our time than clocks may differ. */
   #observe(stamp: Stamp): boolean {
     if (this.#stamps.observe(stamp)) return true
-    this.#ahead = stamp.node
+    this.#ahead = { node: stamp.node, untilMs: this.#world.clock.now() + AHEAD_TOLD_MS }
     this.#world.meter.count('clock-ahead')
     return false
   }

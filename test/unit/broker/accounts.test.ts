@@ -145,7 +145,7 @@ describe('on several boxes', () => {
       rulesChanged: () => changed.push('rules'),
       accountChanged: (name) => void changed.push(name),
     })
-    return { accounts, changed, files, node }
+    return { accounts, changed, files, node, replica }
   }
   const [A, B] = [nodeIdOf(0xa), nodeIdOf(0xb)]
 
@@ -194,6 +194,30 @@ describe('on several boxes', () => {
     mesh.clock.advance(5000)
     expect(a.accounts.accounts()).toHaveLength(1)
     expect(a.accounts.accounts()).toEqual(b.accounts.accounts())
+  })
+
+  test('a box that goes over to another cluster brings its accounts as the oldest, and removes none there', () => {
+    const mesh = new Mesh()
+    const [a, b] = [box(mesh, A), box(mesh, B)]
+    for (const { accounts } of [a, b]) accounts.joined(HOME, [account('devices')])
+    a.accounts.setAccount(account('both', { groups: ['theirs'] }), ignore)
+    a.accounts.setAccount(account('bob'), ignore)
+    mesh.clock.advance(10)
+    b.accounts.setAccount(account('both', { groups: ['brought'] }), ignore)
+    b.accounts.setAccount(account('anna'), ignore)
+    b.accounts.removeAccount('devices', ignore)
+    b.accounts.removeAccount('bob', ignore)
+    mesh.clock.advance(31 * 24 * 3600 * 1000)
+    b.accounts.setAccount(account('gone'), ignore)
+    b.accounts.removeAccount('gone', ignore)
+    expect(b.replica.horizon).not.toBeNull()
+    b.replica.renounce(B)
+    expect(b.replica.horizon).toBeNull()
+    mesh.link(A, B)
+    mesh.clock.advance(5000)
+    const all = [account('anna'), account('bob'), account('both', { groups: ['theirs'] }), account('devices')]
+    for (const { accounts } of [a, b]) expect(accounts.accounts()).toEqual(all)
+    expect(mesh.errors).toEqual([])
   })
 
   test('what nobody remembers was removed is not made again', () => {

@@ -19,8 +19,9 @@ const DAY_MS = 24 * 3600 * 1000
 function box(mesh: Mesh, id: NodeId) {
   const node = mesh.start(id)
   const deadlines = new Deadlines(mesh.clock)
+  let replica!: LwwReplica
   const retained = new RetainedMessages(mesh.clock, deadlines, new NoKeeper(), (bounds, table) => {
-    const replica = new LwwReplica(bounds, node.world, node.stamps, table)
+    replica = new LwwReplica(bounds, node.world, node.stamps, table)
     replica.attach(node)
     return replica
   })
@@ -41,7 +42,7 @@ function box(mesh: Mesh, id: NodeId) {
   }
   const all = () =>
     Object.fromEntries(retained.match('#').map(({ topic, message: held }) => [topic, held!.payload.toString()]))
-  return { node, retained, publish, hear, all, meter: node.meter }
+  return { node, replica, retained, publish, hear, all, meter: node.meter }
 }
 
 test('every box holds what a member published, whether anybody there wants it or not', () => {
@@ -122,6 +123,23 @@ describe('after a cut', () => {
     expect([a.retained.count, b.retained.count]).toEqual([2000, 2000])
     expect([a.retained.match('short'), b.retained.match('short')]).toEqual([[], []])
   })
+})
+
+test('a box that goes over to another cluster brings what it has as the oldest', () => {
+  const mesh = new Mesh()
+  const [a, b] = [box(mesh, A), box(mesh, B)]
+  a.publish('both', 'theirs')
+  a.publish('removed by b', '1')
+  mesh.clock.advance(10)
+  b.publish('both', 'brought')
+  b.publish('only b', '1')
+  b.publish('removed by b', '')
+  b.replica.renounce(B)
+  expect(b.all()).toEqual({ both: 'brought', 'only b': '1' })
+  mesh.link(A, B)
+  mesh.clock.advance(5000)
+  for (const each of [a, b]) expect(each.all()).toEqual({ both: 'theirs', 'only b': '1', 'removed by b': '1' })
+  expect(b.retained.match('only b')[0]!.message!.stamp).toEqual({ wallMs: 1, counter: 0, node: B })
 })
 
 test('what has expired is hidden, and remembered, so that no older one comes back', () => {
