@@ -9,7 +9,7 @@ type Branded<Of, Name> = Of & { readonly [brand]: Name }
 export type NodeId = Branded<string, 'NodeId'>
 /** 8 random bytes made with the first CA and kept by every later CA, as 16 hexadecimal digits. */
 export type ClusterId = Branded<string, 'ClusterId'>
-/** One run of a node, as 16 hexadecimal digits: 4 bytes of seconds since 1970 at start, 4 random. */
+/** One run of a node, as 16 hexadecimal digits: 6 bytes of milliseconds since 1970 at start, 2 random. */
 export type InstanceId = Branded<string, 'InstanceId'>
 /** An MQTT client identifier. */
 export type ClientId = Branded<string, 'ClientId'>
@@ -31,10 +31,14 @@ export function clusterId(random: Random): ClusterId {
   return bytes.toString('hex') as ClusterId
 }
 
-/** Later starts compare greater while clocks are right, so that of two live instances of one id the later gives way. */
+/**
+ * Later starts compare greater while clocks are right, so that of two live instances of one id the later gives way. Two
+ * starts in one millisecond are ordered by chance, and so are those of two boxes whose clocks are wrong: all that counts
+ * is that both boxes see the same order.
+ */
 export function instanceId(random: Random, wallMs: number): InstanceId {
   const bytes = random.bytes(ID_BYTES)
-  bytes.writeUInt32BE(Math.floor(Math.max(0, wallMs) / 1000) % 0x1_0000_0000, 0)
+  bytes.writeUIntBE(Math.floor(Math.max(0, wallMs)) % 2 ** 48, 0, 6)
   return bytes.toString('hex') as InstanceId
 }
 
