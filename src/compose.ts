@@ -156,7 +156,7 @@ class ComposedNode implements Node, Insight {
   readonly #floor: StampFloor
   readonly #stamps: StampClock
   /** Where this run counts its messages: among all runs of this node, by a stamp. */
-  readonly #origin: { readonly node: NodeId; incarnation: number }
+  readonly #origin: { node: NodeId; incarnation: number }
   /** Null: nothing is kept over a restart. */
   readonly #store: Store | null
   /** What all boxes hold alike. */
@@ -191,6 +191,8 @@ class ComposedNode implements Node, Insight {
       bundle: settings.bundle,
       hardware: settings.hardware,
       membersChanged: () => this.#membersChanged(),
+      // A living copy of this card may count its messages under the id that was ours.
+      renamed: (node) => Object.assign(this.#origin, { node, incarnation: this.#stamps.next().wallMs }),
       devicePorts: () => this.#devicePorts(),
       joined: (papers) => {
         this.#makeFirstAccounts(papers)

@@ -44,6 +44,8 @@ export interface ClusterBox {
   readonly hardware: HardwareTies
   /** The listeners that devices may be told of; asked when they are announced. */
   devicePorts(): readonly DeviceService[]
+  /** This node has another id from now on. */
+  renamed?(id: NodeId): void
   /** This node has become a member. */
   joined?(papers: Papers): void
   /** It stands on another CA, or one before is believed no more. */
@@ -296,6 +298,7 @@ export class Cluster implements Surroundings, Announced {
     const presence = this.#present(identity.id)
     this.#identity = identity
     this.#presence = presence
+    if (before.id !== identity.id) this.#box.renamed?.(identity.id)
     if (this.#peers instanceof CurrentPeers) this.#peers.become(presence.peers, before.routes.own())
     before.stop(goodbye)
     this.#standing = { at: 'setup' }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
+import type { InstanceId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
@@ -52,6 +53,8 @@ class Gateway {
   readonly replicated: Replicated
   readonly meter = new Meter()
   readonly got: string[] = []
+  /** Ids that it has got since its start. */
+  readonly renamed: string[] = []
   started: HostError | null | undefined
   readonly address: string
   readonly settings: ClusterSettings
@@ -88,6 +91,7 @@ class Gateway {
       {
         bundle,
         hardware: TIES,
+        renamed: (id) => this.renamed.push(id),
         devicePorts: () => [{ type: 'mqtt', port: 1883 }],
       },
     )
@@ -385,4 +389,18 @@ describe('a copied card', () => {
     clock.advance(5000)
     expect(restarted.cluster.self.id).toBe(copy.cluster.self.id)
   })
+})
+
+test('a box that gives way to a living copy of its card tells what number its messages have from then on', () => {
+  const box = new Gateway(9)
+  box.start()
+  clock.advance(10_000)
+  const before = box.cluster.self
+  box.cluster.twin(before.instance)
+  box.cluster.twin('ffffffffffffffff' as InstanceId)
+  expect(box.renamed).toEqual([])
+  box.cluster.twin('0000000000000001' as InstanceId)
+  expect(box.renamed).toEqual([box.cluster.self.id])
+  expect(box.cluster.self.id).not.toBe(before.id)
+  box.stop()
 })
