@@ -167,7 +167,16 @@ export class Broker implements LocalDelivery {
       claims,
     )
     this.transfer = new SessionTransfer({
-      ...{ clock, settings, interest, tally: this.#tally, rules: world.rules, keeping: this.#keeping },
+      ...{
+        clock,
+        settings,
+        interest,
+        origin: world.origin,
+        publisher: this.#publisher,
+        tally: this.#tally,
+        rules: world.rules,
+        keeping: this.#keeping,
+      },
       ...{ sessions: this.#sessions, subscriptions: this.#subscriptions, retained: this.#retained },
     })
     this.#home = {

@@ -33,6 +33,11 @@ export class Publisher {
     this.#retained = retained
   }
 
+  /** The counter of the last message of this node's own clients. */
+  get counter(): number {
+    return this.#counter
+  }
+
   /** A QoS 0 or 1 message as the client sent it; returns how many sessions and members it reached. */
   packet(
     view: PublishView,

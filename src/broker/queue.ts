@@ -14,6 +14,8 @@ export class SessionQueue {
   #waiting: Deque<Delivery> | null = null
   #bytes = 0
   #qos0 = 0
+  /** This node's messages up to this one were published before the session came here; null: it has always been here. */
+  since: number | null = null
   /** Messages of members that came here lately, waiting or not; null: none. */
   recent: RecentIds | null = null
   /** Messages that gave way in the last push, for the caller to count. */

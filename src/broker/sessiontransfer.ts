@@ -6,7 +6,7 @@ import type { ClientId, NodeId } from '../base/ids.ts'
 import { Reason } from '../base/reasons.ts'
 import type { Stamp } from '../base/stamps.ts'
 import { matches } from '../topic/match.ts'
-import { type Message, messageIdText } from '../wire/message.ts'
+import { type Message, messageIdText, type Origin } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { readDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
@@ -24,6 +24,8 @@ export interface TransferHome extends Tables {
   readonly clock: { now(): number }
   readonly tally: Tally
   readonly interest: Interest
+  readonly origin: Origin
+  readonly publisher: { readonly counter: number }
 }
 
 /** Only sessions of this broker come back from the views that it has given. */
@@ -205,6 +207,7 @@ class Taking implements SessionImport {
 
   #begun(session: Session, late: readonly Delivery[]): void {
     this.session = session
+    session.queue.since = this.#home.publisher.counter
     if (this.#place === 'standing-in') {
       session.place = { at: 'standing-in', owner: this.#from, after: 0 }
       this.#home.sessions.countDown(session)
@@ -272,7 +275,8 @@ class Joining implements SessionImport {
     const id = messageIdText(message)
     // At 'pubcomp' its client has it.
     const { recent } = this.session.queue
-    if (this.#known.has(id) || recent?.has(message.origin, message.counter) || stored.awaiting === 'pubcomp') {
+    const known = this.#known.has(id) || this.#isOwn(message) || recent?.has(message.origin, message.counter)
+    if (known || stored.awaiting === 'pubcomp') {
       return tally.count('sessions.joined-twice')
     }
     this.#known.add(id)
@@ -284,6 +288,14 @@ class Joining implements SessionImport {
     if (group !== null) this.session.heldShared = true
     tally.count('sessions.joined')
     this.session.receive(keeping.delivery(this.session, new Delivery(message, qos, retain, ids, group)))
+  }
+
+  /** Published here while the session was here, so it went round to it then. */
+  #isOwn({ origin, counter }: Message): boolean {
+    const { since } = this.session.queue
+    const { node, incarnation } = this.#home.origin
+    if (origin.node !== node) return false
+    return since === null || (origin.incarnation === incarnation && counter > since)
   }
 
   #isWanted(topic: string): boolean {

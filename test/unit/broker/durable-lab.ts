@@ -1,6 +1,7 @@
 // A running broker with a store on a disk whose flushes the test lets happen, and which outlives the broker.
 
 import { HostError } from '../../../src/base/errors.ts'
+import type { NodeId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import type { StoreEngine } from '../../../src/base/ports/engine.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
@@ -78,7 +79,7 @@ export class DurableLab extends Lab {
 
   readonly positions: Positions
 
-  constructor(platter = new Platter(), peers?: Peers) {
+  constructor(platter = new Platter(), peers?: Peers, node?: NodeId) {
     const clock = new VirtualClock()
     const positions = new Positions(clock)
     const engine = new HandEngine(platter)
@@ -90,7 +91,8 @@ export class DurableLab extends Lab {
       positions,
       synchronised: () => true,
     })
-    super({ clock, keeper: store, incarnation: ++platter.runs, ...(peers === undefined ? {} : { peers }) })
+    const who = { ...(peers === undefined ? {} : { peers }), ...(node === undefined ? {} : { node }) }
+    super({ clock, keeper: store, incarnation: ++platter.runs, ...who })
     this.positions = positions
     this.platter = platter
     this.engine = engine

@@ -5,8 +5,9 @@ import { ByteReader, ByteWriter } from '../../../src/base/bytes.ts'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import type { Kept, SessionImport, SessionView } from '../../../src/broker/ports.ts'
 import { readItems, writeItem } from '../../../src/wire/link/records.ts'
-import { DurableLab } from './durable-lab.ts'
+import { DurableLab, Platter } from './durable-lab.ts'
 
+const TO = '00000000000000cc' as NodeId
 const FROM = '00000000000000bb' as NodeId
 const away = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
 
@@ -71,7 +72,7 @@ function move(from: DurableLab, to: DurableLab, id = 'mover'): SessionImport {
 describe('a session that moves', () => {
   test('has its subscriptions, what is under way with packet ids, what it has begun, and its queue in order', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     move(from, to).end()
     to.commit()
     const client = to.client().connect({ id: 'mover', ...away })
@@ -99,7 +100,7 @@ describe('a session that moves', () => {
 
   test('has as long to live as it had, and its will as long to wait', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     move(from, to).end()
     const watcher = to.subscribed('will', { id: 'watcher', qos: 0 })
     to.advance(98_000)
@@ -124,7 +125,7 @@ describe('a session that moves', () => {
 
   test('is on disk where it came to', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     move(from, to).end()
     to.commit()
     to.commit()
@@ -139,7 +140,7 @@ describe('a session that moves', () => {
 
   test('what comes directly while it arrives waits behind what comes through the former owner, and counts once', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     const view = session(from, 'mover')
     const sent = new Set<number>()
     const taking = to.broker.transfer.take(FROM, 'arriving')
@@ -162,7 +163,7 @@ describe('a session that moves', () => {
 
   test('records that make no sense are passed over', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     const view = session(from, 'mover')
     const items = shipped(from, from.broker.transfer.head(view))
     const taking = to.broker.transfer.take(FROM, 'arriving')
@@ -178,7 +179,7 @@ describe('a session that moves', () => {
 describe('a session that is joined', () => {
   test('takes what it has not, in order, and nothing for filters that it has no more', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     move(from, to).end()
     const view = session(from, 'mover')
     const { after } = { after: Math.max(...from.broker.transfer.queued(view, 0).map(({ id }) => id)) }
@@ -196,9 +197,29 @@ describe('a session that is joined', () => {
     expect(from.broker.transfer.queued(view, after).length).toBe(2)
   })
 
+  test('what was published where it has been all along is not joined again', () => {
+    const lab = full()
+    const view = session(lab, 'mover')
+    const queued = shipped(lab, lab.broker.transfer.queued(view, 0))
+    const client = lab.client().connect({ id: 'mover', ...away })
+    for (let round = 0; round < 20; round++) {
+      lab.commit()
+      for (const { cmd, qos, messageId } of client.take()) {
+        if (cmd === 'publish' && qos === 1) client.puback(messageId)
+        else if (cmd === 'publish') client.pubrec(messageId)
+        else if (cmd === 'pubrel') client.pubcomp(messageId)
+      }
+    }
+    const joining = lab.broker.transfer.join(view)
+    joining.add(queued)
+    joining.end()
+    lab.commit()
+    expect(client.take()).toEqual([])
+  })
+
   test('what came while it stood in here follows what its owner has', () => {
     const from = full()
-    const to = new DurableLab()
+    const to = new DurableLab(new Platter(), undefined, TO)
     const view = session(from, 'mover')
     const copy = to.broker.transfer.take(FROM, 'standing-in')
     copy.add(shipped(from, [...from.broker.transfer.head(view), ...from.broker.transfer.queued(view, 0)]))
