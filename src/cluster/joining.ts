@@ -18,6 +18,8 @@ import { type Admitted, type Applying, type AttemptOutcome, type AttemptWorld, E
 import type { Means } from './means.ts'
 import { type Target, Targets } from './targets.ts'
 
+/** Members whose refusals are told. */
+const WHYS_MAX = 4
 /** How long people wait for a member to be heard. */
 export const HEARING_MS = 12_000
 
@@ -79,8 +81,8 @@ export class Joining {
   #keys: KeyPair | null = null
   #attempt: EnrolAttempt | null = null
   #view: JoiningView = { at: 'idle' }
-  /** Why the last one that asked by itself came to nothing. */
-  #why = ''
+  /** Why attempts came to nothing, the latest for each member, the last ones last. */
+  readonly #whys = new Map<string, string>()
   #hand: Hand | null = null
   /** People asked for this place to be taken; holds until the box is in. */
   #replaces = ''
@@ -96,9 +98,9 @@ export class Joining {
     return this.#view
   }
 
-  /** Why the last attempt came to nothing; empty: none did, or it shows its words now. */
+  /** Why attempts came to nothing; empty: none did, or it shows its words now. */
   get why(): string {
-    return this.#why
+    return [...this.#whys.values()].join('; ')
   }
 
   /** Everything that beacons and mDNS bring. */
@@ -121,7 +123,7 @@ export class Joining {
     this.#attempt?.stop()
     this.#attempt = null
     this.#view = { at: 'idle' }
-    this.#why = ''
+    this.#whys.clear()
     this.#targets.dueNow(this.#world.clock.now())
     this.#step()
   }
@@ -224,7 +226,7 @@ export class Joining {
   #comparing(to: Endpoint, words: string): void {
     const { id } = this.#self.greeter()
     this.#view = { at: 'comparing', to, words }
-    this.#why = ''
+    this.#whys.clear()
     this.#world.log.warn(
       { member: endpointText(to), words, id },
       `waiting to be let in: where the cluster's status shows "${words}" too, type: edge-mqtt cluster approve ${id}`,
@@ -239,11 +241,15 @@ export class Joining {
     this.#view = { at: 'idle' }
     const { clock, log } = this.#world
     this.#targets.failed(target, outcome, compared, clock.now())
-    if (this.#why !== outcome.why) log.warn({ member: target.key, why: outcome.why }, 'not let in')
-    this.#why = outcome.why
+    const why = outcome.at === 'unreachable' ? `${target.key}: ${outcome.why}` : outcome.why
+    if (this.#whys.get(target.key) !== why) log.warn({ member: target.key, why }, 'not let in')
+    this.#whys.delete(target.key)
+    this.#whys.set(target.key, why)
+    const [oldest] = this.#whys.keys()
+    if (this.#whys.size > WHYS_MAX && oldest !== undefined) this.#whys.delete(oldest)
     const hand = this.#hand
     if (hand !== null) {
-      hand.reasons.push(outcome.why)
+      hand.reasons.push(why)
       if (hand.wish.to !== null || this.#forHand(hand) === null) {
         this.#answer({ at: 'refused', why: hand.reasons.join('; ') })
       }
@@ -268,7 +274,7 @@ export class Joining {
       this.#open = false
       this.#keys = null
       this.#replaces = ''
-      this.#why = ''
+      this.#whys.clear()
       this.#timer?.cancel()
       this.#timer = null
       this.#self.joined(admitted, target.endpoint)

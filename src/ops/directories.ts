@@ -65,6 +65,10 @@ export function remedy(code: string, directory: string): string {
   }
 }
 
+/** Whether everybody on this machine can read the file. */
+export const readByAll = (file: string): boolean =>
+  ((statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o004) !== 0
+
 /** A small file's text, or null when there is none; `wrong` makes the ending for one that cannot be read. */
 export function readText(file: string, bytesMax: number): string | null {
   let bytes: number

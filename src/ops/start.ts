@@ -9,7 +9,7 @@ import { FILE_BYTES_MAX } from './config/file.ts'
 import { problemText } from './config/layers.ts'
 import { loadConfiguration } from './config/load.ts'
 import type { Configuration } from './config/schema.ts'
-import { readText } from './directories.ts'
+import { readByAll, readText } from './directories.ts'
 import { Ending, Exit } from './exit.ts'
 import { type ListenerFiles, readListenerFiles } from './listenerfiles.ts'
 import { type PlaceOptions, type Places, places } from './places.ts'
@@ -53,5 +53,9 @@ export async function readPlan(options: StartOptions, world: Pick<World, 'trust'
   const listenerFiles = await readListenerFiles(configuration.listeners, world.trust)
   const bundle = configuration.cluster.enabled ? await readBundle(where.certsDir, world.trust) : null
   const file = text === null ? null : where.configFile
-  return { places: where, configuration, bundle, authFiles, listenerFiles, warnings, file }
+  const open = file !== null && configuration.cluster.password !== null && readByAll(file)
+  const said = open
+    ? [...warnings, `${file}: everybody on this box can read cluster.password in it: chmod 640`]
+    : warnings
+  return { places: where, configuration, bundle, authFiles, listenerFiles, warnings: said, file }
 }
