@@ -79,6 +79,12 @@ export class KeyHolding {
     return [...all].filter((id) => this.#members.member(id)?.state !== 'left' && !this.#removed(id)).sort()
   }
 
+  /** Who gets the key of a CA that was just made here, before anybody else stands on it; null: nobody is there. */
+  heir(): NodeId | null {
+    const linked = this.#line.peers()
+    return [...linked.filter((id) => this.#former.has(id)).sort(), ...[...linked].sort()][0] ?? null
+  }
+
   /** Somebody has said what it stands on, came, went or left; or our own papers are others. */
   look(): void {
     for (const id of this.#handed.keys()) if (this.#issuing.stands(id)?.hasKey === true) this.#handed.delete(id)

@@ -22,6 +22,8 @@ import type { FeatureWorld } from './ports.ts'
 export const EARLIER_MS = 90 * 86_400_000
 /** How long a rotation waits for the linked members. */
 const CONFIRM_MS = 10_000
+/** So long the box that is to have the key too may take to stand on the new CA before the others are offered it. */
+const HEIR_MS = 3000
 /** A new certificate is asked for again so often, while nobody who could sign it is linked. */
 const AGAIN_MS = 5000
 
@@ -39,6 +41,13 @@ export interface Rotated {
   readonly missing: readonly NodeId[]
 }
 
+export interface RotationHooks {
+  /** This box is about to make another CA; returns who is to have its key too. */
+  replacing(): NodeId | null
+  /** Ends the link with a member whose CA is believed no more. */
+  close(peer: NodeId): void
+}
+
 type Done = (result: Rotated | HostError) => void
 
 interface Pending extends Believed {
@@ -51,24 +60,26 @@ export class Rotation {
   readonly #self: NodeId
   readonly #custody: Custody
   readonly #issuing: Issuing
-  readonly #hooks: { replacing(): void; close(peer: NodeId): void }
+  readonly #hooks: RotationHooks
   readonly #awaiting: Awaiting
   #rotating = false
   /** A CA that is to replace ours as soon as there is a certificate by it. */
   #pending: Pending | null = null
   #taking = false
   #again: Timer | null = null
+  /** Who gets the key of the CA that was made here before anybody else is offered it: a CA whose key is on one box is lost
+   * with that box. */
+  #heir: { readonly id: NodeId; readonly timer: Timer } | null = null
   /** Why the member that was asked to replace the CA will not. */
   #refusal: string | null = null
 
-  /** `replacing`: this box is about to make another CA; `close` ends the link with a member whose CA is believed no more. */
   constructor(
     world: RotationWorld,
     line: AuthorityLine,
     self: NodeId,
     custody: Custody,
     issuing: Issuing,
-    hooks: { replacing(): void; close(peer: NodeId): void },
+    hooks: RotationHooks,
   ) {
     this.#world = world
     this.#line = line
@@ -140,6 +151,7 @@ export class Rotation {
     if (papers === null) return
     const stands = this.#issuing.stands(member)
     if (stands !== null && isLater(this.#place(papers), stands)) this.#offer(member, papers)
+    if (this.#heir !== null && this.#provided(this.#heir.id, papers)) this.#toAll()
     this.#take()
     this.#awaiting.look()
   }
@@ -162,8 +174,30 @@ export class Rotation {
   /** This identity ends. */
   stop(): void {
     this.#again?.cancel()
+    this.#heir?.timer.cancel()
     this.#pending = null
     this.#awaiting.stop()
+  }
+
+  #first(heir: NodeId | null): void {
+    this.#heir?.timer.cancel()
+    this.#heir =
+      heir === null ? null : { id: heir, timer: this.#world.clock.after(HEIR_MS, 'trust.heir', () => this.#toAll()) }
+  }
+
+  /** Whether the heir has the key, or will not have it: it is not there any more. */
+  #provided(heir: NodeId, papers: Papers): boolean {
+    const stands = this.#issuing.stands(heir)
+    const has = stands?.hasKey === true && stands.authority === papers.authority.fingerprint
+    return has || !this.#line.peers().includes(heir)
+  }
+
+  /** The heir has the key, or is not there: now everybody is offered the CA. */
+  #toAll(): void {
+    this.#heir?.timer.cancel()
+    this.#heir = null
+    const { papers } = this.#custody
+    if (papers !== null) this.changed(papers)
   }
 
   #place({ generation, authority }: Papers): Place {
@@ -188,7 +222,7 @@ export class Rotation {
         if (cross instanceof HostError) return done(cross)
         trust.issue(next, this.#self, publicKey, (certificate) => {
           if (certificate instanceof HostError) return done(certificate)
-          this.#hooks.replacing()
+          this.#first(this.#hooks.replacing())
           const before = { certificate: authority.certificate, cross }
           const untilMs = this.#world.clock.wall() + EARLIER_MS
           const renewed: Papers = {
@@ -239,6 +273,9 @@ export class Rotation {
   }
 
   #offer(peer: NodeId, papers: Papers): void {
+    const heir = this.#heir?.id ?? peer
+    if (peer !== heir) return
+    const privateKey = this.#heir === null ? null : papers.authority.privateKey
     const compromised = this.#custody.strict
     const nowMs = this.#world.clock.wall()
     const earlier = compromised
@@ -249,7 +286,8 @@ export class Rotation {
           leftMs: leftMs(untilMs - nowMs),
         }))
     const { generation, authority } = papers
-    this.#line.send(peer, { kind: 'offer', generation, compromised, certificate: authority.certificate, earlier })
+    const { certificate } = authority
+    this.#line.send(peer, { kind: 'offer', generation, compromised, certificate, earlier, privateKey })
   }
 
   // A rotation that began elsewhere:
@@ -287,7 +325,9 @@ export class Rotation {
   #takeOver(certificate: string, { offer, fingerprint, earlier }: Pending, papers: Papers): void {
     const { generation, compromised } = offer
     const { clusterId } = papers.authority
-    const next = { certificate: offer.certificate, privateKey: null, clusterId, fingerprint }
+    const given = offer.privateKey
+    const privateKey = given !== null && this.#world.trust.matches(offer.certificate, given) === true ? given : null
+    const next = { certificate: offer.certificate, privateKey, clusterId, fingerprint }
     const nowMs = this.#world.clock.wall()
     const untilMs = (of: string, left: number) =>
       papers.earlier.find((each) => each.certificate === of)?.untilMs ?? nowMs + leftMs(left)

@@ -77,7 +77,7 @@ export class TrustLife {
     this.issuing = new Issuing(world, channels, members, keys, {
       standing: () => this.custody.standing(),
       name: (member) => this.name(member),
-      removed: (node) => revocations.has(node),
+      removed: (node) => this.removed(node),
     })
     this.revoking = new Revoking(world, channels, revocations)
     const channel = channels.open('ca', OPTIONS, {
@@ -91,9 +91,12 @@ export class TrustLife {
         if (channel.send(peer, encodeAuthority(message)) === 'full') world.meter.count('trust.unsent')
       },
     }
-    this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing, (id) => revocations.has(id))
+    this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing, (id) => this.removed(id))
     this.#rotation = new Rotation(world, line, members.self, this.custody, this.issuing, {
-      replacing: () => this.#holding.remember(),
+      replacing: () => {
+        this.#holding.remember()
+        return this.#holding.heir()
+      },
       close,
     })
     this.issuing.onStands = (member) => this.#look(member)
@@ -101,6 +104,11 @@ export class TrustLife {
     members.onChange(({ state }) => {
       if (state === 'left') this.#holding.look()
     })
+  }
+
+  /** Whether a box was removed for good. */
+  removed(node: NodeId): boolean {
+    return this.#kept.revocations.has(node)
   }
 
   /** For people. */
@@ -151,7 +159,13 @@ export class TrustLife {
     const found = this.#find(target)
     if (found instanceof HostError) return done(found)
     const { id, name } = found
-    const hadKey = this.#holding.holders().includes(id) || this.issuing.stands(id)?.inBundle === true
+    const holders = this.#holding.holders()
+    const hadKey = holders.includes(id) || this.issuing.stands(id)?.inBundle === true
+    const alone = holders.length === 1 && holders[0] === id && this.custody.standing().ca === null
+    if (alone && this.#members.get(id)?.linked === true) {
+      const words = `${name} alone has the key of the cluster's CA; another box gets it in a moment: try again then`
+      return done(new HostError('unavailable', words))
+    }
     this.revoke(id, (kept) => {
       if (kept instanceof HostError) return done(kept)
       const confirmed = new Set(kept)

@@ -42,7 +42,8 @@ describe.skipIf(leftOut('trustlife'))('trust while the cluster lives', () => {
   const asked = <T>(gateway: Gateway, ...command: string[]) => JSON.parse(gateway.command(...command, '--json')) as T
   const fingerprint = (gateway: Gateway) => asked<ShownAuthority>(gateway, 'ca', 'show').fingerprint
   const keyOf = (gateway: Gateway) => readFileSync(join(gateway.dataDir, 'state/ca.key'), 'utf8')
-  const tlsAt = (gateway: Gateway, ca: string) => lan.exec(gateway.place, process.execPath, '-e', CHECK, '--', ca).trim()
+  const tlsAt = (gateway: Gateway, ca: string) =>
+    lan.exec(gateway.place, process.execPath, '-e', CHECK, '--', ca).trim()
 
   /** Load on these boxes; `counted` ends it. */
   const steady = async (perSecond: number, ...gateways: readonly Gateway[]) => {

@@ -4,7 +4,8 @@
 //
 //   1 offer    how often the CA was replaced 4, flags 1 (bit 0: the CA before is compromised), certificate of the CA as
 //              text, number of CAs before it 1 (at most 8), each, the last one first: its certificate as text, the
-//              certificate of the one that followed it signed by it as text, for how long it is still believed 6 (ms)
+//              certificate of the one that followed it signed by it as text, for how long it is still believed 6 (ms);
+//              then the private key as text: empty for all but the one that is to have it too
 //   2 key      fingerprint of the CA as text, its private key as text
 //   3 seal     number 1 (at most 8), each: id 8 of a member that keeps the key; who is not among them deletes it
 //   4 rotate   flags 1 (bit 0: the CA is compromised): the sender asks a member that has the key
@@ -38,6 +39,8 @@ export interface Offer {
   readonly compromised: boolean
   readonly certificate: string
   readonly earlier: readonly OfferedEarlier[]
+  /** Null: the key stays where it is. */
+  readonly privateKey: string | null
 }
 
 export type AuthorityMessage =
@@ -55,6 +58,7 @@ export function encodeAuthority(message: AuthorityMessage): Buffer {
       writer.u32(message.generation).u8(message.compromised ? COMPROMISED : 0)
       writer.text(message.certificate).u8(message.earlier.length)
       for (const { certificate, cross, leftMs } of message.earlier) writer.text(certificate).text(cross).u48(leftMs)
+      writer.text(message.privateKey ?? '')
       break
     case 'key':
       writer.text(message.authority).text(message.privateKey)
@@ -91,6 +95,7 @@ function readMessage(reader: ByteReader): AuthorityMessage | null {
         earlier: readList(reader, EARLIER_MAX, () => {
           return { certificate: readPem(reader), cross: readPem(reader), leftMs: reader.u48() }
         }),
+        privateKey: readPem(reader) || null,
       }
     case KIND.key:
       return { kind: 'key', authority: readText(reader, FINGERPRINT_CHARACTERS_MAX), privateKey: readPem(reader) }

@@ -17,12 +17,12 @@ const earlier = { certificate: 'CA 1', cross: 'CA 2 by CA 1', leftMs: 5 }
 
 const golden: readonly (readonly [string, AuthorityMessage])[] = [
   [
-    `010000000300${text('CA 2')}01${text('CA 1')}${text('CA 2 by CA 1')}000000000005`,
-    { kind: 'offer', generation: 3, compromised: false, certificate: 'CA 2', earlier: [earlier] },
+    `010000000300${text('CA 2')}01${text('CA 1')}${text('CA 2 by CA 1')}0000000000050000`,
+    { kind: 'offer', generation: 3, compromised: false, certificate: 'CA 2', earlier: [earlier], privateKey: null },
   ],
   [
-    `010000000101${text('CA 2')}00`,
-    { kind: 'offer', generation: 1, compromised: true, certificate: 'CA 2', earlier: [] },
+    `010000000101${text('CA 2')}00${text('KEY')}`,
+    { kind: 'offer', generation: 1, compromised: true, certificate: 'CA 2', earlier: [], privateKey: 'KEY' },
   ],
   [`02${text('abcd')}${text('KEY\n')}`, { kind: 'key', authority: 'abcd', privateKey: 'KEY\n' }],
   [`0301${one}`, { kind: 'seal', keepers: [one] }],
@@ -47,7 +47,7 @@ describe('messages about the CA', () => {
 
   test('kinds of later versions are skipped; too long a list or text is refused', () => {
     expect(decodeAuthority(Buffer.from('63', 'hex'))).toBeNull()
-    const offer = { kind: 'offer', generation: 3, compromised: false, certificate: 'CA 2' } as const
+    const offer = { kind: 'offer', generation: 3, compromised: false, certificate: 'CA 2', privateKey: null } as const
     const many = Array.from({ length: EARLIER_MAX + 1 }, () => earlier)
     expect(() => decodeAuthority(encodeAuthority({ ...offer, earlier: many }))).toThrow(PeerError)
     expect(() => decodeAuthority(encodeAuthority({ ...offer, certificate: 'x'.repeat(8193), earlier: [] }))).toThrow(
