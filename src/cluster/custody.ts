@@ -23,8 +23,14 @@ export const GRACE_MS = 60_000
 /** How often it is looked whether an earlier CA has had its time. */
 const LOOK_MS = 3_600_000
 
+/** Cluster time, in milliseconds since 1970. */
+export interface DatedTime {
+  now(): number
+}
+
 export interface CustodyWorld {
   readonly clock: Clock
+  readonly time: DatedTime
   readonly together: Together
   /** Whether the key of this CA certificate lies where people put it, too. */
   inBundle(authority: string): boolean
@@ -154,7 +160,7 @@ export class Custody {
     const papers = this.#papers
     if (papers === null || papers.earlier.length === 0) return
     this.#looking = this.#world.clock.after(LOOK_MS, 'trust.look', () => this.#look())
-    const nowMs = this.#world.clock.wall()
+    const nowMs = this.#world.time.now()
     const over = papers.earlier.findIndex(({ untilMs }) => untilMs <= nowMs)
     if (over === -1) return
     // At the next look again when the disk does not take it.

@@ -119,8 +119,12 @@ export class Presence implements LinksEvents, LinksSelf {
     )
     const features = { clock, random, log: world.log, meter }
     const { trust, issuer } = world
-    this.trust = new TrustLife({ ...features, trust, issuer }, this.#channels, this.members, around, (peer) =>
-      this.links.to(peer)?.close('other CA', 'other CA'),
+    this.trust = new TrustLife(
+      { ...features, trust, issuer, time: world.time },
+      this.#channels,
+      this.members,
+      around,
+      (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
     )
     around.revocations.watch((fresh) => this.#revoked(fresh))
     world.replicated.attach(this.#channels)

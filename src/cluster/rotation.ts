@@ -12,7 +12,7 @@ import type { Timer } from '../base/ports/clock.ts'
 import type { CertificateAuthority, Trust } from '../base/ports/trust.ts'
 import { EARLIER_MAX, type Offer } from '../wire/link/authority.ts'
 import { Awaiting } from './awaiting.ts'
-import { type Before, type Custody, caOf, GRACE_MS, type Papers } from './custody.ts'
+import { type Before, type Custody, caOf, type DatedTime, GRACE_MS, type Papers } from './custody.ts'
 import type { Issuing } from './issuing.ts'
 import type { AuthorityLine } from './keyholding.ts'
 import { type Believed, isLater, judgeOffer, type Place } from './offered.ts'
@@ -28,6 +28,7 @@ const HEIR_MS = 3000
 const AGAIN_MS = 5000
 
 export interface RotationWorld extends FeatureWorld {
+  readonly time: DatedTime
   readonly trust: Pick<Trust, 'makeAuthority' | 'crossSign' | 'issue' | 'publicKey' | 'read' | 'signedBy' | 'matches'>
 }
 
@@ -224,7 +225,7 @@ export class Rotation {
           if (certificate instanceof HostError) return done(certificate)
           this.#first(this.#hooks.replacing())
           const before = { certificate: authority.certificate, cross }
-          const untilMs = this.#world.clock.wall() + EARLIER_MS
+          const untilMs = this.#world.time.now() + EARLIER_MS
           const renewed: Papers = {
             own: { certificate, privateKey: own.privateKey },
             authority: { ...next, clusterId: authority.clusterId, fingerprint: this.#read(next.certificate) },
@@ -277,7 +278,7 @@ export class Rotation {
     if (peer !== heir) return
     const privateKey = this.#heir === null ? null : papers.authority.privateKey
     const compromised = this.#custody.strict
-    const nowMs = this.#world.clock.wall()
+    const nowMs = this.#world.time.now()
     const earlier = compromised
       ? this.#custody.earlier().map((each) => ({ ...each, leftMs: GRACE_MS }))
       : papers.earlier.map(({ certificate, cross, untilMs }) => ({
@@ -328,7 +329,7 @@ export class Rotation {
     const given = offer.privateKey
     const privateKey = given !== null && this.#world.trust.matches(offer.certificate, given) === true ? given : null
     const next = { certificate: offer.certificate, privateKey, clusterId, fingerprint }
-    const nowMs = this.#world.clock.wall()
+    const nowMs = this.#world.time.now()
     const untilMs = (of: string, left: number) =>
       papers.earlier.find((each) => each.certificate === of)?.untilMs ?? nowMs + leftMs(left)
     const renewed: Papers = {

@@ -6,7 +6,7 @@ import { isId, type NodeId } from '../base/ids.ts'
 import { MiB } from '../base/limits.ts'
 import type { ServiceIssuer, Trust } from '../base/ports/trust.ts'
 import { AUTHORITY_BYTES_MAX, decodeAuthority, encodeAuthority } from '../wire/link/authority.ts'
-import { Custody, type Papers } from './custody.ts'
+import { Custody, type DatedTime, type Papers } from './custody.ts'
 import { Issuing } from './issuing.ts'
 import { type AuthorityLine, KeyHolding, type Sealed } from './keyholding.ts'
 import type { KnownKeys } from './keys.ts'
@@ -22,6 +22,7 @@ const OPTIONS = { priority: 'normal', queueBytes: MiB, messageBytes: AUTHORITY_B
 export interface TrustLifeWorld extends FeatureWorld {
   readonly trust: Trust
   readonly issuer: ServiceIssuer | null
+  readonly time: DatedTime
 }
 
 /** What stands on disk and outlives an identity. */
@@ -71,9 +72,9 @@ export class TrustLife {
   ) {
     this.#members = members
     this.#kept = kept
-    const { clock } = world
+    const { clock, time } = world
     const { together, keys, revocations } = kept
-    this.custody = new Custody({ clock, together, inBundle: (authority) => kept.inBundle(authority) })
+    this.custody = new Custody({ clock, time, together, inBundle: (authority) => kept.inBundle(authority) })
     this.issuing = new Issuing(world, channels, members, keys, {
       standing: () => this.custody.standing(),
       name: (member) => this.name(member),
