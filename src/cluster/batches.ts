@@ -139,6 +139,8 @@ export class Batches {
     if (kept !== null) this.keep(kept)
     this.#expires = expires
     this.#push(bytes, 0, bytes.length, nowMs)
+    // What follows goes into another buffer: one is forgotten with the last batch of a run in it.
+    this.#chunk = null
   }
 
   #push(bytes: Buffer, start: number, end: number, atMs: number): void {
