@@ -75,7 +75,9 @@ function lastsAt(one: Sent, { node, run }: Shown, { durable, history }: Ground):
 /** Whether the cluster has: on its disks, or in the memory of more than one. */
 function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
   if (!isAcknowledged(one) || history.hasForgotten(one.again.connection.node, one.at)) return false
-  return durable(one.again.connection.node) || history.deaths(one.at - COPIED_MS, now) <= 1
+  if (durable(one.again.connection.node)) return true
+  // Nobody else has it whose box was cut off; one more fault is one too many.
+  return history.deaths(one.at - COPIED_MS, now) <= 1 && !history.troubled(one.at, one.ackedAt! + HEARD_MS)
 }
 
 /** What is wrong with what is shown, or null. */
