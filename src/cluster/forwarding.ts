@@ -22,6 +22,8 @@ const QUEUE_BYTES = 256 * 1024
 /** Topics and client ids whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
 const PUBLISHERS_MAX = 32_768
+/** How long a node that begins takes it that members it knew want everything, as long as they have not said so. */
+const UNKNOWN_MS = 30_000
 
 /** Who gets messages of a topic, as of one generation of the routes. */
 interface Receivers {
@@ -54,6 +56,10 @@ export class Forwarding {
   readonly #arrivals: Arrivals
   readonly #parking: Parking
   readonly #reader = new BatchReader()
+  /** Members that have not said yet what they want. */
+  readonly #unknown = new Set<NodeId>()
+  #unknownUntilMs = 0
+  #unknownChanges = 0
   readonly #receivers = new Map<string, Receivers>()
   readonly #publishers = new Map<string, Buffer>()
   #lastTopic = ''
@@ -127,13 +133,30 @@ export class Forwarding {
     for (const member of this.#outgoing.values()) member.unlink()
   }
 
-  /** Whether any member has a route that matches `topic`. */
+  /**
+   * This node begins, and knows no routes: for a while each of these members, which it was linked with before, is sent
+   * whatever has to be safe, until it has said what it wants. Else a publisher that is quicker than the links would be
+   * told that nobody wants it.
+   */
+  expect(peers: Iterable<NodeId>): void {
+    for (const peer of peers) this.#unknown.add(peer)
+    this.#unknownUntilMs = this.#clock.now() + UNKNOWN_MS
+    this.#unknownChanges++
+  }
+
+  /** Changes whenever `interested` may answer otherwise. */
+  get generation(): number {
+    return this.#routes.generation + this.#unknownChanges
+  }
+
+  /** Whether any member has a route that matches `topic`, or may have. */
   interested(topic: string): boolean {
-    return this.#find(topic).members.length > 0
+    return this.#unknown.size > 0 || this.#find(topic).members.length > 0
   }
 
   /** Sends a message of this node's own clients on; returns how many members with a match it is on its way to. */
   forward(message: Message): number {
+    if (this.#unknown.size > 0 && message.qos > 0) this.#toUnknown(message)
     const receivers = this.#find(message.topic)
     // Every member has the map of retained messages.
     const members = message.stamp === null ? receivers.members : this.#everybody(receivers.members)
@@ -175,6 +198,25 @@ export class Forwarding {
       if (clean && member.isDirty) this.#enlist(member)
     }
     return count
+  }
+
+  #toUnknown(message: Message): void {
+    const nowMs = this.#clock.now()
+    for (const peer of this.#unknown) {
+      if (nowMs > this.#unknownUntilMs || this.#routes.knows(peer)) {
+        this.#unknown.delete(peer)
+        this.#unknownChanges++
+        continue
+      }
+      const member = this.#member(peer)
+      if (this.#find(message.topic).members.includes(member)) continue
+      const [topic, publisher] = [encodeText(message.topic), encodeText(message.publisher)]
+      const item = Buffer.allocUnsafe(itemBytes(message, topic, publisher))
+      writeItem(item, 0, message, topic, publisher, message.expiresAt - nowMs)
+      const clean = !member.isDirty
+      member.take(item, 0, item.length, message.qos, true, message.expiresAt, expiryOffset(topic, publisher))
+      if (clean && member.isDirty) this.#enlist(member)
+    }
   }
 
   /** The member's messages that wait until they can go. */
@@ -247,6 +289,7 @@ export class Forwarding {
 
   #forget(peer: NodeId): void {
     this.#arrivals.forget(peer)
+    this.#unknown.delete(peer)
     const member = this.#outgoing.get(peer)
     if (member === undefined) return
     member.leave()
@@ -331,7 +374,7 @@ export class ClusterPeers implements Peers {
   }
 
   get generation(): number {
-    return this.#routes.generation
+    return this.#forwarding.generation
   }
 
   wanted(filter: string, durable: boolean, taken: () => void): void {

@@ -144,6 +144,7 @@ export class Presence implements LinksEvents, LinksSelf {
       local: () => around.local(),
       keeping: world.safekeeping,
     })
+    this.forwarding.expect(around.memory.load().flatMap(({ node }) => node ?? []))
     this.peers = new ClusterPeers(this.routes, this.forwarding)
     const { seam } = around
     this.copies = new Copies(features, this.#channels, this.members, {

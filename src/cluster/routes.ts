@@ -91,6 +91,11 @@ export class Routes {
     return size
   }
 
+  /** Whether all that the member wants is known. */
+  knows(peer: NodeId): boolean {
+    return this.#map.part(peer)?.whole ?? false
+  }
+
   /** Filters that this node has announced, and whether they are durable. */
   *own(): IterableIterator<readonly [filter: string, durable: boolean]> {
     for (const [filter, value] of this.#map.own) yield [filter, decodeRoute(value).durable]

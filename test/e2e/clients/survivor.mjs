@@ -1,18 +1,20 @@
 // Clients that outlive their broker: a publisher of QoS 1 and 2 and two persistent subscribers, of which one comes and
 // goes. They connect again whenever the connection breaks and keep their side of every exchange, as the standard asks.
-// Told to finish by a line on standard input, they wait until everything acknowledged has come, and print what they saw.
+// The publisher may be told another box than the subscribers. Told to finish by a line on standard input, they wait until everything acknowledged has come, and print what they saw.
 
 import { connect } from 'node:net'
 import mqttPacket from 'mqtt-packet'
 
 const [host, port] = [process.argv[2], Number(process.argv[3])]
+const publishersHost = process.argv[4] ?? host
 const WINDOW = 20
 const FINISH_MS = 30_000
 
 /** One client with a session that goes on over connections. */
 class Client {
-  constructor(id) {
+  constructor(id, at = host) {
     this.id = id
+    this.host = at
     this.socket = null
     this.connected = false
     this.wasPresent = 0
@@ -21,7 +23,7 @@ class Client {
   }
 
   open() {
-    const socket = connect(port, host)
+    const socket = connect(port, this.host)
     this.socket = socket
     const parser = mqttPacket.parser({ protocolVersion: 4 })
     parser.on('packet', (packet) => this.socket === socket && this.packet(packet))
@@ -133,7 +135,7 @@ class Subscriber extends Client {
   }
 }
 
-const publisher = new Publisher('publisher')
+const publisher = new Publisher('publisher', publishersHost)
 const subscribers = [new Subscriber('stays'), new Subscriber('comes and goes')]
 for (const subscriber of subscribers) subscriber.open()
 
