@@ -11,6 +11,7 @@ import { ThreadDeriver } from './auth/deriver.ts'
 import { devicesAccount } from './auth/devices.ts'
 import { Gate, type GateSettings } from './auth/gate.ts'
 import { certificateCommands } from './certificates.ts'
+import { timeCommands } from './clustertime.ts'
 import type { Configuration } from './config/schema.ts'
 import { nodeSettings } from './config/settings.ts'
 import { type Commands, ControlServer } from './control/server.ts'
@@ -249,6 +250,7 @@ class Daemon {
       ),
       ...certificateCommands(() => this.#composed),
       ...retainedCommands(() => this.#composed),
+      ...timeCommands(() => this.#composed),
       ...enrolmentCommands(() => this.#composed),
       ...trustCommands(() => this.#composed),
     }

@@ -9,6 +9,7 @@ import { version } from '../version.ts'
 import type { World } from '../world.ts'
 import { addAccountCommands } from './accounts.ts'
 import { addCertificateCommands } from './certificates.ts'
+import { addTimeCommand } from './clustertime.ts'
 import { addEnrolmentCommands } from './enrolment.ts'
 import { complain, print, printJson } from './output.ts'
 import { addRetainedCommands } from './retained.ts'
@@ -104,6 +105,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
       await clusterStatus(options, options.json === true)
     })
   addEnrolmentCommands(program, cluster, reachOptions, example)
+  addTimeCommand(cluster, reachOptions, example)
   addMembershipCommands(cluster, reachOptions, example)
 
   addAccountCommands(program, reachOptions, example)
