@@ -184,6 +184,7 @@ class ComposedNode implements Node, Insight {
     const keeper = new CopiedRecords(this.#store ?? memory, positions)
     this.#replicated = new Replicated(own, this.#stamps, keeper)
     this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
+    time.onStep((byMs, sinceMs) => this.#replicated.timeMoved(byMs, sinceMs))
     const shared = new SharedSettings(this.#replicated)
     const sharing = { time, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
     const world = { ...own, ...sharing, records: keeper, named: this.#store?.records ?? null }

@@ -29,7 +29,7 @@ export const needsRaise = (lastMs: number, keptMs: number, beforeMs: number): bo
   lastMs > keptMs - (lastMs <= beforeMs + FIRST_STEP_MS ? 0 : ROOM_MS)
 
 export class StampFloor implements Floor {
-  readonly beforeMs: number
+  #beforeMs: number
   readonly #files: StateFiles
   readonly #log: Log
   readonly #meter: Meter
@@ -44,9 +44,18 @@ export class StampFloor implements Floor {
     this.#files = files
     this.#log = log
     this.#meter = meter
-    this.beforeMs = readFloor(files, log)
-    this.#keptMs = this.beforeMs
-    this.#askedMs = this.beforeMs
+    this.#beforeMs = readFloor(files, log)
+    this.#keptMs = this.#beforeMs
+    this.#askedMs = this.#beforeMs
+  }
+
+  get beforeMs(): number {
+    return this.#beforeMs
+  }
+
+  lower(wallMs: number): void {
+    this.#beforeMs = Math.min(this.#beforeMs, wallMs)
+    this.#write(wallMs, floorAbove(wallMs, this.#beforeMs))
   }
 
   within(wallMs: number): number {

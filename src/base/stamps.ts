@@ -38,11 +38,13 @@ export const STAMP_AHEAD_MAX_MS = 24 * 3600 * 1000
 export interface Floor {
   /** The greatest wall part that an earlier run may have given; 0: there was none. */
   readonly beforeMs: number
+  /** What is above `wallMs` was a mistake, and counts no more. */
+  lower(wallMs: number): void
   /** Stamps want to go as far as `wallMs`; returns how far they may, until that is on disk. */
   within(wallMs: number): number
 }
 
-const NO_FLOOR: Floor = { beforeMs: 0, within: () => Number.POSITIVE_INFINITY }
+const NO_FLOOR: Floor = { beforeMs: 0, lower: () => {}, within: () => Number.POSITIVE_INFINITY }
 
 /** Gives stamps, each greater than every stamp given or observed before. One for each node. */
 export class StampClock {
@@ -65,6 +67,11 @@ export class StampClock {
   /** The node has this id from now on. */
   become(node: NodeId): void {
     this.#node = node
+  }
+
+  /** Null before `become`. */
+  get node(): NodeId | null {
+    return this.#node
   }
 
   /** Cluster time in milliseconds. */
@@ -101,6 +108,18 @@ export class StampClock {
     this.#lastWallMs = wallMs
     this.#lastCounter = counter
     this.#floor.within(wallMs)
+  }
+
+  /**
+   * Time was moved back, and stamps as we gave them would be refused everywhere: they follow it again. Whoever keeps
+   * stamps that are too far ahead has to write them anew, and to recall all others.
+   */
+  rebase(): void {
+    const wallMs = this.#wallMs()
+    if (Math.max(this.#lastWallMs, this.#floor.beforeMs) <= wallMs + STAMP_AHEAD_MAX_MS) return
+    this.#lastWallMs = wallMs
+    this.#lastCounter = COUNTER_MAX
+    this.#floor.lower(wallMs)
   }
 
   #wallMs(): number {

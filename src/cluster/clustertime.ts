@@ -79,7 +79,7 @@ export class ClusterTime {
   readonly #heard = new Map<NodeId, Heard>()
   /** Disagreed when it last told; a second time counts. */
   readonly #differed = new Set<NodeId>()
-  readonly #stepped: ((byMs: number) => void)[] = []
+  readonly #stepped: ((byMs: number, sinceMs: number) => void)[] = []
   #channel: Channel | null = null
   #timer: Timer | null = null
   /** Cluster time less the monotonic clock. */
@@ -87,6 +87,8 @@ export class ClusterTime {
   /** By the monotonic clock: when a synchronised clock was last followed. */
   #followedMs: number | null = null
   #sets = 0
+  /** The earliest that it was taken to be in this run. */
+  #sinceMs: number
   #established = false
   #from: NodeId | 'own clock' | 'set' = 'own clock'
 
@@ -96,6 +98,7 @@ export class ClusterTime {
     const { clock } = world
     const wallMs = clock.wall()
     this.#offsetMs = (world.synchronised() ? wallMs : Math.max(wallMs, beforeMs)) - clock.now()
+    this.#sinceMs = this.now()
   }
 
   /** Cluster time, milliseconds since 1970. */
@@ -103,8 +106,8 @@ export class ClusterTime {
     return Math.min(TIME_MS_MAX, Math.max(0, Math.floor(this.#offsetMs + this.#world.clock.now())))
   }
 
-  /** Told of each step that is more than clocks differ by anyway. */
-  onStep(listener: (byMs: number) => void): void {
+  /** Told of each step that is more than clocks differ by anyway, and of the earliest that it was taken to be. */
+  onStep(listener: (byMs: number, sinceMs: number) => void): void {
     this.#stepped.push(listener)
   }
 
@@ -233,7 +236,9 @@ export class ClusterTime {
     this.#from = from
     this.#world.meter.count('time.steps')
     this.#world.log.warn({ byMs, from, nowMs: this.now() }, 'cluster time was moved')
-    for (const listener of this.#stepped) listener(byMs)
+    const sinceMs = this.#sinceMs
+    this.#sinceMs = Math.min(sinceMs, this.now())
+    for (const listener of this.#stepped) listener(byMs, sinceMs)
   }
 
   #synchronisedMember(): string | null {

@@ -128,6 +128,10 @@ export class LwwMap implements SharedTable<MapEntry> {
     this.#replica.detach()
   }
 
+  timeMoved(byMs: number, sinceMs: number): void {
+    this.#replica.timeMoved(byMs, sinceMs)
+  }
+
   stop(): void {
     this.#replica.stop()
   }

@@ -6,7 +6,7 @@ import { PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Replica, SharedEntry, SharedTable } from '../base/shared.ts'
-import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
+import { compareStamps, STAMP_AHEAD_MAX_MS, type Stamp, type StampClock } from '../base/stamps.ts'
 import { decodeLww, encodeLww, itemBytes, type LwwItem, type LwwKnown, type LwwMessage } from '../wire/link/lww.ts'
 import { HashTree, hashOf, LEAVES, leafIn } from './hashtree.ts'
 import { LwwComparing } from './lwwcomparing.ts'
@@ -125,6 +125,33 @@ export class LwwReplica implements Replica {
     if (this.#horizon === null) return
     this.#horizon = null
     this.#table.horizonMoved(null)
+  }
+
+  /**
+   * Cluster time was moved, by more than clocks may differ. What this box wrote since `sinceMs` by a clock that was late,
+   * and what anybody wrote by one that was ahead, was written as long ago as before, but by the time that counts now:
+   * its own stamp would make it forgotten, or refused. No other box has taken what is too far ahead.
+   */
+  timeMoved(byMs: number, sinceMs: number): void {
+    const { timeMs, node } = this.#stamps
+    const ahead = (stamp: Stamp) => stamp.wallMs > timeMs + STAMP_AHEAD_MAX_MS
+    const moved = (stamp: Stamp) => ({ ...stamp, wallMs: Math.max(0, Math.min(timeMs, stamp.wallMs + byMs)) })
+    this.#ahead = null
+    for (let leaf = 0; leaf < LEAVES; leaf++) {
+      for (const entry of this.tree.entries(leaf)) {
+        const before = entry.stamp
+        const late = byMs > 0 && before.node === node && before.wallMs >= sinceMs
+        if (late || ahead(before)) {
+          this.#table.restamp(entry, moved(before))
+          this.wrote(entry, before, true)
+          this.#world.meter.count(`${this.name}.restamped`)
+        }
+        this.#stamps.recall(entry.stamp)
+      }
+    }
+    if (this.#horizon === null || !ahead(this.#horizon)) return
+    this.#horizon = moved(this.#horizon)
+    this.#table.horizonMoved(this.#horizon)
   }
 
   problems(): readonly string[] {

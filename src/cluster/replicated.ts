@@ -3,7 +3,7 @@
 
 import type { NodeId } from '../base/ids.ts'
 import type { SharedTable } from '../base/shared.ts'
-import type { StampClock } from '../base/stamps.ts'
+import { STAMP_AHEAD_MAX_MS, type StampClock } from '../base/stamps.ts'
 import type { Found, FoundRecord, Keeper } from '../broker/ports.ts'
 import { RecordKind } from '../wire/record/batch.ts'
 import { readHorizon, readShared } from '../wire/record/shared.ts'
@@ -11,7 +11,7 @@ import { LwwMap, type LwwMapEvents, type LwwMapOptions } from './lwwmap.ts'
 import { type LwwBounds, LwwReplica } from './lwwreplica.ts'
 import type { Channels, FeatureWorld } from './ports.ts'
 
-type Shared = Pick<LwwReplica, 'attach' | 'detach' | 'stop' | 'problems' | 'renounce'>
+type Shared = Pick<LwwReplica, 'attach' | 'detach' | 'stop' | 'problems' | 'renounce' | 'timeMoved'>
 
 export class Replicated {
   readonly #world: FeatureWorld
@@ -55,6 +55,13 @@ export class Replicated {
   /** This box leaves its cluster for another: what it holds goes along as the oldest there is. */
   renounce(node: NodeId): void {
     for (const shared of this.#all) shared.renounce(node)
+  }
+
+  /** Cluster time was moved; this run has given no stamp before `sinceMs`. */
+  timeMoved(byMs: number, sinceMs: number): void {
+    if (Math.abs(byMs) < STAMP_AHEAD_MAX_MS) return
+    this.#stamps.rebase()
+    for (const shared of this.#all) shared.timeMoved(byMs, sinceMs)
   }
 
   stop(): void {

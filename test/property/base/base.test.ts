@@ -168,7 +168,7 @@ test('every stamp given is greater than all given and observed before, over rest
     fc.property(steps, (script) => {
       let wallMs = 5
       const node = '00000000000000bb' as NodeId
-      const left = (beforeMs: number) => ({ beforeMs, within: () => Number.POSITIVE_INFINITY })
+      const left = (beforeMs: number) => ({ beforeMs, lower: () => {}, within: () => Number.POSITIVE_INFINITY })
       let clock = new StampClock(node, () => wallMs)
       let greatest = clock.next()
       for (const step of script) {

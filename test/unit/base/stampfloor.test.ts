@@ -134,6 +134,30 @@ describe('a run', () => {
   })
 })
 
+describe('time was a mistake, and is moved back', () => {
+  test('stamps follow it again, in this run and in the next', () => {
+    const files = new HandFiles()
+    const first = new Run(files, NOON + 9000 * DAY_MS).begin()
+    first.stamps.next()
+    files.finish()
+    const run = new Run(files, NOON).begin()
+    expect(run.stamps.next().wallMs).toBeGreaterThan(NOON + 8000 * DAY_MS)
+    run.stamps.rebase()
+    expect(run.stamps.next()).toMatchObject({ wallMs: NOON + 1, counter: 0 })
+    expect(run.stamps.observe({ wallMs: NOON + 2 * DAY_MS, counter: 0, node: NODE })).toBe(false)
+    files.finish()
+    expect(new Run(files, NOON + 1000).begin().stamps.next().wallMs).toBeLessThan(NOON + 100_000)
+  })
+
+  test('by less than stamps may be ahead, they stay where they are', () => {
+    const run = new Run(new HandFiles(), NOON).begin()
+    const last = run.stamps.next()
+    run.wallMs -= DAY_MS - 1000
+    run.stamps.rebase()
+    expect(compareStamps(run.stamps.next(), last)).toBeGreaterThan(0)
+  })
+})
+
 describe('the next run', () => {
   test.each([
     ['an hour later', 3_600_000],

@@ -43,7 +43,7 @@ test('a full counter moves on to the next millisecond', () => {
 test('after a restart stamps go past all that may have been given', () => {
   const before = new StampClock(A, () => 1000)
   const last = [before.next(), before.next(), before.next()].at(-1)!
-  const floor = { beforeMs: last.wallMs, within: () => Number.POSITIVE_INFINITY }
+  const floor = { beforeMs: last.wallMs, lower: () => {}, within: () => Number.POSITIVE_INFINITY }
   const after = new StampClock(A, () => 900, floor)
   expect(compareStamps(last, after.next())).toBeLessThan(0)
 })
@@ -60,7 +60,11 @@ test('a stamp a day ahead is refused, and leaves no trace; one of our own disk i
 })
 
 test('a box whose clock has fallen back measures a day from what it knew before', () => {
-  const clock = new StampClock(A, () => 0, { beforeMs: 5 * STAMP_AHEAD_MAX_MS, within: () => Number.POSITIVE_INFINITY })
+  const clock = new StampClock(A, () => 0, {
+    beforeMs: 5 * STAMP_AHEAD_MAX_MS,
+    lower: () => {},
+    within: () => Number.POSITIVE_INFINITY,
+  })
   expect(clock.observe({ wallMs: 6 * STAMP_AHEAD_MAX_MS, counter: 0, node: B })).toBe(true)
   expect(clock.observe({ wallMs: 6 * STAMP_AHEAD_MAX_MS + 1, counter: 0, node: B })).toBe(false)
 })

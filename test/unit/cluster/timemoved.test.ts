@@ -1,0 +1,95 @@
+// What boxes have written by wrong clocks, when they meet others.
+
+import { expect, test } from 'vitest'
+import type { NodeId } from '../../../src/base/ids.ts'
+import { Positions } from '../../../src/base/positions.ts'
+import { StampClock } from '../../../src/base/stamps.ts'
+import { NoKeeper } from '../../../src/broker/ports.ts'
+import { ClusterTime } from '../../../src/cluster/clustertime.ts'
+import { Replicated } from '../../../src/cluster/replicated.ts'
+import { Mesh, nodeIdOf } from '../../mesh.ts'
+
+const [A, B, C] = [nodeIdOf(1), nodeIdOf(2), nodeIdOf(3)] as const
+const DAY = 24 * 3600_000
+const NOON = Date.UTC(2026, 10, 21, 12)
+
+function box(mesh: Mesh, id: NodeId, wallMs: number) {
+  const node = mesh.start(id, wallMs)
+  const time = new ClusterTime({ ...node.world, synchronised: () => false })
+  const stamps = new StampClock(id, () => time.now())
+  const replicated = new Replicated(node.world, stamps, new NoKeeper(new Positions(mesh.clock)))
+  const map = replicated.open(
+    { name: 'facts', keyBytesMax: 100, valueBytesMax: 100, entriesMax: 1000 },
+    { changed: () => {} },
+  )
+  time.onStep((byMs, sinceMs) => replicated.timeMoved(byMs, sinceMs))
+  time.attach(node)
+  replicated.attach(node)
+  time.start()
+  const set = (key: string, value: string | null) => map.set(key, value === null ? null : Buffer.from(value))
+  const known = () => Object.fromEntries([...map.entries()].map(({ key, value }) => [key, value.toString()]).sort())
+  return { id, node, time, stamps, replicated, map, set, known }
+}
+
+test.each([
+  ['in 1970', 60_000],
+  ['in 2099', Date.UTC(2099, 0, 1)],
+  ['two days ahead', NOON + 2 * DAY],
+  ['two days late', NOON - 2 * DAY],
+  ['right', NOON],
+])('a box whose clock is %s has written alone: all of it is there after it has joined', (_name, wallMs) => {
+  const mesh = new Mesh()
+  const two = [box(mesh, A, NOON), box(mesh, B, NOON)]
+  mesh.link(A, B)
+  const late = box(mesh, C, wallMs)
+  mesh.clock.advance(10_000)
+  two[0]!.set('both', 'before')
+  two[0]!.set('theirs', '1')
+  mesh.clock.advance(10_000)
+  late.set('both', 'later')
+  late.set('alone', '2')
+  late.set('gone', '3')
+  late.set('gone', null)
+  mesh.clock.advance(10_000)
+  two[1]!.set('last', 'of all')
+  late.set('last', 'was here')
+  mesh.clock.advance(1000)
+  two[1]!.set('last', 'of all')
+  mesh.link(A, C)
+  mesh.link(B, C)
+  mesh.clock.advance(90_000)
+  const all = [...two, late]
+  for (const one of all) {
+    expect(one.known()).toEqual({ alone: '2', both: 'later', last: 'of all', theirs: '1' })
+    for (const { stamp } of one.map.entries()) expect(stamp.wallMs).toBeLessThanOrEqual(one.time.now())
+  }
+  // And it is heard from then on.
+  late.set('both', 'last')
+  two[0]!.set('alone', null)
+  mesh.clock.advance(5000)
+  for (const one of all) expect(one.known()).toEqual({ both: 'last', last: 'of all', theirs: '1' })
+  expect(mesh.errors).toEqual([])
+  expect(all.flatMap(({ replicated }) => replicated.problems())).toEqual([])
+})
+
+test('what people set back is written anew on all boxes, and stays the same on all', () => {
+  const mesh = new Mesh()
+  const all = [A, B, C].map((id) => box(mesh, id, Date.UTC(2099, 0, 1)))
+  mesh.link(A, B)
+  mesh.link(B, C)
+  mesh.link(A, C)
+  for (const [index, one] of all.entries()) one.set(`key${index}`, 'value')
+  all[0]!.set('gone', 'x')
+  mesh.clock.advance(1000)
+  all[1]!.set('gone', null)
+  mesh.clock.advance(10_000)
+  expect(all[0]!.time.set(NOON)).toBeNull()
+  mesh.clock.advance(120_000)
+  const stampOf = (key: string) => all.map(({ map }) => map.stampOf(key)?.wallMs)
+  for (const key of ['key0', 'key1', 'key2', 'gone']) {
+    expect(new Set(stampOf(key)).size, key).toBe(1)
+    expect(stampOf(key)[0]).toBeLessThan(NOON + 300_000)
+  }
+  for (const one of all) expect(one.known()).toEqual({ key0: 'value', key1: 'value', key2: 'value' })
+  expect(mesh.errors).toEqual([])
+})
