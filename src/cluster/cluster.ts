@@ -357,6 +357,7 @@ export class Cluster implements Surroundings, Announced {
     }
     if (result.state === 'waiting') {
       this.#standing = { at: 'waiting', why: result.why }
+      if (!(this.#identity instanceof HostError)) this.#identity = { ...this.#identity, waitingFor: result.cluster }
       return this.enrolment.start()
     }
     this.#standing = { at: 'member', cluster: result.clusterId }

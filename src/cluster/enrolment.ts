@@ -65,7 +65,11 @@ export class Enrolment {
     const { identity, settings, cluster: own, lone, founded } = this.#self()
     // One that this box has left it never asks by itself.
     if (identity.gaveUp.includes(cluster) && identity.waitingFor !== cluster) return false
-    if (own === null) return identity.waitingFor === null || identity.waitingFor === cluster
+    // The CA that lies here without its key says whom it waits for, too.
+    const waitsFor = identity.authority?.clusterId ?? identity.waitingFor
+    // Boxes that share a password form one cluster, whichever was heard first.
+    const anyone = waitsFor === null || (settings.password !== null && identity.authority === null)
+    if (own === null) return anyone || waitsFor === cluster
     return lone && own !== cluster && (founded || settings.password !== null)
   }
 
@@ -146,7 +150,8 @@ export class Enrolment {
 
   #take(admitted: Parameters<JoiningSelf['take']>[0], done: (error: HostError | null) => void): void {
     const { identity, cluster } = this.#self()
-    const before = { gaveUp: cluster, gaveUpBefore: identity.gaveUp }
+    const left = cluster ?? identity.authority?.clusterId ?? null
+    const before = { gaveUp: left === admitted.cluster ? null : left, gaveUpBefore: identity.gaveUp }
     this.#world.together.write(adoptionFiles(admitted, before), done)
   }
 }

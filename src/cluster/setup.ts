@@ -31,7 +31,7 @@ export type SetupResult =
       /** Whether this setup made the CA, so that nobody else can be a member yet. */
       readonly founded: boolean
     }
-  | { readonly state: 'waiting'; readonly why: string }
+  | { readonly state: 'waiting'; readonly why: string; readonly cluster: ClusterId | null }
 
 export interface SetupWorld {
   readonly clock: Clock
@@ -214,7 +214,7 @@ export class Setup {
       if (this.#state !== 'working') return
       if (error !== null) return this.#finish(error)
       this.#world.log.warn({ id, cluster: decision.cluster ?? authority?.clusterId }, decision.why)
-      this.#finish({ state: 'waiting', why: decision.why })
+      this.#finish({ state: 'waiting', why: decision.why, cluster: decision.cluster })
     })
   }
 

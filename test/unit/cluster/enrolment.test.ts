@@ -231,6 +231,16 @@ describe('the password', () => {
     expect(fresh.cluster.problems().join()).toMatch(/no cluster.password there/)
   })
 
+  test('leads to the cluster that has it, though another was heard first', () => {
+    box(2, { bundle: OTHER })
+    const fresh = box(3, { settings: { password: PASSWORD } })
+    clock.advance(12_000)
+    expect(fresh.status.state).toBe('waiting')
+    member(1, { settings: { password: PASSWORD } })
+    clock.advance(40_000)
+    expect(fresh.linked).toEqual(['gw-1'])
+  })
+
   test('set while boxes run is taken', () => {
     const first = member(1)
     clock.advance(1000)
@@ -305,6 +315,39 @@ describe('approval', () => {
     first.approve(fresh.id)
     clock.advance(5000)
     expect(fresh.linked).toEqual(['gw-1'])
+  })
+
+  test('is asked for at the cluster that it waits for, whatever else is heard', () => {
+    const ours = member(1)
+    clock.advance(1000)
+    const fresh = box(3)
+    clock.advance(3000)
+    const other = box(2, { bundle: OTHER })
+    clock.advance(1000)
+    expect([ours, other].map(({ status }) => status.waiting.length)).toEqual([1, 0])
+    ours.stop()
+    clock.advance(90_000)
+    expect(other.status.waiting).toEqual([])
+    // By hand it is another matter.
+    fresh.join({ to: at('10.0.0.2') })
+    clock.advance(5000)
+    expect(other.status.waiting).toHaveLength(1)
+  })
+
+  test('of a box with the certificate of a CA and not its key is asked for at its cluster, and goes elsewhere by hand', () => {
+    const [ours, other] = [member(1), box(2, { bundle: OTHER })]
+    clock.advance(1000)
+    const bundle = { certificate: BUNDLE.certificate, privateKey: null }
+    const fresh = box(3, { bundle })
+    clock.advance(8000)
+    expect([ours, other].map(({ status }) => status.waiting.length)).toEqual([1, 0])
+    fresh.join({ code: other.invite().code })
+    clock.advance(8000)
+    expect(fresh.status).toMatchObject({ id: 'dddddddddddddddd', state: 'member' })
+    fresh.stop()
+    const again = box(3, { bundle, files: fresh.files })
+    clock.advance(8000)
+    expect(again.status).toMatchObject({ id: 'dddddddddddddddd', state: 'member' })
   })
 
   test('sixteen may wait at one member', () => {

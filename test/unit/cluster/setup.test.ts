@@ -172,6 +172,7 @@ describe('a box with nothing', () => {
     clock.advance(100)
     expect(only()).toEqual({
       state: 'waiting',
+      cluster: cluster('c'),
       why: `heard cluster ${cluster('c')} at 10.0.0.2:4883; waiting to be let in`,
     })
     expect(trust.made).toBe(0)

@@ -175,6 +175,8 @@ describe('setup', () => {
     expect(setupText({ ...member, founded: true }, '/s', '/c')).toMatch(
       /made the CA of a new cluster, c0ffee\n.*\/s\/ca\.crt/,
     )
-    expect(setupText({ state: 'waiting', why: 'heard cluster 1' }, '/s', '/c')).toBe('waiting: heard cluster 1')
+    expect(setupText({ state: 'waiting', why: 'heard cluster 1', cluster: null }, '/s', '/c')).toBe(
+      'waiting: heard cluster 1',
+    )
   })
 })
