@@ -43,6 +43,8 @@ export class Custody {
   /** The compromised CA before, in its last minute: never on disk, so that a restart ends it. */
   #grace: { readonly earlier: Before; readonly timer: Timer } | null = null
   #looking: Timer | null = null
+  /** Papers on their way to the disk. */
+  #adopting = 0
   readonly #listeners: ((papers: Papers) => void)[] = []
 
   constructor(world: CustodyWorld) {
@@ -94,7 +96,9 @@ export class Custody {
       { name: FILES.caKey, text: privateKey ?? '', secret: true },
       { ...lineFile(fingerprint, papers), secret: false },
     ]
+    this.#adopting++
     this.#world.together.write(writes, (error) => {
+      this.#adopting--
       if (error !== null) return done(error)
       if (before !== null) this.#begin(before)
       this.#use(papers)
@@ -113,7 +117,8 @@ export class Custody {
 
   /** Other boxes that have the key of the CA; nobody has to hear of it. */
   note(holders: readonly NodeId[]): void {
-    if (this.#papers === null) return
+    // What is known of a CA that is being replaced would be written over what is known of the next.
+    if (this.#papers === null || this.#adopting > 0) return
     this.#papers = { ...this.#papers, holders }
     const { authority } = this.#papers
     // One that is not written is found out again.

@@ -2,6 +2,7 @@
 
 import { HostError, PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
+import type { Timer } from '../base/ports/clock.ts'
 import type { Trust } from '../base/ports/trust.ts'
 import type { AuthorityMessage } from '../wire/link/authority.ts'
 import { Awaiting } from './awaiting.ts'
@@ -41,8 +42,8 @@ export class KeyHolding {
   readonly #custody: Custody
   readonly #issuing: Issuing
   readonly #awaiting: Awaiting
-  /** When members were handed the key that have not yet said that they have it. */
-  readonly #handed = new Map<NodeId, number>()
+  /** Who was handed the key of which CA last, and may yet say that it has it. */
+  #handed: { readonly id: NodeId; readonly authority: string; readonly timer: Timer } | null = null
   readonly #removed: (id: NodeId) => boolean
   /** Who had the key of the CA before: they get the next one first. */
   #former: ReadonlySet<NodeId> = new Set()
@@ -87,7 +88,6 @@ export class KeyHolding {
 
   /** Somebody has said what it stands on, came, went or left; or our own papers are others. */
   look(): void {
-    for (const id of this.#handed.keys()) if (this.#issuing.stands(id)?.hasKey === true) this.#handed.delete(id)
     const holders = this.holders()
     if (holders.join() !== (this.#custody.papers?.holders ?? []).join()) this.#custody.note(holders)
     this.#handOn()
@@ -148,6 +148,7 @@ export class KeyHolding {
 
   stop(): void {
     this.#awaiting.stop()
+    this.#handed?.timer.cancel()
   }
 
   #hasKey(): boolean {
@@ -165,11 +166,16 @@ export class KeyHolding {
     if (papers === null || privateKey === null) return
     const heir = nextHolder(this.#members.self, this.#prospects(papers))
     if (heir === null) return
-    const nowMs = this.#world.clock.now()
-    if (nowMs - (this.#handed.get(heir) ?? Number.NEGATIVE_INFINITY) < HANDED_MS) return
-    this.#handed.set(heir, nowMs)
+    const authority = papers.authority.fingerprint
+    if (this.#handed?.id === heir && this.#handed.authority === authority) return
+    this.#handed?.timer.cancel()
+    const timer = this.#world.clock.after(HANDED_MS, 'trust.handed', () => {
+      this.#handed = null
+      this.look()
+    })
+    this.#handed = { id: heir, authority, timer }
     this.#world.log.info({ member: heir }, 'a second box gets the key of the CA')
-    this.#line.send(heir, { kind: 'key', authority: papers.authority.fingerprint, privateKey })
+    this.#line.send(heir, { kind: 'key', authority, privateKey })
   }
 
   #drop(papers: Papers): void {

@@ -223,6 +223,9 @@ export class Rotation {
         if (cross instanceof HostError) return done(cross)
         trust.issue(next, this.#self, publicKey, (certificate) => {
           if (certificate instanceof HostError) return done(certificate)
+          if (this.#custody.papers?.authority.fingerprint !== authority.fingerprint || this.#taking) {
+            return done(unavailable('another box has replaced the CA meanwhile'))
+          }
           this.#first(this.#hooks.replacing())
           const before = { certificate: authority.certificate, cross }
           const untilMs = this.#world.time.now() + EARLIER_MS
