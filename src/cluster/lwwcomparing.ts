@@ -2,13 +2,14 @@
 // it has, so that a new box does not get everything from everybody. What differs is looked at twice, two seconds apart,
 // because what was just written is on its way anyway.
 //
-//   idle --a root differs--> looking --> resting (2 s) --> looking again --> pulling --> idle
-//                              '--nothing differs, or the peer asks others itself--> idle
+//   a root differs -> suspected --first look--> suspected, due in 2 s --second look--> pulling -> no suspect any more
+//                                  '--nothing differs: no suspect any more--'
 
 import { PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
 import type { Timer } from '../base/ports/clock.ts'
 import type { SharedEntry } from '../base/shared.ts'
+import type { Stamp } from '../base/stamps.ts'
 import { knownBytes, type LwwHash, type LwwMessage, type LwwPart } from '../wire/link/lww.ts'
 import { FAN, partOf, sameHash } from './hashtree.ts'
 import type { LwwAround } from './lwwserving.ts'
@@ -24,19 +25,24 @@ const PARTS_MAX = 4096
 /** A peer that answers nothing for so long is left for the next. */
 const STALLED_MS = 15_000
 
+/** A peer whose map differs from ours, as far as we know. */
+interface Suspect {
+  /** The leaves that differed at the first look; null: there was none yet. */
+  readonly before: ReadonlySet<number> | null
+  readonly dueMs: number
+}
+
 type State =
   | { readonly at: 'idle' }
   | {
       readonly at: 'looking'
       readonly peer: NodeId
-      /** The leaves that differed at the first look; null: this is the first. */
       readonly before: ReadonlySet<number> | null
       readonly found: Set<number>
       /** Branches whose leaves are asked for; null: the branches are. */
       branches: Set<number> | null
-      horizon: (LwwMessage & { kind: 'branches' }) | null
+      horizon: Stamp | null
     }
-  | { readonly at: 'resting'; readonly peer: NodeId; readonly before: ReadonlySet<number>; readonly timer: Timer }
   | {
       readonly at: 'pulling'
       readonly peer: NodeId
@@ -52,10 +58,10 @@ const IDLE: State = { at: 'idle' }
 export class LwwComparing {
   readonly #around: LwwAround
   readonly #done: () => void
-  /** Peers whose map differs from ours, as far as we know. */
-  readonly #differing = new Set<NodeId>()
+  readonly #suspects = new Map<NodeId, Suspect>()
   #state: State = IDLE
-  #stalled: Timer | null = null
+  /** While idle: until a suspect is due. While not: until the peer has kept us waiting too long. */
+  #timer: Timer | null = null
 
   /** `done`: nobody is asked any more; tell the others. */
   constructor(around: LwwAround, done: () => void) {
@@ -69,20 +75,20 @@ export class LwwComparing {
   }
 
   stop(): void {
+    this.#suspects.clear()
     this.#become(IDLE)
-    this.#differing.clear()
   }
 
   unlinked(peer: NodeId): void {
-    this.#differing.delete(peer)
+    this.#suspects.delete(peer)
     if (this.#state.at !== 'idle' && this.#state.peer === peer) this.#next()
   }
 
   /** What a peer's map looks like; returns whether ours looks the same. */
   rootOf(peer: NodeId, hash: LwwHash, busy: boolean): boolean {
     const same = sameHash(hash, this.#around.tree.root)
-    if (same || busy) this.#differing.delete(peer)
-    else this.#differing.add(peer)
+    if (same) this.#suspects.delete(peer)
+    else if (!busy && !this.#suspects.has(peer)) this.#suspect(peer, null, 0)
     if (this.#state.at === 'idle') this.#next()
     return same
   }
@@ -114,43 +120,56 @@ export class LwwComparing {
     if (this.#state.at === 'pulling' && this.#state.peer === peer) this.#pull(this.#state)
   }
 
+  #suspect(peer: NodeId, before: ReadonlySet<number> | null, inMs: number): void {
+    this.#suspects.set(peer, { before, dueMs: this.#around.world.clock.now() + inMs })
+  }
+
+  /** Looks at the first suspect that is due, or waits until one is. */
   #next(): void {
-    const { done, value: peer } = this.#differing.values().next()
-    if (done === true) return this.#become(IDLE)
-    this.#differing.delete(peer)
-    this.#look(peer, null)
+    const { clock } = this.#around.world
+    this.#become(IDLE)
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const [peer, suspect] of this.#suspects) {
+      if (suspect.dueMs <= clock.now()) return this.#look(peer, suspect.before)
+      dueMs = Math.min(dueMs, suspect.dueMs)
+    }
+    if (dueMs === Number.POSITIVE_INFINITY) return
+    this.#timer = clock.after(dueMs - clock.now(), `${this.#around.name}.rest`, () => this.#next())
   }
 
   #look(peer: NodeId, before: ReadonlySet<number> | null): void {
+    this.#suspects.delete(peer)
     this.#become({ at: 'looking', peer, before, found: new Set(), branches: null, horizon: null })
     if (this.#around.send(peer, { kind: 'ask', branches: [] }) !== 'sent') this.#next()
   }
 
   #branches(state: State & { at: 'looking' }, answer: LwwMessage & { kind: 'branches' }): void {
     const { tree, send } = this.#around
+    const { peer, before } = state
     const branches = answer.hashes.flatMap((hash, branch) => (sameHash(hash, tree.branch(branch)) ? [] : [branch]))
+    // Who asks others itself will have more to give when it has done.
+    if (branches.length > 0 && answer.busy) this.#suspect(peer, before, REST_MS)
     if (branches.length === 0 || answer.busy) return this.#next()
-    state.horizon = answer
+    state.horizon = answer.horizon
     state.branches = new Set(branches)
-    if (send(state.peer, { kind: 'ask', branches }) !== 'sent') this.#next()
+    if (send(peer, { kind: 'ask', branches }) !== 'sent') this.#next()
   }
 
   #leaves(state: State & { at: 'looking' }, branch: number, hashes: readonly LwwHash[]): void {
     if (state.branches?.delete(branch) !== true) return
     for (const [index, hash] of hashes.entries()) {
       const leaf = branch * FAN + index
-      if (this.#hasNews(leaf, hash, state.horizon!) && state.before?.has(leaf) !== false) state.found.add(leaf)
+      if (this.#hasNews(leaf, hash, state.horizon) && state.before?.has(leaf) !== false) state.found.add(leaf)
     }
     if (state.branches.size > 0) return
     const { peer, before, found } = state
-    if (found.size === 0) return this.#next()
-    if (before !== null) return this.#begin(peer, found)
-    const timer = this.#around.world.clock.after(REST_MS, `${this.#around.name}.rest`, () => this.#look(peer, found))
-    this.#become({ at: 'resting', peer, before: found, timer })
+    if (found.size > 0 && before !== null) return this.#begin(peer, found)
+    if (found.size > 0) this.#suspect(peer, found, REST_MS)
+    this.#next()
   }
 
   /** Whether the peer may know something of this leaf that we do not: from an empty one only what it has forgotten. */
-  #hasNews(leaf: number, theirs: LwwHash, { horizon }: LwwMessage & { kind: 'branches' }): boolean {
+  #hasNews(leaf: number, theirs: LwwHash, horizon: Stamp | null): boolean {
     const { tree } = this.#around
     if (sameHash(theirs, tree.leaf(leaf))) return false
     if (theirs.high !== 0 || theirs.low !== 0) return true
@@ -205,19 +224,18 @@ export class LwwComparing {
   }
 
   #become(state: State): void {
-    if (this.#state.at === 'resting') this.#state.timer.cancel()
     this.#state = state
-    this.#stalled?.cancel()
-    this.#stalled = null
+    this.#timer?.cancel()
+    this.#timer = null
     if (state.at !== 'idle') this.#watch()
   }
 
   #watch(): void {
-    this.#stalled?.cancel()
+    this.#timer?.cancel()
     const { world, name } = this.#around
-    this.#stalled = world.clock.after(STALLED_MS, `${name}.stalled`, () => {
+    this.#timer = world.clock.after(STALLED_MS, `${name}.stalled`, () => {
       world.meter.count(`${name}.stalled`)
-      if (this.#state.at !== 'idle') this.#differing.add(this.#state.peer)
+      if (this.#state.at !== 'idle') this.#suspect(this.#state.peer, null, 0)
       this.#next()
     })
   }

@@ -4,5 +4,6 @@
 import { diskPlants } from './plants/disk.ts'
 import { networkPlants } from './plants/network.ts'
 import type { Plant } from './plants/planting.ts'
+import { sharedPlants } from './plants/shared.ts'
 
-export const plants: readonly Plant[] = [...networkPlants, ...diskPlants]
+export const plants: readonly Plant[] = [...networkPlants, ...diskPlants, ...sharedPlants]
