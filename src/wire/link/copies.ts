@@ -54,7 +54,7 @@ export const BATCH_HEADER_BYTES = 7
 export function decodeCopies(bytes: Buffer): CopyMessage | null {
   const reader = new ByteReader(bytes)
   const message = read(reader)
-  if (message !== null && !reader.finished()) throw new PeerError(`copies: ${message.kind} of a wrong length`)
+  if (message !== null && reader.broken) throw new PeerError(`copies: ${message.kind} cut short`)
   return message
 }
 

@@ -137,7 +137,7 @@ export function decodeLww(bytes: Buffer): LwwMessage | null {
     if (bytes.length === 0) throw new PeerError('shared map: empty message')
     return null
   }
-  if (!reader.finished()) throw new PeerError(`shared map: ${message.kind} of a wrong length`)
+  if (reader.broken) throw new PeerError(`shared map: ${message.kind} cut short`)
   return message
 }
 

@@ -64,6 +64,6 @@ export function decodeMembers(bytes: Buffer): MemberEntry[] {
       left: (flags & LEFT) !== 0,
     })
   }
-  if (!reader.finished()) throw new PeerError('bytes behind a message')
+  if (reader.broken) throw new PeerError('truncated message')
   return entries
 }

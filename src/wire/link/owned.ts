@@ -125,7 +125,7 @@ export function decodeOwned(bytes: Buffer): OwnedMessage | null {
     if (bytes.length === 0) throw new PeerError('owned map: empty message')
     return null
   }
-  if (!reader.finished()) throw new PeerError(`owned map: ${message.kind} of a wrong length`)
+  if (reader.broken) throw new PeerError(`owned map: ${message.kind} cut short`)
   return message
 }
 

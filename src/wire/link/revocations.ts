@@ -53,6 +53,6 @@ export function decodeRevocations(bytes: Buffer): RevocationMessage | null {
     const node = reader.id<NodeId>()
     entries.push({ node, key: kind === REMOVED ? readText(reader, FINGERPRINT_CHARACTERS_MAX) : '' })
   }
-  if (!reader.finished()) throw new PeerError('a list of revocations that does not add up')
+  if (reader.broken) throw new PeerError('a list of revocations that does not add up')
   return kind === REMOVED ? { kind: 'removed', entries } : { kind: 'kept', nodes: entries.map(({ node }) => node) }
 }

@@ -183,7 +183,7 @@ export function encodeSession(message: Exclude<SessionMessage, { kind: 'records'
 export function decodeSession(bytes: Buffer): SessionMessage | null {
   const reader = new ByteReader(bytes)
   const message = read(reader)
-  if (message !== null && !reader.finished()) throw new PeerError(`session ${message.kind} of a wrong length`)
+  if (message !== null && reader.broken) throw new PeerError(`session ${message.kind} cut short`)
   return message
 }
 

@@ -54,7 +54,7 @@ export function decodeTaken(bytes: Buffer): TakenMessage | null {
   const reader = new ByteReader(bytes)
   const message = read(reader)
   if (message === null) return null
-  if (!reader.finished()) throw new PeerError(`forwarding: ${message.kind} of a wrong length`)
+  if (reader.broken) throw new PeerError(`forwarding: ${message.kind} cut short`)
   if (message.kind === 'begin' ? message.sequence === 0 : message.safe > message.received) {
     throw new PeerError(`forwarding: ${message.kind} with an impossible number`)
   }

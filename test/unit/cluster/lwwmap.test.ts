@@ -231,7 +231,7 @@ const entry = (key: string, value: string | null) => ({
 })
 const nonsense: readonly [string, Buffer, string][] = [
   ['an empty message', Buffer.alloc(0), 'shared map: empty message'],
-  ['a message cut short', Buffer.from([1, 0, 5, 65]), 'shared map: change of a wrong length'],
+  ['a message cut short', Buffer.from([1, 0, 5, 65]), 'shared map: change cut short'],
   ['a key too long', encodeLww({ kind: 'change', items: [entry('k'.repeat(101), 'x')] }), 'shared map: key too long'],
   [
     'a value too long',

@@ -50,7 +50,6 @@ test.each([
   ['nothing', ''],
   ['an item cut short', `01 0001 61 ${STAMP}`],
   ['an item of a third kind', `01 0001 61 ${STAMP} 02`],
-  ['a root too long', `02 00 ${NONE} 00000000 00000000 00`],
   ['a branch that is none', '03 40'],
   ['too many branches', `03 ${'01'.repeat(65)}`],
   ['hashes cut short', `04 00 ${NONE} ${HASHES.slice(0, -2)}`],

@@ -23,12 +23,12 @@ test.each(golden)('stand on the wire as drawn: %s', (hex, message) => {
   expect(decodeRevocations(Buffer.from(hex, 'hex'))).toEqual(message)
 })
 
-test.each(golden)('cut anywhere, or with bytes behind, it is the peer’s fault: %s', (hex) => {
+test.each(golden)('cut anywhere it is the peer’s fault; what a later version adds behind is passed over: %s', (hex) => {
   const bytes = Buffer.from(hex, 'hex')
   for (let length = 1; length < bytes.length; length++) {
     expect(() => decodeRevocations(bytes.subarray(0, length))).toThrow(PeerError)
   }
-  expect(() => decodeRevocations(Buffer.concat([bytes, Buffer.alloc(1)]))).toThrow(PeerError)
+  expect(decodeRevocations(Buffer.concat([bytes, Buffer.alloc(1)]))).toEqual(decodeRevocations(bytes))
 })
 
 test('kinds of later versions are skipped; more than a message may carry is refused', () => {
