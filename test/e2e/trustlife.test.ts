@@ -122,6 +122,12 @@ describe.skipIf(leftOut('trustlife'))('trust while the cluster lives', () => {
     expect(new Set(gateways.map(fingerprint))).toEqual(new Set([rotated.fingerprint]))
     await until('two have the new key', 20_000, () => gateways.filter(has).length === 2)
     expect(gateways.map((gateway) => gateway.links())).toEqual([2, 2, 2])
+    // The one without the key shows a certificate of the new CA, too: it had it signed.
+    const now = asked<ShownAuthority>(gateways[0]!, 'ca', 'show')
+    expect(now.holders).toHaveLength(2)
+    for (const gateway of gateways) {
+      await until('the new certificate', 20_000, () => tlsAt(gateway, now.certificate) === 'content')
+    }
     // Whoever has the stolen key is a stranger from now on, also after its minute.
     const thief = await start(4)
     await until('it is refused', 30_000, () => thief.status().cluster.refused.length > 0)
