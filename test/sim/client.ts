@@ -433,7 +433,8 @@ export class SimClient {
       for (const one of this.#ledger.subscriptions) {
         if (one.client !== this.plan.id || this.#isElsewhere(one, connection)) continue
         one.endAskedAt ??= connection.askedAt
-        one.endedAt ??= this.#clock.now()
+        // One that was not given up may be on another side of a cut, and come back.
+        if (!one.persistent || connection.cleanStart) one.endedAt ??= this.#clock.now()
       }
     }
     for (const { packetId, publish } of this.#unanswered.again(connection, this.#clock.now())) {

@@ -228,6 +228,7 @@ function checkCopies(
  * QoS 2 one death brings nothing twice (DESIGN 4.4), that of both nodes may.
  */
 function isForgotten({ fields, connection, at }: Received, sent: Sent, ground: Ground): boolean {
+  if (ground.promises.has('sessions') && ground.history.deaths(sent.at, at) > 1) return true
   if (ground.history.runOf(connection.node, connection.run).from <= sent.at) return false
   return fields.qos === 1 || (connection.node !== sent.connection.node && runEnded(ground, sent.connection) < at)
 }
