@@ -30,7 +30,8 @@ export function parseTime(text: string, nowMs: number): number | null {
   return Number.isNaN(ms) ? null : ms
 }
 
-function time({ operator, status }: Asked, set: unknown): ShownTime {
+function time(node: Asked, set: unknown): ShownTime {
+  const { time } = node.operator
   if (set !== undefined) {
     const ms = typeof set === 'string' ? parseTime(set, Date.now()) : null
     if (ms === null) {
@@ -39,11 +40,11 @@ function time({ operator, status }: Asked, set: unknown): ShownTime {
         `not a time: ${JSON.stringify(set)}; right would be 2026-05-01T14:30:00Z, 2026-05-01T16:30:00+02:00 or now`,
       )
     }
-    const why = operator.time.set(ms)
+    const why = time.set(ms)
     if (why !== null) throw new HostError('invalid', why)
   }
-  const names = new Map(status().cluster.members.map(({ id, name }) => [id, name]))
-  const shown = operator.time.status()
+  const names = new Map(node.status().cluster.members.map(({ id, name }) => [id, name]))
+  const shown = time.status()
   const name = (id: string) => names.get(id) ?? id
   return {
     ...shown,

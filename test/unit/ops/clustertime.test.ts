@@ -50,8 +50,14 @@ test('the daemon gives members their names, sets what makes sense and says what 
     },
     status: () => ({ ...own, from: members[0]!.id, members: named }),
   }
-  const rows = members.map(({ id, name }) => ({ id, name }))
-  const node = { operator: { time }, status: () => ({ cluster: { members: rows } }) }
+  class FakeNode {
+    readonly operator = { time }
+    readonly #members = members.map(({ id, name }) => ({ id, name }))
+    status() {
+      return { cluster: { members: this.#members } }
+    }
+  }
+  const node = new FakeNode()
   const command = timeCommands(() => Promise.resolve(node as never))['cluster time']!
   expect(await command.run({}, false)).toEqual(shown)
   expect(await command.run({ set: '2026-11-21T12:00:00Z' }, false)).toEqual(shown)
