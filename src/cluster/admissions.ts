@@ -248,6 +248,10 @@ export class Admissions implements AdmissionEvents {
           'the CA was replaced, because the box that was removed had its key: compare the new words, and approve it again'
         return done({ reason: 'failed', words })
       }
+      const papers = this.#self.papers()
+      if (papers?.authority.certificate !== issued.authority) {
+        return done({ reason: 'failed', words: 'the CA is being replaced just now: try again' })
+      }
       const facts = trust.read(issued.certificate)
       if (facts instanceof HostError || facts.kind !== 'node' || facts.nodeId !== hello.node) {
         return done({ reason: 'failed', words: 'the certificate that was made is not one' })
@@ -260,9 +264,9 @@ export class Admissions implements AdmissionEvents {
         this.#self.invites.used(named.invite, hello.node)
       }
       this.#self.letIn(hello.node, facts.keyFingerprint)
-      const authority = this.#self.papers()?.authority
-      const caKey = invite?.issuer === true && authority?.certificate === issued.authority ? authority.privateKey : null
-      done({ certificate: issued.certificate, anchors: [issued.authority], caKey })
+      const { authority, generation } = papers
+      const caKey = invite?.issuer === true ? authority.privateKey : null
+      done({ certificate: issued.certificate, anchors: [issued.authority], caKey, generation })
     })
   }
 }

@@ -3,7 +3,7 @@
 
 import type { ClusterId } from '../base/ids.ts'
 import type { Admitted } from './enrolattempt.ts'
-import { FILES, GAVE_UP_MAX, nodeFile } from './identity.ts'
+import { FILES, GAVE_UP_MAX, lineFile, nodeFile } from './identity.ts'
 import type { Write } from './together.ts'
 
 /** What the box was before. */
@@ -13,15 +13,18 @@ export interface Before {
   readonly gaveUpBefore: readonly ClusterId[]
 }
 
-export function adoptionFiles({ cluster, node, grant, keys }: Admitted, before: Before): readonly Write[] {
+export function adoptionFiles({ cluster, node, grant, fingerprint, keys }: Admitted, before: Before): readonly Write[] {
   const left = before.gaveUpBefore.filter((each) => each !== cluster && each !== before.gaveUp)
   const gaveUp = [...left, ...(before.gaveUp === null ? [] : [before.gaveUp])].slice(-GAVE_UP_MAX)
   return [
     { ...nodeFile({ id: node, waitingFor: null, founded: false, gaveUp }), secret: false },
     { name: FILES.caKey, text: grant.caKey ?? '', secret: true },
     { name: FILES.caCertificate, text: grant.anchors[0]!, secret: false },
-    // Members tell how often their CA was replaced.
-    { name: FILES.line, text: '', secret: false },
+    // The CAs before it are not believed here: they stand in nothing that people have compared.
+    {
+      ...lineFile(fingerprint, { generation: grant.generation, earlier: [], sealed: false, holders: [] }),
+      secret: false,
+    },
     { name: FILES.key, text: keys.privateKey, secret: true },
     { name: FILES.certificate, text: grant.certificate, secret: false },
   ]

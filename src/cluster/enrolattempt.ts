@@ -59,6 +59,8 @@ export interface Admitted {
   readonly cluster: ClusterId
   readonly node: NodeId
   readonly grant: EnrolGrant
+  /** Of the certificate of the CA. */
+  readonly fingerprint: string
   readonly keys: KeyPair
 }
 
@@ -301,12 +303,14 @@ export class EnrolAttempt implements TalkEvents {
     }
     const cluster = this.#hellos!.theirs.cluster!
     const wrong = this.#flaw(grant, cluster)
-    if (wrong !== null) {
+    const ca = this.#world.trust.read(grant.anchors[0]!)
+    if (wrong !== null || ca instanceof HostError || ca.kind !== 'ca') {
       talk.end()
-      return this.#refused('failed', wrong)
+      return this.#refused('failed', wrong ?? 'the CA is none')
     }
+    const { fingerprint } = ca
     this.#state = { at: 'admitted', talk }
-    this.#events.done({ at: 'admitted', admitted: { cluster, node: greeter.id, grant, keys } })
+    this.#events.done({ at: 'admitted', admitted: { cluster, node: greeter.id, grant, fingerprint, keys } })
   }
 
   /** What was given is looked at before it takes the place of anything. */

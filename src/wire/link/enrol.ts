@@ -8,7 +8,7 @@
 //   M -> J  offer       32 commitment   CA certificates                          by approval only; then the numbers
 //   J -> M  reveal      16 nonce                                                 that the commitments are made of, so
 //   M -> J  reveal      16 nonce                                                 that both show the same words
-//   M -> J  granted     certificate   CA certificates   key of the CA (empty: J does not get it)
+//   M -> J  granted     certificate   CA certificates   key of the CA (empty: J does not get it)   4 how often it was replaced
 //   M -> J  refused     1 reason   text for people
 //   J -> M  taken       everything is on disk
 //
@@ -96,12 +96,17 @@ export interface EnrolGrant {
   readonly anchors: readonly string[]
   /** Null: this box is not to sign for others. */
   readonly caKey: string | null
+  /** How often the CA of the cluster was replaced. */
+  readonly generation: number
 }
 
 export function encodeGrant(grant: EnrolGrant): Buffer {
   const writer = new ByteWriter().text(grant.certificate)
   writeAnchors(writer, grant.anchors)
-  return writer.text(grant.caKey ?? '').done()
+  return writer
+    .text(grant.caKey ?? '')
+    .u32(grant.generation)
+    .done()
 }
 
 export function decodeGrant(bytes: Buffer, start: number, end: number): EnrolGrant {
@@ -109,8 +114,9 @@ export function decodeGrant(bytes: Buffer, start: number, end: number): EnrolGra
   const certificate = readPem(reader)
   const anchors = readAnchors(reader)
   const caKey = readPem(reader)
+  const generation = reader.u32()
   if (reader.broken) throw new PeerError('truncated frame')
-  return { certificate, anchors, caKey: caKey === '' ? null : caKey }
+  return { certificate, anchors, caKey: caKey === '' ? null : caKey, generation }
 }
 
 /** Numbers are only added. */

@@ -433,21 +433,44 @@ describe('a lone box', () => {
 })
 
 describe('in the place of another', () => {
-  test('a new card takes over the name of a dead member, which is removed', () => {
-    const [first, second] = [member(1), member(2)]
+  test('a new card takes over the name of a dead member, which is removed, and whose CA is replaced', () => {
+    const [first, second, third] = [member(1), member(2), member(3)]
     clock.advance(5000)
     const gone = second.id
     second.stop()
     clock.advance(20_000)
-    const card = box(3, { settings: { nodeName: 'gw-2' } })
+    const card = box(4, { settings: { nodeName: 'gw-2' } })
     const found = card.join({ code: first.invite().code, replaces: 'gw-2', to: at('10.0.0.1') })
-    clock.advance(6000)
+    clock.advance(40_000)
     expect(found).toMatchObject([{ linked: true }])
-    expect(first.status.members.map(({ name, id, state }) => [name, id === gone, state])).toEqual([
-      ['gw-1', false, 'alive'],
-      ['gw-2', true, 'left'],
-      ['gw-2', false, 'alive'],
-    ])
+    expect(
+      first.status.members.map(({ name, id, state }) => `${name} ${state}${id === gone ? ' gone' : ''}`).sort(),
+    ).toEqual(['gw-1 alive', 'gw-2 alive', 'gw-2 left gone', 'gw-3 alive'])
+    // While the CA is replaced the others link for a minute with nobody whom they do not know.
+    clock.advance(120_000)
+    expect([first, third, card].map(({ linked }) => linked.length)).toEqual([2, 2, 2])
+    expect(first.files.texts.get('ca.crt')).not.toBe(BUNDLE.certificate)
+  })
+
+  test('by approval the new CA is compared anew', () => {
+    const [first, second] = [member(1), member(2)]
+    clock.advance(5000)
+    second.stop()
+    clock.advance(20_000)
+    const card = box(4, { settings: { nodeName: 'gw-2' } })
+    const found = card.join({ to: at('10.0.0.1'), replaces: 'gw-2' })
+    clock.advance(4000)
+    expect(found).toMatchObject([{ waiting: true }])
+    expect(first.status.waiting).toMatchObject([{ name: 'gw-2', replaces: 'gw-2' }])
+    const [before] = first.status.waiting
+    const refused = first.approve(card.id)
+    clock.advance(20_000)
+    expect(refused).toMatchObject([{ message: expect.stringContaining('compare the new words, and approve it again') }])
+    const [after] = first.status.waiting
+    expect(after!.words).not.toBe(before!.words)
+    first.approve(card.id)
+    clock.advance(20_000)
+    expect(card.linked).toEqual(['gw-1'])
   })
 
   test.each([

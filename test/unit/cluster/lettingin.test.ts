@@ -213,7 +213,8 @@ describe('a member that is none', () => {
     return outcomes
   }
   const CA = `ca|${cluster('c')}|evil`
-  const grant = (id: string) => encodeGrant({ certificate: `node|${id}|mine|evil`, anchors: [CA], caKey: null })
+  const grant = (id: string) =>
+    encodeGrant({ certificate: `node|${id}|mine|evil`, anchors: [CA], caKey: null, generation: 0 })
 
   test('cannot grant before people have compared', () => {
     const outcomes = meets((say, id) => say(EnrolKind.granted, grant(id)))

@@ -38,7 +38,7 @@ describe('the formats as they are handed out', () => {
     ...{ givesUp: '0123456789abcdef' as ClusterId, commitment: COMMITMENT },
     ...{ publicKey: 'KEY', replaces: 'gw-2' },
   }
-  const grant = { certificate: 'OWN', anchors: ['CA', 'CB'], caKey: 'K' }
+  const grant = { certificate: 'OWN', anchors: ['CA', 'CB'], caKey: 'K', generation: 3 }
   const offer = { commitment: COMMITMENT, anchors: ['CA'] }
   const refusal = { reason: 'used up', words: 'no' } as const
   const invite: Invite = {
@@ -52,7 +52,7 @@ describe('the formats as they are handed out', () => {
     const c = 'cc'.repeat(32)
     expect(encodeRequest(request).toString('hex')).toBe(`0123456789abcdef${c}00034b4559000467772d32`)
     expect(encodeOffer(offer).toString('hex')).toBe(`${c}0100024341`)
-    expect(encodeGrant(grant).toString('hex')).toBe('00034f574e02000243410002434200014b')
+    expect(encodeGrant(grant).toString('hex')).toBe('00034f574e02000243410002434200014b00000003')
     expect(encodeRefusal(refusal).toString('hex')).toBe('0200026e6f')
     expect(encodeInvite(invite).toString('hex')).toBe(
       `01010002010203040506${'aa'.repeat(32)}0011223344556677018899aabbccddeeff`,
