@@ -1,15 +1,15 @@
 // A message from a member that may have come before, another way: for persistent sessions that have not had it. Those that
 // end with their connection got it then, or were not there.
 
-import type { QoS } from '../wire/message.ts'
+import type { Origin, QoS } from '../wire/message.ts'
 import { deliverToMember } from './deliver.ts'
 import type { Publication } from './publication.ts'
 import type { Receivers } from './receivers.ts'
-import { hasHad, remember } from './recentids.ts'
+import { hasHad, remember, wentRound } from './recentids.ts'
 import type { Session } from './session.ts'
 
 /** Hands the message to every session that is to get it and has not; returns how many that were. */
-export function deliverLate(publication: Publication, { entries, groups }: Receivers): number {
+export function deliverLate(publication: Publication, { entries, groups }: Receivers, own: Origin): number {
   const { topic, qos, retain, publisher } = publication
   let reached = 0
   for (let receiver of entries) {
@@ -19,13 +19,13 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
       receiver = echo
     }
     const least = Math.min(qos, receiver.qos) as QoS
-    if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication)) continue
+    if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication, own)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
     remember(session, publication, least)
     reached++
   }
   for (const group of groups) {
-    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication))) continue
+    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication, own))) continue
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
@@ -36,8 +36,9 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
 }
 
 /** What an earlier run of this node left is not in its memory. */
-function hasOrHad(session: Session, publication: Publication): boolean {
+function hasOrHad(session: Session, publication: Publication, own: Origin): boolean {
   const { origin, counter } = publication
   const { queue, inflight } = session
-  return hasHad(session, publication) || queue.holds(origin, counter) || inflight.holds(origin, counter)
+  if (wentRound(queue.since, origin, counter, own) || hasHad(session, publication)) return true
+  return queue.holds(origin, counter) || inflight.holds(origin, counter)
 }

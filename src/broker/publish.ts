@@ -124,7 +124,7 @@ export class Publisher {
     publication.fromMessage(message, false, nowMs, true)
     if (publication.retain) this.#retained.hear(publication)
     const receivers = this.#receivers.of(message.topic)
-    const reached = late ? deliverLate(publication, receivers) : deliver(publication, receivers)
+    const reached = late ? deliverLate(publication, receivers, this.#origin) : deliver(publication, receivers)
     publication.done()
     return reached
   }

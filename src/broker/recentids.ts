@@ -50,3 +50,12 @@ export function remember({ expirySec, queue }: Session, { origin, counter }: Mes
   queue.recent ??= new RecentIds()
   queue.recent.add(origin, counter)
 }
+
+/**
+ * Whether this node published the message itself while the session was here, so that it went round to it then. `since`:
+ * the node's last message before the session came here; null: it has always been here.
+ */
+export function wentRound(since: number | null, origin: Origin, counter: number, own: Origin): boolean {
+  if (origin.node !== own.node) return false
+  return since === null || (origin.incarnation === own.incarnation && counter > since)
+}

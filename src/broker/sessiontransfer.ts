@@ -14,7 +14,7 @@ import { Delivery, NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
 import { Arrival, HERE } from './place.ts'
 import type { Found, Kept, LocalSessions, RecordItem, SessionImport, SessionPlace, SessionView } from './ports.ts'
-import { remember } from './recentids.ts'
+import { remember, wentRound } from './recentids.ts'
 import { type Seen, type Tables, take } from './restore.ts'
 import type { Session } from './session.ts'
 import { ShareGroup } from './shared.ts'
@@ -274,8 +274,10 @@ class Joining implements SessionImport {
     if (stored === null || message === undefined) return
     const id = messageIdText(message)
     // At 'pubcomp' its client has it.
-    const { recent } = this.session.queue
-    const known = this.#known.has(id) || this.#isOwn(message) || recent?.has(message.origin, message.counter)
+    const { recent, since } = this.session.queue
+    const { origin, counter } = message
+    const wasHere = wentRound(since, origin, counter, this.#home.origin) || recent?.has(origin, counter)
+    const known = this.#known.has(id) || wasHere
     if (known || stored.awaiting === 'pubcomp') {
       return tally.count('sessions.joined-twice')
     }
@@ -288,14 +290,6 @@ class Joining implements SessionImport {
     if (group !== null) this.session.heldShared = true
     tally.count('sessions.joined')
     this.session.receive(keeping.delivery(this.session, new Delivery(message, qos, retain, ids, group)))
-  }
-
-  /** Published here while the session was here, so it went round to it then. */
-  #isOwn({ origin, counter }: Message): boolean {
-    const { since } = this.session.queue
-    const { node, incarnation } = this.#home.origin
-    if (origin.node !== node) return false
-    return since === null || (origin.incarnation === incarnation && counter > since)
   }
 
   #isWanted(topic: string): boolean {

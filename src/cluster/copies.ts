@@ -37,6 +37,8 @@ export interface CopiesHome {
   backedUpBy(session: SessionView, backup: NodeId | null): void
   /** The session stands in here for a box: it may be owed to it. */
   stoodIn(clientId: ClientId): void
+  /** `by` keeps sessions of `owner` going. */
+  stands(owner: NodeId, by: NodeId): void
 }
 
 const TICK_MS = 1000
@@ -93,6 +95,16 @@ export class Copies implements CopiesView, CopyTap {
   stop(): void {
     this.#ticking.cancel()
     for (const feed of this.#feeds.values()) feed.silent()
+  }
+
+  /** Looks, several times in a heartbeat, for boxes that have kept a publisher waiting for `longestMs`. */
+  look(nowMs: number, longestMs: number): void {
+    for (const feed of this.#feeds.values()) {
+      if (!feed.isLate(nowMs, longestMs)) continue
+      this.#world.meter.count('copies.late')
+      this.#mark(feed)
+      feed.silent()
+    }
   }
 
   problems(): readonly string[] {
@@ -241,6 +253,8 @@ export class Copies implements CopiesView, CopyTap {
       case 'batch':
       case 'whole':
         return this.#standIns.received(peer, message)
+      case 'stood':
+        return this.#home.stands(message.owner, peer)
       case 'full':
         this.#world.log.warn({ peer }, 'a box has no room for copies')
         this.#fullSinceMs.set(peer, this.#world.clock.now())

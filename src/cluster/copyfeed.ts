@@ -28,6 +28,7 @@ interface Batch {
   position: number
   /** The last record made so far, when everything that was to be sent is in it or before. */
   readonly recordId: number
+  readonly atMs: number
 }
 
 export class CopyFeed {
@@ -55,6 +56,8 @@ export class CopyFeed {
   #lane: Lane | null = null
   #linked = false
   #agreed = false
+  /** It is heard, but kept somebody waiting too long: nobody waits for it until it has everything. */
+  #late = false
   /** 'whole' is owed to the box when all it is to hold is in the batches. */
   #owesWhole = true
   /** Everything that was made up to this record is there. */
@@ -126,6 +129,7 @@ export class CopyFeed {
 
   unlinked(): void {
     this.#linked = false
+    this.#late = false
     this.#agreed = false
     this.silent()
   }
@@ -139,7 +143,15 @@ export class CopyFeed {
 
   /** It is heard again: what is promised from now on waits for it. */
   heard(): void {
-    if (this.#linked && this.#agreed) this.#lane ??= this.#positions.lane()
+    if (this.#linked && this.#agreed && !this.#late) this.#lane ??= this.#positions.lane()
+  }
+
+  /** Whether it has kept somebody waiting for `longestMs`, though it is heard. */
+  isLate(nowMs: number, longestMs: number): boolean {
+    const oldest = this.#batches.peek()
+    if (this.#lane === null || oldest === undefined || nowMs - oldest.atMs < longestMs) return false
+    this.#late = true
+    return true
   }
 
   /** The box says what it has; false: it must be given everything again, under the number that `begin` gets. */
@@ -194,6 +206,9 @@ export class CopyFeed {
       settled = head.position
     }
     if (settled > 0) this.#lane?.settled(settled)
+    if (!this.#late || this.#batches.length > 0 || this.#dirty.size > 0) return
+    this.#late = false
+    this.heard()
   }
 
   // What goes out
@@ -240,7 +255,13 @@ export class CopyFeed {
     const all = this.#dirty.size === 0 && this.#new.length === 0
     // What is dirty still has later positions, or shares one with what is in here: it waits for the batch that ends it.
     const position = this.#dirty.size === 0 ? this.#positions.position : 0
-    this.#batches.push({ sequence: this.#sequence, bytes, position, recordId: all ? this.#lastId() : 0 })
+    this.#batches.push({
+      sequence: this.#sequence,
+      bytes,
+      position,
+      recordId: all ? this.#lastId() : 0,
+      atMs: this.#nowMs(),
+    })
     this.#batchBytes += bytes.length
   }
 

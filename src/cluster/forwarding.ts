@@ -6,10 +6,11 @@
 import type { NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
-import type { LocalDelivery, Peers } from '../broker/ports.ts'
+import type { LocalDelivery } from '../broker/ports.ts'
 import { BatchReader, encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
+import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
 import { Parking, type Safekeeping } from './parking.ts'
@@ -45,6 +46,7 @@ export interface ForwardingNode {
 }
 
 export class Forwarding {
+  readonly #self: NodeId
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #routes: Routes
@@ -78,6 +80,7 @@ export class Forwarding {
     routes: Routes,
     { bounds, local, keeping }: ForwardingNode,
   ) {
+    this.#self = membership.self
     this.#clock = world.clock
     this.#meter = world.meter
     this.#routes = routes
@@ -198,6 +201,18 @@ export class Forwarding {
       if (clean && member.isDirty) this.#enlist(member)
     }
     return count
+  }
+
+  /** `to` keeps sessions of `from` going: what `from` may not have is for it, too, which knows what it has had. */
+  handOver(from: NodeId, to: NodeId): void {
+    const found = this.#outgoing.get(from)?.undelivered() ?? []
+    for (const items of found) {
+      this.#meter.count('forward.handed-over', items.count)
+      const local = this.#local()
+      if (to !== this.#self) this.#member(to).restore({ ...items, member: to, kept: this.#parking.park(to, items) })
+      else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
+    }
+    if (found.length > 0 && to !== this.#self) this.#member(to).room()
   }
 
   #toUnknown(message: Message): void {
@@ -362,34 +377,3 @@ export class Forwarding {
 
 const NOBODY: readonly Outgoing[] = []
 const NO_RECEIVERS: Receivers = { generation: -1, members: NOBODY, durable: 0, bytes: null }
-
-/** The cluster as the broker sees it. */
-export class ClusterPeers implements Peers {
-  readonly #routes: Routes
-  readonly #forwarding: Forwarding
-
-  constructor(routes: Routes, forwarding: Forwarding) {
-    this.#routes = routes
-    this.#forwarding = forwarding
-  }
-
-  get generation(): number {
-    return this.#forwarding.generation
-  }
-
-  wanted(filter: string, durable: boolean, taken: () => void): void {
-    this.#routes.wanted(filter, durable, taken)
-  }
-
-  unwanted(filter: string): void {
-    this.#routes.unwanted(filter)
-  }
-
-  forward(message: Message): number {
-    return this.#forwarding.forward(message)
-  }
-
-  interested(topic: string): boolean {
-    return this.#forwarding.interested(topic)
-  }
-}

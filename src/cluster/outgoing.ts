@@ -19,7 +19,7 @@ import { encodeTaken, type RunId, type TakenMessage } from '../wire/link/taken.t
 import type { QoS } from '../wire/message.ts'
 import { age, BATCH_BYTES, Batches } from './batches.ts'
 import { LinkQueue, type WaitingItem } from './linkqueue.ts'
-import type { FoundParked, Parking } from './parking.ts'
+import type { FoundParked, ParkedItems, Parking } from './parking.ts'
 import type { Channel, MemberView } from './ports.ts'
 import type { ClusterSettings } from './settings.ts'
 
@@ -238,6 +238,24 @@ export class Outgoing {
     this.#batches.seal(nowMs)
     this.#lateUntil = this.#batches.sequence
     this.#change()
+  }
+
+  /** What the member may not have, in order and with its expiry as it is now: for who stands in for it. */
+  undelivered(): readonly (ParkedItems & { readonly count: number })[] {
+    const nowMs = this.#world.now()
+    this.#batches.seal(nowMs)
+    const found: (ParkedItems & { readonly count: number })[] = []
+    for (const { bytes, start, end, first, last, atMs } of this.#batches) {
+      const items = Buffer.from(bytes.subarray(start + BATCH_HEADER_BYTES, end))
+      found.push({ bytes: items, start: 0, end: items.length, count: last - first + 1, atMs })
+    }
+    for (const item of this.#queue) {
+      if (item.bytes === null || item.qos === 0) continue
+      const items = Buffer.alloc(item.bytes.length)
+      writeWaited(item, items, 0, nowMs)
+      found.push({ bytes: items, start: 0, end: items.length, count: item.count, atMs: nowMs })
+    }
+    return found
   }
 
   /** Takes what an earlier run of this node had parked. */

@@ -16,10 +16,11 @@ import type { MemberEntry } from '../wire/link/members.ts'
 import type { Revocation } from '../wire/link/revocations.ts'
 import { Candidates } from './candidates.ts'
 import { LinkChannels } from './channels.ts'
+import { ClusterPeers } from './clusterpeers.ts'
 import type { ClusterTime } from './clustertime.ts'
 import { Copies } from './copies.ts'
 import type { Papers } from './custody.ts'
-import { ClusterPeers, Forwarding } from './forwarding.ts'
+import { Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import type { Hellos } from './greeting.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -154,6 +155,7 @@ export class Presence implements LinksEvents, LinksSelf {
       nameOf: (member) => this.members.get(member)?.name ?? member,
       backedUpBy: (session, backup) => this.sessions.backedUpBy(session, backup),
       stoodIn: (clientId) => this.sessions.look(clientId),
+      stands: (owner, by) => this.forwarding.handOver(owner, by),
     })
     this.sessions = new SharedSessions(features, this.#channels, this.members, world.stamps, seam.directory, {
       local: () => seam.local,
@@ -167,7 +169,9 @@ export class Presence implements LinksEvents, LinksSelf {
       () => this.links.used(),
       (nowMs, marginMs) => {
         this.members.look(nowMs, around.settings(), marginMs)
-        this.forwarding.look(nowMs, 2 * around.settings().heartbeatMs - marginMs)
+        const longestMs = 2 * around.settings().heartbeatMs - marginMs
+        this.forwarding.look(nowMs, longestMs)
+        this.copies.look(nowMs, longestMs)
       },
     )
   }

@@ -16,6 +16,8 @@ export interface StandInsHome {
   readonly directory: Directory
   /** The session stands in here for a box: it may be owed to it. */
   stoodIn(clientId: ClientId): void
+  /** `by` keeps sessions of `owner` going: what was sent to `owner` and has not come there is for it, too. */
+  stands(owner: NodeId, by: NodeId): void
 }
 
 /** Sessions that are made of copies in one turn. */
@@ -40,6 +42,8 @@ export class StandIns {
   /** Copies of a feed that has begun afresh, until that is whole. */
   readonly #former = new Map<NodeId, HeldCopies>()
   readonly #toAck = new Set<NodeId>()
+  /** Boxes whose sessions were made sessions of this one, and the others have not been told. */
+  readonly #stood = new Set<NodeId>()
   readonly #waiting: Waiting[] = []
 
   constructor(world: FeatureWorld, self: NodeId, channel: Channel, home: StandInsHome, speakSoon: () => void) {
@@ -76,6 +80,13 @@ export class StandIns {
       this.#channel.send(owner, encodeCopies({ kind: 'took', feed: held.feed, sequence: held.sequence }))
     }
     this.#toAck.clear()
+    for (const owner of this.#stood) {
+      if (this.#waiting.some((waiting) => waiting.owner === owner)) continue
+      this.#stood.delete(owner)
+      const bytes = encodeCopies({ kind: 'stood', owner })
+      for (const peer of this.#channel.peers()) if (peer !== owner) this.#channel.send(peer, bytes)
+      this.#home.stands(owner, this.#self)
+    }
   }
 
   standInFor(owner: NodeId): void {
@@ -155,6 +166,7 @@ export class StandIns {
       if (session.epoch !== null && compareStamps(entry.epoch, session.epoch) !== 0) continue
       this.#take(next)
     }
+    this.#speakSoon()
     if (this.#waiting.length > 0) this.#world.clock.soon(this.#standIn)
   }
 
@@ -166,6 +178,8 @@ export class StandIns {
     if (taking.session === null) return false
     this.#world.meter.count('copies.stood-in')
     this.#home.stoodIn(session.clientId)
+    this.#stood.add(owner)
+    this.#speakSoon()
     return true
   }
 }

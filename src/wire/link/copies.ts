@@ -5,6 +5,7 @@
 //   batch   3 | sequence u48 | item ...          owner: records that are so now (items as in records.ts)
 //   took    4 | feed u48 . sequence u48          backup: has everything up to here
 //   whole   5 |                                  owner: by now you have every session that is yours to hold
+//   stood   7 | owner 8                          to all: sessions of that box are kept going here now
 //   full    6 |                                  backup: has no room, and holds nothing of yours any more
 //
 // feed: a number for each time that the owner starts afresh; sequences count within it, without gaps. A message is sent
@@ -12,6 +13,7 @@
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { PeerError } from '../../base/errors.ts'
+import type { NodeId } from '../../base/ids.ts'
 import { type ReadItem, readItems } from './records.ts'
 
 const HAVE = 1
@@ -20,6 +22,7 @@ const BATCH = 3
 const TOOK = 4
 const WHOLE = 5
 const FULL = 6
+const STOOD = 7
 
 export type CopyMessage =
   | { readonly kind: 'have' | 'took'; readonly feed: number; readonly sequence: number }
@@ -27,6 +30,7 @@ export type CopyMessage =
   | { readonly kind: 'batch'; readonly sequence: number; readonly items: readonly ReadItem[] }
   | { readonly kind: 'whole' }
   | { readonly kind: 'full' }
+  | { readonly kind: 'stood'; readonly owner: NodeId }
 
 export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): Buffer {
   switch (message.kind) {
@@ -41,6 +45,8 @@ export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): 
       return new ByteWriter(8).u8(BEGIN).u48(message.feed).done()
     case 'whole':
       return new ByteWriter(1).u8(WHOLE).done()
+    case 'stood':
+      return new ByteWriter(16).u8(STOOD).id(message.owner).done()
     case 'full':
       return new ByteWriter(1).u8(FULL).done()
   }
@@ -70,6 +76,8 @@ function read(reader: ByteReader): CopyMessage | null {
       return { kind: 'took', feed: reader.u48(), sequence: reader.u48() }
     case WHOLE:
       return { kind: 'whole' }
+    case STOOD:
+      return { kind: 'stood', owner: reader.id<NodeId>() }
     case FULL:
       return { kind: 'full' }
     default:

@@ -44,6 +44,30 @@ describe('acknowledgements', () => {
     expect(b.node.meter.get('copies.refused')).toBe(0)
   })
 
+  test('nobody waits for long for a box that is heard and does not take its copies', () => {
+    const { mesh, boxes: all } = boxes(A, B)
+    const [a] = all as [SessionBox]
+    sleeper(a)
+    mesh.stall(A, B, true)
+    const publisher = a.lab.connected({ id: 'p' }).publish('t/1', 'x', { qos: 1, messageId: 1 })
+    mesh.clock.advance(1999)
+    a.copies.look(mesh.clock.now(), 2000)
+    mesh.clock.advance(10)
+    expect(publisher.take()).toEqual([])
+    a.copies.look(mesh.clock.now(), 2000)
+    mesh.clock.advance(10)
+    publisher.one('puback')
+    publisher.publish('t/1', 'y', { qos: 1, messageId: 2 })
+    mesh.clock.advance(10)
+    publisher.one('puback')
+    mesh.stall(A, B, false)
+    mesh.clock.advance(100)
+    mesh.stall(A, B, true)
+    publisher.publish('t/1', 'z', { qos: 1, messageId: 3 })
+    mesh.clock.advance(100)
+    expect(publisher.take()).toEqual([])
+  })
+
   test('what no lasting session gets waits for nobody', () => {
     const { mesh, boxes: all } = boxes(A, B)
     const [a] = all as [SessionBox]
@@ -96,6 +120,24 @@ describe('the owner is dead', () => {
       }
     })
   }
+
+  test('what was published before somebody stood in comes to who does', () => {
+    const { mesh, boxes: all } = boxes(A, B, C)
+    const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
+    sleeper(a)
+    const publishers = [b, c].map((box) => box.lab.connected({ id: `p${box.id}` }))
+    for (const other of [b, c]) mesh.cut(A, other.id)
+    for (const [index, publisher] of publishers.entries())
+      publisher.publish('t/1', `at ${index}`, { qos: 1, messageId: 1 })
+    mesh.clock.advance(100)
+    for (const publisher of publishers) publisher.one('puback')
+    for (const other of [b, c]) other.node.sees(A, 'dead', false)
+    mesh.clock.advance(100)
+    const client = c.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(1000)
+    expect(texts(client.take()).sort()).toEqual(['at 0', 'at 1'])
+    expect(mesh.errors).toEqual([])
+  })
 
   test('comes back with its client where it was: not disturbed, and what was published meanwhile comes once', () => {
     const { mesh, boxes: all } = boxes(A, B)

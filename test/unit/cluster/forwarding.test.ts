@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
-import { ClusterPeers, Forwarding } from '../../../src/cluster/forwarding.ts'
+import { ClusterPeers } from '../../../src/cluster/clusterpeers.ts'
+import { Forwarding } from '../../../src/cluster/forwarding.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { isBatch } from '../../../src/wire/link/forward.ts'
 import { EMPTY, type Message, type QoS } from '../../../src/wire/message.ts'

@@ -4,11 +4,12 @@ import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { Positions } from '../../../src/base/positions.ts'
 import type { Claims, SessionView } from '../../../src/broker/ports.ts'
 import { defaultBrokerSettings } from '../../../src/broker/settings.ts'
+import { ClusterPeers } from '../../../src/cluster/clusterpeers.ts'
 import { CopiedRecords } from '../../../src/cluster/copiedrecords.ts'
 import { Copies } from '../../../src/cluster/copies.ts'
 import { PassingMarks } from '../../../src/cluster/copymarks.ts'
 import { Directory } from '../../../src/cluster/directory.ts'
-import { ClusterPeers, Forwarding } from '../../../src/cluster/forwarding.ts'
+import { Forwarding } from '../../../src/cluster/forwarding.ts'
 import { Safekeeping } from '../../../src/cluster/parking.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
@@ -51,6 +52,7 @@ export class SessionBox {
       nameOf: (member) => `box ${member.at(-1)}`,
       backedUpBy: (session, backup) => this.sessions.backedUpBy(session, backup),
       stoodIn: (clientId) => this.sessions.look(clientId),
+      stands: (owner, by) => forwarding.handOver(owner, by),
     })
     this.sessions = new SharedSessions(node.world, node, node, node.stamps, this.directory, {
       local: () => this.lab.broker.transfer,

@@ -1,0 +1,16 @@
+// Messages that may have come before go round this node's own sessions, as if a member had sent them.
+
+import type { LocalDelivery } from '../broker/ports.ts'
+import { BATCH_HEADER_BYTES, BatchReader, writeBatchHeader } from '../wire/link/forward.ts'
+
+/** `items`: as they stand in a batch. */
+export function deliverAgain(items: Buffer, local: LocalDelivery, nowMs: number): void {
+  const bytes = Buffer.alloc(BATCH_HEADER_BYTES + items.length)
+  writeBatchHeader(bytes, 1, 0, true)
+  items.copy(bytes, BATCH_HEADER_BYTES)
+  const reader = new BatchReader()
+  reader.open(bytes)
+  for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
+    local.deliverFromPeer(message, true)
+  }
+}
