@@ -12,7 +12,7 @@ import { encodeTaken, NO_RUN, type RunId, type TakenMessage } from '../wire/link
 import type { Channel } from './ports.ts'
 
 /** Of QoS 0 alone, the sender is told after so much, or so long. */
-const UNTOLD_BYTES_MAX = 256 * KiB
+const UNTOLD_BYTES_MAX = 32 * KiB
 const UNTOLD_MS_MAX = 250
 
 /** What has come from one member. */
