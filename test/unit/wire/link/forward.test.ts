@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { PeerError } from '../../../../src/base/errors.ts'
 import type { ClientId, NodeId } from '../../../../src/base/ids.ts'
 import {
+  ageItems,
   BATCH_HEADER_BYTES,
   BatchReader,
   encodeText,
@@ -92,6 +93,31 @@ test('the expiry is what is left, by the clock of the reader', () => {
   expect(decode(item, 90_000)[0]!.expiresAt).toBe(93_000)
   writeExpiry(item, BATCH_HEADER_BYTES + expiryOffset(encodeText(full.topic), encodeText(full.publisher)), 12.9)
   expect(decode(item, 90_000)[0]!.expiresAt).toBe(90_012)
+})
+
+test('items that waited have that much less left, each but those that never expire', () => {
+  const batch = encode([plain, full, stamped, { ...full, expiresAt: 1500 }])
+  expect(ageItems(batch, BATCH_HEADER_BYTES, batch.length, 1000)).toBe(4)
+  expect(decode(batch, 0).map(({ expiresAt }) => expiresAt)).toEqual([
+    Number.POSITIVE_INFINITY,
+    3000,
+    Number.POSITIVE_INFINITY,
+    0,
+  ])
+})
+
+test('items cut anywhere cannot be read', () => {
+  const items = encode([full]).subarray(BATCH_HEADER_BYTES)
+  for (let end = 1; end < items.length; end++) expect(ageItems(Buffer.from(items), 0, end, 0)).toBe(-1)
+})
+
+test('a batch of what may have come before says so', () => {
+  const batch = encode([plain])
+  writeBatchHeader(batch, 7, 0, true)
+  expect(batch.subarray(0, BATCH_HEADER_BYTES)).toEqual(bytesOf('05 000000000007'))
+  const reader = new BatchReader()
+  expect([reader.open(batch), reader.late, reader.sequence]).toEqual([true, true, 7])
+  expect([reader.open(encode([plain])), reader.late]).toEqual([true, false])
 })
 
 test('fields of later versions are passed over', () => {

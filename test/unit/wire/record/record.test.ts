@@ -8,6 +8,7 @@ import { BatchWriter, RecordKind, readBatch } from '../../../../src/wire/record/
 import { readBegun, readDelivery, writeBegun, writeDelivery } from '../../../../src/wire/record/delivery.ts'
 import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
 import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
+import { readParked, writeParked } from '../../../../src/wire/record/parked.ts'
 import { readRetained, writeRetained } from '../../../../src/wire/record/retained.ts'
 import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
 import { readHorizon, readShared, writeHorizon, writeShared } from '../../../../src/wire/record/shared.ts'
@@ -120,6 +121,13 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('000000000001 000000000002 0003 00'),
     readBegun,
     { session: 1, message: 2, packetId: 3, released: false },
+  ],
+  [
+    'parked',
+    written((into) => writeParked(into, { member: stamp.node, waitedMs: 258.9, items: Buffer.from('items') })),
+    golden('00112233445566aa 000000000102 00000005 6974656d73'),
+    readParked,
+    { member: stamp.node, waitedMs: 258, items: Buffer.from('items') },
   ],
   [
     'begun, and released',
