@@ -3,7 +3,8 @@
 //
 //   oldest  [ received, not safe ][ handed to the channel ][ not handed yet ][ being gathered ]  youngest
 //
-// Batches stand one behind the other in shared buffers, which are used again when the last batch in them is forgotten.
+// Batches stand one behind the other in shared buffers, without others between them; a buffer is used again when the last
+// batch in it is forgotten.
 
 import { Deque } from '../base/deque.ts'
 import { limits } from '../base/limits.ts'
@@ -139,6 +140,10 @@ export class Batches {
     if (kept !== null) this.keep(kept)
     this.#expires = expires
     this.#push(bytes, 0, bytes.length, nowMs)
+    // What comes behind it stands in another buffer: one that has batches on both sides of it would be taken for free
+    // when those before it are forgotten.
+    this.#chunk = null
+    this.#start = 0
     // What follows goes into another buffer: one is forgotten with the last batch of a run in it.
     this.#chunk = null
   }
@@ -179,6 +184,10 @@ export class Batches {
       if (position > 0) return atMs
     }
     return null
+  }
+
+  get oldest(): SentBatch | undefined {
+    return this.#sent.peek()
   }
 
   handed(): void {
