@@ -288,7 +288,7 @@ export class Presence implements LinksEvents, LinksSelf {
       this.#around.memory.forget(node)
       this.#around.keys.forget(node)
     }
-    if (!this.removed(this.id, '')) return
+    if (!this.removed(this.id, '')) return this.trust.lookAfterKey()
     // For good: nobody of this cluster links with this identity again, and it asks nobody any more.
     this.candidates.stop()
     this.links.stop('leaving')

@@ -112,6 +112,11 @@ export class TrustLife {
     return this.#kept.revocations.has(node)
   }
 
+  /** Boxes were removed: one of them may have had the key. */
+  lookAfterKey(): void {
+    this.#holding.look()
+  }
+
   /** For people. */
   name(member: NodeId): string {
     return this.#members.get(member)?.name ?? member
