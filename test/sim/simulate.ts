@@ -244,6 +244,7 @@ class Story {
       flushMs: (node) => world.nodes[node]!.disk.store.flushMs,
       answersMs: (client) => this.#crowd.clients.find((one) => one.plan.id === client)?.plan.ackAfterMs ?? 0,
       heartbeatMs: this.#scenario.heartbeatMs,
+      members: this.#scenario.members.length,
     }
   }
 

@@ -35,7 +35,9 @@ function checkPrompt(sent: Sent, ground: Ground, problems: string[]): void {
   // A commit may have to wait for the one before it, and both may be slow; a QoS 2 exchange has two.
   const commitMs = ground.durable(node) ? 2 * 25 * ground.flushMs(node) + 50 : 0
   const trips = sent.qos === 2 ? 2 : 1
-  const longestMs = trips * (commitMs + 2 * ground.heartbeatMs + SLACK_MS) + ground.answersMs(client)
+  // One member after the other may fall silent while it is waited for.
+  const silentMs = 2 * ground.heartbeatMs * Math.max(1, ground.members - 1)
+  const longestMs = trips * (commitMs + silentMs + SLACK_MS) + ground.answersMs(client)
   const tookMs = waited(sent.at, sent.ackedAt, connection) ?? ground.now - sent.at
   if (tookMs <= longestMs || sent.reason >= 0x80) return
   if (runEnded(ground, connection) < sent.at + longestMs) return

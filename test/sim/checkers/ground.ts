@@ -20,6 +20,8 @@ export interface Ground {
   /** How long a client takes at most before it answers. */
   readonly answersMs: (client: string) => number
   readonly heartbeatMs: number
+  /** Members of the one cluster. */
+  readonly members: number
 }
 
 /** Two boxes that die within so short a time may both have been away when the other was told something. */
