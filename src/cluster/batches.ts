@@ -144,8 +144,6 @@ export class Batches {
     // when those before it are forgotten.
     this.#chunk = null
     this.#start = 0
-    // What follows goes into another buffer: one is forgotten with the last batch of a run in it.
-    this.#chunk = null
   }
 
   #push(bytes: Buffer, start: number, end: number, atMs: number): void {

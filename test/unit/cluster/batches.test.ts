@@ -19,11 +19,13 @@ test('no batch is overwritten while it may have to go again, whatever is made an
     const batches = made[which]!
     const fill = 1 + (step % 255)
     const dice = random.fraction()
-    if (dice < 0.4) {
+    // Now more is made, now more forgotten, so that there are many and few.
+    const growing = step % 200 < 100
+    if (dice < (growing ? 0.7 : 0.2)) {
       gather(batches, fill, 1 + Math.floor(random.fraction() * 6000))
       batches.seal(0)
       fills[which]!.set(batches.sequence, fill)
-    } else if (dice < 0.5) {
+    } else if (dice < (growing ? 0.85 : 0.25)) {
       batches.own(Buffer.alloc(20_000, fill), 1, 0, null, false, 0)
       fills[which]!.set(batches.sequence, fill)
     } else if (batches.oldest !== undefined) {
@@ -46,4 +48,26 @@ test('the last buffer is used from its beginning when nothing stands in it any m
   gather(batches, 2, 100)
   expect(batches.at).toBe(BATCH_HEADER_BYTES + 100)
   expect([batches.isEmpty, batches.sentBytes, batches.waiting]).toEqual([false, 0, 1])
+})
+
+test('a buffer is not used again before all that stands in it is forgotten, on both sides of a large message', () => {
+  const batches = new Batches(() => {})
+  const others = new Batches(() => {})
+  gather(batches, 1, 5000)
+  batches.seal(0)
+  batches.own(Buffer.alloc(20_000, 2), 1, 0, null, false, 0)
+  gather(batches, 3, 5000)
+  batches.seal(0)
+  gather(batches, 4, 15_000)
+  batches.seal(0)
+  batches.release(1, 1)
+  for (let fill = 5; fill < 9; fill++) {
+    gather(others, fill, 15_000)
+    others.seal(0)
+  }
+  const seen = [...batches].map(({ bytes, start }) => bytes[start + BATCH_HEADER_BYTES])
+  expect(seen).toEqual([2, 3, 4])
+  expect([...batches][1]!.bytes.subarray([...batches][1]!.start + BATCH_HEADER_BYTES, [...batches][1]!.end)).toEqual(
+    Buffer.alloc(5000, 3),
+  )
 })
