@@ -22,12 +22,16 @@ test.each<[TakenMessage, string]>([
 
 test.each([
   ['cut short', '04 000000000104 0000'],
-  ['too long', '03 8899aabbccddeeff 000000000103 00'],
   ['a beginning at 0', '03 8899aabbccddeeff 000000000000'],
   ['more safe than received', '04 000000000001 000000000002'],
   ['more safe than received, when linked', '02 0011223344556677 8899aabbccddeeff 000000000000 000000000001'],
 ])('%s is refused', (_what, hex) => {
   expect(() => decodeTaken(bytesOf(hex))).toThrow(PeerError)
+})
+
+test('what a later version adds behind it is passed over', () => {
+  const begin = { kind: 'begin', run: '8899aabbccddeeff', sequence: 259 }
+  expect(decodeTaken(bytesOf('03 8899aabbccddeeff 000000000103 00'))).toEqual(begin)
 })
 
 test('a batch, and what a later version says, are none of these', () => {
