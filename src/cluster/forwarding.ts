@@ -162,7 +162,7 @@ export class Forwarding {
     if (this.#unknown.size > 0 && message.qos > 0) this.#toUnknown(message)
     const receivers = this.#find(message.topic)
     // Every member has the map of retained messages.
-    const members = message.stamp === null ? receivers.members : this.#everybody(receivers.members)
+    const members = message.stamp === null ? receivers.members : this.#everybody(receivers.members, message.qos)
     if (members.length === 0) return 0
     const expires = message.expiresAt !== Number.POSITIVE_INFINITY
     const leftMs = expires ? message.expiresAt - this.#clock.now() : 0
@@ -265,15 +265,15 @@ export class Forwarding {
   }
 
   /** Those with a match first, then all others that live; one that is heard comes before those that are not. */
-  #everybody(matching: readonly Outgoing[]): readonly Outgoing[] {
-    const all = [...matching]
+  #everybody(matching: readonly Outgoing[], qos: QoS): readonly Outgoing[] {
+    const others: Outgoing[] = []
     for (const member of this.#outgoing.values()) {
-      if (!member.isGone && member.flows && !matching.includes(member)) all.push(member)
+      // Those that may want everything of that QoS were just sent it.
+      const hasIt = matching.includes(member) || (qos > 0 && this.#unknown.has(member.peer))
+      if (!member.isGone && !hasIt) others.push(member)
     }
-    for (const member of this.#outgoing.values()) {
-      if (!member.isGone && !member.flows && !matching.includes(member)) all.push(member)
-    }
-    return all
+    const flowing = others.filter(({ flows }) => flows)
+    return [...matching, ...flowing, ...others.filter(({ flows }) => !flows)]
   }
 
   #publisher(message: Message): Buffer {

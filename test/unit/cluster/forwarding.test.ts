@@ -518,3 +518,17 @@ test('a node that begins sends what must be safe to members it knew, until they 
   expect(payloads(b.got)).toEqual(['1', '2', '3'])
   expect(a.forwarding.waiting(C)).toBe(4)
 })
+
+test('what is retained goes once to a member that may want everything', () => {
+  const mesh = new Mesh()
+  const a = member(mesh, A)
+  member(mesh, B)
+  a.forwarding.expect([B])
+  a.peers.forward(message('t', '1', 1))
+  const stamp = { wallMs: 1, counter: 2, node: A }
+  a.peers.forward(message('t', '2', 1, { retain: true, stamp }))
+  expect([a.forwarding.waiting(B), a.shelf.size]).toEqual([2, 2])
+  // Nobody takes it that QoS 0 is wanted: as the map of what is retained it goes all the same.
+  a.peers.forward(message('t', '3', 0, { retain: true, stamp }))
+  expect(a.forwarding.waiting(B)).toBe(3)
+})
