@@ -1,0 +1,93 @@
+// The checker of order, told small stories by hand.
+
+import { expect, test } from 'vitest'
+import { checkDelivery } from './checkers/delivery.ts'
+import type { Ground } from './checkers/ground.ts'
+import { History } from './history.ts'
+import { type Connection, Ledger, type Received, type Sent, type Subscription } from './ledger.ts'
+import { Promises } from './promises.ts'
+
+const properties = { payloadFormat: null, contentType: null, responseTopic: null, correlation: null, user: [] }
+const publisher = { client: 'p', number: 0, node: 0, run: 0, version: 5, closedAt: null } as unknown as Connection
+const reader = { client: 'r', number: 1, node: 0, run: 0, version: 5, closedAt: null } as unknown as Connection
+
+/** What is wrong with the order when two retained messages of one burst, each sent twice, come so. */
+function judged(came: readonly (readonly [key: number, retain: boolean])[], asPublished: boolean): string[] {
+  const ledger = new Ledger()
+  for (const key of [0, 1]) {
+    ledger.write({
+      ...{ key, connection: publisher, again: { connection: publisher, at: 50 }, topic: 't', qos: 1, retain: true },
+      ...{ payload: Buffer.from(`${key}`), properties, expirySec: null, times: 2, at: 10, ackedAt: null, reason: 0 },
+      will: null,
+    } as Sent)
+  }
+  for (const [filter, retainAsPublished, endedAt] of [
+    ['t', asPublished, 40],
+    ['+', false, null],
+  ] as const) {
+    ledger.subscriptions.push({
+      ...{ client: 'r', connection: reader, persistent: true, filter, qos: 1, noLocal: false, retainAsPublished },
+      ...{ id: null, askedAt: 0, grantedAt: 1, endAskedAt: endedAt, endedAt },
+    } as Subscription)
+  }
+  for (const [index, [key, retain]] of came.entries()) {
+    const fields = { payload: Buffer.from(`${key}`), properties, expirySec: null, qos: 1, retain, dup: false }
+    ledger.received.push({
+      ...{ connection: reader, key, topic: 't', at: 20 + 15 * index },
+      fields: { ...fields, subscriptionIds: [] },
+    } as unknown as Received)
+  }
+  const history = new History()
+  history.run(0, 0)
+  const ground: Ground = {
+    history,
+    promises: new Promises(['order']),
+    now: 10_000,
+    machineOf: (node) => node,
+    sameCluster: () => true,
+    durable: () => true,
+    flushMs: () => 0,
+    answersMs: () => 0,
+    heartbeatMs: 500,
+    members: 1,
+  }
+  return checkDelivery(ledger, ground).problems.filter((problem) => / after message /.test(problem))
+}
+
+test('what came with the retain flag as published has come, and may come again without it', () => {
+  expect(
+    judged(
+      [
+        [0, true],
+        [1, false],
+        [0, false],
+      ],
+      true,
+    ),
+  ).toEqual([])
+})
+
+test('what came out of the store has not come', () => {
+  expect(
+    judged(
+      [
+        [0, true],
+        [1, false],
+        [0, false],
+      ],
+      false,
+    ),
+  ).toHaveLength(1)
+})
+
+test('what comes for the first time comes in its order', () => {
+  expect(
+    judged(
+      [
+        [1, false],
+        [0, false],
+      ],
+      true,
+    ),
+  ).toHaveLength(1)
+})
