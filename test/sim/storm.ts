@@ -34,6 +34,7 @@ export class Storm {
   readonly #dice: Dice
   /** What ends the faults that go on. */
   readonly #ending = new Set<() => void>()
+  #over = false
   /** Faults so far, by kind. */
   readonly counts: Record<string, number> = {}
 
@@ -54,6 +55,7 @@ export class Storm {
 
   /** Everything is mended and every node runs. */
   calm(): void {
+    this.#over = true
     for (const end of [...this.#ending]) end()
     for (const node of this.#world.nodes) node.start()
   }
@@ -177,10 +179,11 @@ export class Storm {
 
   /** Somebody puts back a copy of the disk that was made a while ago. */
   #oldDisk(node: SimNode, afterMs: number): void {
-    const { history, timeline } = this.#world
+    const { history } = this.#world
     const putBack = node.disk.copied()
     const copiedAt = this.#world.now
-    timeline.after(afterMs, null, 'storm.oldDisk', () => {
+    // With the end of the storm at the latest: a box that dies after it is no failure of those that must be at rest.
+    this.#lasts(afterMs, () => {
       if (!node.up) return
       history.putBack(node.index, copiedAt, this.#world.now)
       node.powerCut()
@@ -200,7 +203,8 @@ export class Storm {
       if (what !== waitsFor || where !== node.index || !ambushes.delete(ambush)) return
       const { run } = node
       this.#world.timeline.after(afterMs, null, 'storm.ambushed', () => {
-        if (node.run !== run) return
+        // What was to die after the storm lives.
+        if (node.run !== run || this.#over) return
         if (dice.chance(0.5)) node.kill()
         else node.powerCut()
         for (const one of this.#scenario.members) if (one.machine === node.machine) this.#returns(one, lastsMs)
