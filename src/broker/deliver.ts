@@ -3,7 +3,7 @@
 import type { QoS } from '../wire/message.ts'
 import type { Publication, WireVersion } from './publication.ts'
 import type { Receivers } from './receivers.ts'
-import { hasHad, remember } from './recentids.ts'
+import { hadBefore, remember } from './recentids.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
 
@@ -21,15 +21,14 @@ export function deliver(publication: Publication, receivers: Receivers): number 
     }
     // [MQTT-3.8.4-8] The lower of published and granted. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const least = lower(qos, receiver.qos)
-    // A box that died while it passed on a QoS 2 message does so again (CLUSTER 6).
-    if (foreign && least === 2 && hasHad(session, publication)) continue
+    if (foreign && qos > 0 && hadBefore(session, publication, least)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
     if (foreign && least > 0) remember(session, publication, least)
     reached++
   }
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!
-    if (foreign && qos === 2 && group.some((one) => hasHad(one.session, publication))) continue
+    if (foreign && qos > 0 && group.some((one) => hadBefore(one.session, publication, qos))) continue
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)

@@ -19,13 +19,22 @@ export class RecentIds {
   readonly #counters: number[] = []
   /** Where the next one goes, in the place of the oldest. */
   #next = 0
+  /** So many more, and what came another way is forgotten; 0: nothing did. */
+  #anotherLeft = 0
 
   get size(): number {
     return this.#counters.length
   }
 
+  /** Some came through another box: their own senders may yet bring them. */
+  get another(): boolean {
+    return this.#anotherLeft > 0
+  }
+
   /** `origin` is held on to: one object for many messages. */
-  add(origin: Origin, counter: number): void {
+  add(origin: Origin, counter: number, another = false): void {
+    if (another) this.#anotherLeft = IDS_MAX
+    else if (this.#anotherLeft > 0) this.#anotherLeft--
     this.#origins[this.#next] = origin
     this.#counters[this.#next] = counter
     this.#next = this.#next + 1 === IDS_MAX ? 0 : this.#next + 1
@@ -44,12 +53,28 @@ export class RecentIds {
 export const hasHad = ({ queue }: Session, { origin, counter }: MessageId): boolean =>
   queue.recent?.has(origin, counter) ?? false
 
-/** The session was given the message by a member. One that ends with its connection need not know of QoS 1. */
-export function remember({ expirySec, queue }: Session, { origin, counter }: MessageId, qos: QoS): void {
+/**
+ * The session was given the message by a member; `another`: by one that did not publish it. One that ends with its
+ * connection need not know of QoS 1.
+ */
+export function remember(
+  { expirySec, queue }: Session,
+  { origin, counter }: MessageId,
+  qos: QoS,
+  another = false,
+): void {
   if (expirySec === 0 && qos < 2) return
   queue.recent ??= new RecentIds()
-  queue.recent.add(origin, counter)
+  queue.recent.add(origin, counter, another)
 }
+
+/**
+ * Whether a message that comes from its own node has been here. A box that died while it passed on a QoS 2 message does so
+ * again (CLUSTER 6); what stood in for this session may have brought any that is still on its way here. Most sessions
+ * are spared the search.
+ */
+export const hadBefore = (session: Session, id: MessageId, qos: QoS): boolean =>
+  (qos === 2 || session.queue.recent?.another === true) && hasHad(session, id)
 
 /**
  * Whether this node published the message itself while the session was here, so that it went round to it then. `since`:

@@ -6,9 +6,9 @@ import type { ClientId, NodeId } from '../base/ids.ts'
 import { Reason } from '../base/reasons.ts'
 import type { Stamp } from '../base/stamps.ts'
 import { matches } from '../topic/match.ts'
-import { type Message, messageIdText, type Origin } from '../wire/message.ts'
+import { type Message, messageIdText, type Origin, type QoS } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
-import { readDelivery } from '../wire/record/delivery.ts'
+import { readDelivery, type StoredDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
@@ -282,18 +282,28 @@ class Joining implements SessionImport {
       return tally.count('sessions.joined-twice')
     }
     this.#known.add(id)
-    remember(this.session, message, stored.qos)
-    if (!this.#isWanted(message.topic)) return tally.drop('unsubscribed')
-    const { qos, retain, subscriptionIds, share } = stored
-    const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
-    const group = share === null ? null : new ShareGroup(share.share, share.filter)
+    const { qos, ids } = this.#formOf(message, stored)
+    // What is wanted with QoS 0 is not owed to anybody; its own sender may still bring it.
+    if (qos === 0) return tally.drop('unsubscribed')
+    remember(this.session, message, qos, true)
+    const group = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)
     if (group !== null) this.session.heldShared = true
     tally.count('sessions.joined')
-    this.session.receive(keeping.delivery(this.session, new Delivery(message, qos, retain, ids, group)))
+    this.session.receive(keeping.delivery(this.session, new Delivery(message, qos, stored.retain, ids, group)))
   }
 
-  #isWanted(topic: string): boolean {
-    for (const { filter } of this.session.subscriptions.values()) if (matches(filter.filter, topic)) return true
-    return false
+  /** By the session's own subscriptions: the box that stood in may have known older ones. QoS 0: none wants it. */
+  #formOf(
+    message: Message,
+    { qos, retain, subscriptionIds, share }: StoredDelivery,
+  ): { qos: QoS; ids: readonly number[] } {
+    const { subscriptions } = this.session
+    const wanting = [...subscriptions.values()].filter(({ filter }) => matches(filter.filter, message.topic))
+    // What a group chose it for, or one subscription when it was made.
+    const asItIs = share !== null || retain
+    const most = wanting.reduce((least, one) => Math.max(least, one.qos), 0)
+    const ids = asItIs ? subscriptionIds : wanting.filter((one) => one.filter.share === null).flatMap((one) => one.ids)
+    const now = asItIs ? qos : (Math.min(message.qos, most) as QoS)
+    return { qos: wanting.length === 0 ? 0 : now, ids: ids.length === 0 ? NO_IDS : ids }
   }
 }

@@ -5,6 +5,7 @@ import { ByteReader, ByteWriter } from '../../../src/base/bytes.ts'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import type { Kept, SessionImport, SessionView } from '../../../src/broker/ports.ts'
 import { readItems, writeItem } from '../../../src/wire/link/records.ts'
+import type { Message } from '../../../src/wire/message.ts'
 import { DurableLab, Platter } from './durable-lab.ts'
 
 const TO = '00000000000000cc' as NodeId
@@ -195,6 +196,32 @@ describe('a session that is joined', () => {
     to.commit()
     expect(client.got()).toEqual(['a/2=new'])
     expect(from.broker.transfer.queued(view, after).length).toBe(2)
+  })
+
+  test.each([1, 0] as const)('takes what it has not as its own subscriptions of QoS %i say, and once', (qos) => {
+    const from = full()
+    const to = new DurableLab(new Platter(), undefined, TO)
+    move(from, to).end()
+    const view = session(from, 'mover')
+    const after = Math.max(...from.broker.transfer.queued(view, 0).map(({ id }) => id))
+    from.connected({ id: 'p2' }).publish('a/2', 'new', { qos: 1, messageId: 1 })
+    const client = to.client().connect({ id: 'mover', ...away })
+    const properties = { subscriptionIdentifier: 7 }
+    client.send({ cmd: 'subscribe', messageId: 9, subscriptions: [{ topic: 'a/#', qos }], properties })
+    to.commit()
+    client.take()
+    const joining = to.broker.transfer.join(session(to, 'mover'))
+    const late = from.broker.transfer.queued(view, after)
+    joining.add(shipped(from, late))
+    joining.end()
+    to.commit()
+    const joined = client.take()
+    expect(joined.map((packet) => [packet.qos, packet.properties])).toEqual(qos === 0 ? [] : [[1, properties]])
+    // Its own sender brings it, as one that was cut off meanwhile.
+    const message = late[0]!.value!.messageRecord!.value as unknown as { message: Message }
+    to.broker.deliverFromPeer(message.message, false)
+    to.commit()
+    expect(client.take().length + joined.length).toBe(1)
   })
 
   test('what was published where it has been all along is not joined again', () => {
