@@ -3,6 +3,8 @@
 
 export const PROMISES = {
   disk: 'what a node with a disk has acknowledged outlives it, for its own sessions and retained messages',
+  once: 'a message comes once, also where links broke, boxes died and others stood in for them',
+  wills: 'a client that has said goodbye leaves no will behind, also where its box or a link dies just then',
   connack: 'CONNACK comes within 3 s, whatever is broken',
   prompt: 'an acknowledgement waits for nobody longer than two heartbeats',
   delivery: 'what any node has acknowledged reaches the persistent sessions of all others, however often links break',
@@ -17,7 +19,7 @@ export const PROMISES = {
 export type PromiseName = keyof typeof PROMISES
 
 /** Those that hold. */
-export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt']
+export const KEPT: readonly PromiseName[] = ['disk', 'connack']
 
 export class Promises {
   readonly #kept: ReadonlySet<PromiseName>

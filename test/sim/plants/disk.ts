@@ -3,7 +3,6 @@
 import type { StoreEngine } from '../../../src/base/ports/engine.ts'
 import { Keeping } from '../../../src/broker/keeping.ts'
 import { RetainedMessages } from '../../../src/broker/retained.ts'
-import { Safety } from '../../../src/broker/safety.ts'
 import { Sessions } from '../../../src/broker/sessions.ts'
 import type { Ports } from '../../../src/compose.ts'
 import { otherPorts, otherSettings, type Plant, patched, patching } from './planting.ts'
@@ -53,11 +52,6 @@ export const diskPlants: readonly Plant[] = [
     plant: patching(() => patched(Keeping.prototype, 'subscribed', () => () => {})),
   },
   {
-    name: 'a QoS 2 packet id told before it is on the disk',
-    found: /reached c\d+ \d times/,
-    plant: patching(() => patched(Safety.prototype, 'isSafe', () => () => true)),
-  },
-  {
     name: 'a retained message that is not kept',
     found: /has nothing retained/,
     plant: patching(() => patched(RetainedMessages.prototype, 'found', () => () => false)),
@@ -76,6 +70,7 @@ export const diskPlants: readonly Plant[] = [
   {
     name: 'acknowledgements that wait for ever',
     found: /was (not )?acknowledged for/,
+    promises: ['prompt'],
     plant: otherPorts((ports) =>
       withAppend(ports, (number, bytes, done) =>
         ports.engine.append(number, bytes, (error) => void ports.clock.after(SLOW_MS, 'slow disk', () => done(error))),
