@@ -8,6 +8,8 @@ const [from, to, countText, qosText, versionText] = process.argv.slice(2)
 const count = Number(countText)
 const qos = Number(qosText)
 const protocolVersion = Number(versionText)
+/** So far the publisher may be ahead: what waits for the subscriber stays far below its queue's bound on any machine. */
+const AHEAD = 5000
 const topic = `flood/${process.pid}`
 
 const connect = (host, clientId) =>
@@ -23,6 +25,8 @@ const connect = (host, clientId) =>
 const subscriber = await connect(to, `flood-sub-${process.pid}`)
 const publisher = await connect(from, `flood-pub-${process.pid}`)
 let next = 0
+let received = 0
+let more = () => {}
 let doubled = 0
 let disordered = 0
 const seen = new Uint8Array(count)
@@ -32,7 +36,9 @@ const done = new Promise((resolve) => {
     if (seen[number]++ > 0) doubled++
     else if (number !== next) disordered++
     next = number + 1
+    received++
     if (next === count) resolve()
+    more()
   })
 })
 await subscriber.subscribeAsync(topic, { qos })
@@ -41,8 +47,8 @@ let acknowledged = 0
 await new Promise((resolve, reject) => {
   let sent = 0
   let open = 0
-  const more = () => {
-    while (open < 50 && sent < count) {
+  more = () => {
+    while (open < 50 && sent < count && sent - received < AHEAD) {
       open++
       publisher.publish(topic, String(sent++), { qos }, (error) => {
         if (error) return reject(error)
