@@ -50,7 +50,7 @@ describe.runIf(missing === null)('a flashed card', () => {
     for (const name of ['ca.crt', 'ca.key']) box.putOnCard(join(ca, name), `certs/${name}`)
     expect(box.cardHolds(secret())).toBe(true)
     const started = performance.now()
-    await box.boot(5 * MINUTE)
+    await box.boot(12 * MINUTE)
     await isUp()
     console.log(`switched on to active: ${Math.round((performance.now() - started) / 1000)} s`)
   })
@@ -136,15 +136,19 @@ describe.runIf(missing === null)('a flashed card', () => {
     await isUp()
   })
 
-  test('a file on the card that cannot be used stays, with the reason, and the box goes on as it was', async () => {
-    await box.powerOff()
-    box.putOnCard(file('wrong.yaml', 'node: { nome: gw-wrong }\n'), 'edge-mqtt.yaml')
-    await box.boot(5 * MINUTE)
-    await isUp()
-    expect(await box.sh('cat /boot/firmware/edge-mqtt-errors.txt')).toMatch(/node\.nome/)
-    expect(await box.sh('cat /boot/firmware/edge-mqtt.yaml')).toContain('gw-wrong')
-    const found = await status()
-    expect([found.node.id, found.node.name, found.cluster.id]).toEqual([id, 'gw-flashed', cluster])
-    await box.powerOff()
-  })
+  test(
+    'a file on the card that cannot be used stays, with the reason, and the box goes on as it was',
+    async () => {
+      await box.powerOff()
+      box.putOnCard(file('wrong.yaml', 'node: { nome: gw-wrong }\n'), 'edge-mqtt.yaml')
+      await box.boot(12 * MINUTE)
+      await isUp()
+      expect(await box.sh('cat /boot/firmware/edge-mqtt-errors.txt')).toMatch(/node\.nome/)
+      expect(await box.sh('cat /boot/firmware/edge-mqtt.yaml')).toContain('gw-wrong')
+      const found = await status()
+      expect([found.node.id, found.node.name, found.cluster.id]).toEqual([id, 'gw-flashed', cluster])
+      await box.powerOff()
+    },
+    20 * MINUTE,
+  )
 })

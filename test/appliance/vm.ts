@@ -10,6 +10,7 @@ import { join } from 'node:path'
 /** The FAT partition begins here: as mtools writes it, FILE@@OFFSET. */
 const FAT_AT = '@@4M'
 const SECOND = 1000
+const MINUTE = 60 * SECOND
 
 /** Why no image can be made and booted here, or null when it can. */
 export function applianceMissing(): string | null {
@@ -61,7 +62,7 @@ export class Machine {
     return execFileSync('bash', ['-c', script, '-', this.#card, needle], { encoding: 'utf8' }) === 'yes\n'
   }
 
-  /** Switches on; returns when there is a shell. */
+  /** Switches on; returns when there is a shell and the boot has come to its end. */
   async boot(timeoutMs: number): Promise<void> {
     for (const name of this.cardFiles().filter((name) => /^(vmlinuz|initrd)/.test(name))) {
       const to = join(this.#directory, name.startsWith('vmlinuz') ? 'vmlinuz' : 'initrd')
@@ -89,6 +90,16 @@ export class Machine {
       this.#wake()
     })
     await this.#hear(/root@[^\n]*# $/, deadline)
+    // While services start, the line is reset under the shell and what was typed is lost: asked until there is an answer.
+    for (;;) {
+      const state = await this.sh('systemctl is-system-running || true', MINUTE).catch((error: unknown) => {
+        if (performance.now() > deadline) throw error
+        return 'unanswered'
+      })
+      if (state === 'running' || state === 'degraded') return
+      if (performance.now() > deadline) throw new Error(`the machine has not come up: ${state}`)
+      await new Promise((resolve) => setTimeout(resolve, 2 * SECOND))
+    }
   }
 
   /** Runs a command in the machine; its output, when it ended well. */
