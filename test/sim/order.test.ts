@@ -11,13 +11,25 @@ const properties = { payloadFormat: null, contentType: null, responseTopic: null
 const publisher = { client: 'p', number: 0, node: 0, run: 0, version: 5, closedAt: null } as unknown as Connection
 const reader = { client: 'r', number: 1, node: 0, run: 0, version: 5, closedAt: null } as unknown as Connection
 
-/** What is wrong with the order when two retained messages of one burst, each sent twice, come so. */
-function judged(came: readonly (readonly [key: number, retain: boolean])[], asPublished: boolean): string[] {
+/** What is wrong with the order when two retained messages, each sent twice, come so. */
+function judged(
+  came: readonly (readonly [key: number, retain: boolean])[],
+  asPublished: boolean,
+  subscribedAt = 0,
+): string[] {
   const ledger = new Ledger()
   for (const key of [0, 1]) {
     ledger.write({
       ...{ key, connection: publisher, again: { connection: publisher, at: 50 }, topic: 't', qos: 1, retain: true },
-      ...{ payload: Buffer.from(`${key}`), properties, expirySec: null, times: 2, at: 10, ackedAt: null, reason: 0 },
+      ...{
+        payload: Buffer.from(`${key}`),
+        properties,
+        expirySec: null,
+        times: 2,
+        at: 10 + key,
+        ackedAt: null,
+        reason: 0,
+      },
       will: null,
     } as Sent)
   }
@@ -27,7 +39,7 @@ function judged(came: readonly (readonly [key: number, retain: boolean])[], asPu
   ] as const) {
     ledger.subscriptions.push({
       ...{ client: 'r', connection: reader, persistent: true, filter, qos: 1, noLocal: false, retainAsPublished },
-      ...{ id: null, askedAt: 0, grantedAt: 1, endAskedAt: endedAt, endedAt },
+      ...{ id: null, askedAt: subscribedAt, grantedAt: subscribedAt + 1, endAskedAt: endedAt, endedAt },
     } as Subscription)
   }
   for (const [index, [key, retain]] of came.entries()) {
@@ -90,4 +102,10 @@ test('what comes for the first time comes in its order', () => {
       true,
     ),
   ).toHaveLength(1)
+})
+
+test('what nobody wanted when it was sent first comes in the order in which it was sent again', () => {
+  const came = [[1, false] as const, [1, false] as const, [0, false] as const]
+  expect(judged(came, true, 11)).toEqual([])
+  expect(judged(came, true)).toHaveLength(1)
 })
