@@ -1,5 +1,6 @@
 // Announces this node by multicast DNS and finds the others: `edge-mqtt` between the boxes, with the fields of a beacon
-// as its text, and `mqtt` for devices that look for a broker.
+// as its text, and `mqtt` for devices that look for a broker. Whoever can name one address only is given a name that all
+// living boxes answer for.
 
 import { type ClusterId, type InstanceId, NO_CLUSTER, type NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
@@ -11,6 +12,8 @@ import type { Sighting } from './candidates.ts'
 import { onLink, wantsInterface } from './interfaces.ts'
 
 export const PEER_TYPE = 'edge-mqtt'
+/** What any member answers to that serves devices. */
+export const CLUSTER_NAME = 'edge-mqtt.local'
 /** A box has few addresses; a record with more is somebody's attempt at our table. */
 const ADDRESSES_MAX = 8
 /** Bytes of a DNS label (RFC 1035 2.3.4). */
@@ -54,6 +57,7 @@ export class Adverts {
   #browsing: (() => void) | null = null
   #peers: { readonly what: Published; readonly announcement: Announcement } | null = null
   readonly #devices = new Map<string, Announcement>()
+  #name: Announcement | null = null
 
   constructor(
     world: AdvertsWorld,
@@ -93,11 +97,13 @@ export class Adverts {
       const service = { name: type, port, instance, text: { txtvers: '1', n: id } }
       this.#devices.set(key, this.#world.names.announce(service, this.#wants))
     }
+    this.#updateName()
   }
 
   /** Says what has changed: the cluster, the node id, the port. */
   update(): void {
     if (this.#state !== 'running') return
+    this.#updateName()
     const what: Published = {
       id: this.#self.id(),
       instance: this.#self.instance,
@@ -119,24 +125,40 @@ export class Adverts {
 
   /** Takes the devices' services off the network, before their listeners stop. */
   withdrawDevices(done: () => void): void {
-    const devices = [...this.#devices.values()]
-    this.#devices.clear()
-    withdrawAll(devices, done)
+    withdrawAll(this.#takeDevices(), done)
   }
 
   stop(done: () => void): void {
     this.#state = 'stopped'
     this.#browsing?.()
     this.#browsing = null
-    const devices = [...this.#devices.values()]
+    const devices = this.#takeDevices()
     const all = this.#peers === null ? devices : [...devices, this.#peers.announcement]
     this.#peers = null
-    this.#devices.clear()
     withdrawAll(all, done)
   }
 
   problem(): string | null {
     return this.#state === 'running' ? this.#world.names.problem() : null
+  }
+
+  /** A box that waits to be let in would lead devices away from the cluster. */
+  #updateName(): void {
+    const wanted = this.#devices.size > 0 && this.#self.cluster() !== null
+    if (wanted) this.#name ??= this.#world.names.share(CLUSTER_NAME, this.#wants)
+    else withdrawAll(this.#takeName(), () => {})
+  }
+
+  #takeName(): readonly Announcement[] {
+    const name = this.#name
+    this.#name = null
+    return name === null ? [] : [name]
+  }
+
+  #takeDevices(): readonly Announcement[] {
+    const all = [...this.#takeName(), ...this.#devices.values()]
+    this.#devices.clear()
+    return all
   }
 
   readonly #wants = (name: string): boolean => wantsInterface(name, this.#settings.interfaces)

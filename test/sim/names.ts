@@ -42,6 +42,7 @@ export class NameService {
   of(machine: Machine, clock: SimClock): Names {
     return {
       announce: (service, wants) => this.#announce(machine, clock, service, wants),
+      share: () => ({ withdraw: (done) => void clock.after(1, 'mdns.goodbye', done) }),
       browse: (type, wants, found) => this.#browse(machine, clock, type, wants, found),
       problem: () => null,
     }

@@ -25,6 +25,11 @@ export interface Announcement {
 export interface Names {
   /** Publishes a service on every interface of `interfaces` (names; re-published as interfaces come and go). */
   announce(service: ServiceType, wants: (interfaceName: string) => boolean): Announcement
+  /**
+   * Answers for a host name that other boxes answer for as well (`edge-mqtt.local`), with the address of the interface
+   * that was asked on.
+   */
+  share(name: string, wants: (interfaceName: string) => boolean): Announcement
   /** Looks for services of a type until the returned function is called; an instance may be found again at any time. */
   browse(type: string, wants: (interfaceName: string) => boolean, found: (service: FoundService) => void): () => void
   /** What keeps it from working now, in words for `problems`; null when all is well. */

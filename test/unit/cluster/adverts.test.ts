@@ -108,6 +108,22 @@ test('devices hear the goodbye first; the stop withdraws the rest', () => {
   expect(done).toBe(2)
 })
 
+test('a member that serves devices answers for the name of them all; one that waits, or serves nobody, does not', () => {
+  adverts.start([{ type: 'mqtt', port: 1883 }])
+  expect(names.shared).toEqual([])
+  own = cluster('a')
+  adverts.update()
+  adverts.updateDevices([{ type: 'mqtt', port: 1884 }])
+  expect(names.shared).toEqual(['edge-mqtt.local'])
+  adverts.updateDevices([])
+  expect(names.shared).toEqual([])
+  adverts.updateDevices([{ type: 'mqtt', port: 1883 }])
+  expect(names.shared).toEqual(['edge-mqtt.local'])
+  adverts.withdrawDevices(() => {})
+  adverts.update()
+  expect(names.shared).toEqual([])
+})
+
 describe('when it was never started', () => {
   test('there is nothing to withdraw', () => {
     let done = false

@@ -215,6 +215,7 @@ export class FakeDatagrams implements Datagrams {
 export class FakeNames implements Names {
   readonly published: ServiceType[] = []
   readonly events: string[] = []
+  readonly shared: string[] = []
   found: (service: FoundService) => void = () => {}
   browsing = false
   announce(service: ServiceType): Announcement {
@@ -224,6 +225,15 @@ export class FakeNames implements Names {
       withdraw: (done) => {
         this.published.splice(this.published.indexOf(service), 1)
         this.events.push(`withdraw ${service.name}`)
+        done()
+      },
+    }
+  }
+  share(name: string): Announcement {
+    this.shared.push(name)
+    return {
+      withdraw: (done) => {
+        this.shared.splice(this.shared.indexOf(name), 1)
         done()
       },
     }

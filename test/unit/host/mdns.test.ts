@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { NetInterface } from '../../../src/base/ports/datagrams.ts'
 import type { FoundService } from '../../../src/base/ports/names.ts'
-import { foundOn, hearOnLink, hostName, MdnsNames } from '../../../src/host/mdns.ts'
+import { MdnsNames } from '../../../src/host/mdns.ts'
+import { foundOn, hearOnLink, hostName } from '../../../src/host/mdns-voice.ts'
 import { until } from '../../contract/world.ts'
 
 const lo: NetInterface = {
