@@ -16,7 +16,7 @@ const FILE = 'peers.json'
 /** The peers linked last are kept, each with where it was linked last: a few kilobytes. */
 const REMEMBERED_MAX = 64
 const FILE_BYTES_MAX = 64 * 1024
-/** SD cards wear out: changes of this time are written together. */
+/** SD cards wear out: changes of address of this time are written together. */
 const WRITE_AFTER_MS = 5000
 
 export interface MemoryWorld {
@@ -32,6 +32,8 @@ export class Memory {
   #timer: Timer | null = null
   #writing = false
   #changed = false
+  /** How long the change may wait. */
+  #afterMs = WRITE_AFTER_MS
 
   constructor(world: MemoryWorld) {
     this.#world = world
@@ -57,7 +59,8 @@ export class Memory {
     this.#peers.set(node, endpoint)
     const oldest = this.#peers.keys().next()
     if (this.#peers.size > REMEMBERED_MAX && oldest.done !== true) this.#peers.delete(oldest.value)
-    this.#touch()
+    // Whom it does not remember after a restart, a box keeps no messages for: no day is too early to write that down.
+    this.#touch(known === undefined ? 0 : WRITE_AFTER_MS)
   }
 
   /** The node has left or was removed. */
@@ -78,10 +81,13 @@ export class Memory {
     this.#write()
   }
 
-  #touch(): void {
+  #touch(afterMs = WRITE_AFTER_MS): void {
     this.#changed = true
-    if (this.#timer !== null || this.#writing) return
-    this.#timer = this.#world.clock.after(WRITE_AFTER_MS, 'cluster.memory', () => {
+    this.#afterMs = Math.min(this.#afterMs, afterMs)
+    if (this.#writing) return
+    if (this.#timer !== null && afterMs > 0) return
+    this.#timer?.cancel()
+    this.#timer = this.#world.clock.after(this.#afterMs, 'cluster.memory', () => {
       this.#timer = null
       this.#write()
     })
@@ -90,13 +96,14 @@ export class Memory {
   #write(): void {
     if (!this.#changed || this.#writing) return
     this.#changed = false
+    this.#afterMs = WRITE_AFTER_MS
     this.#writing = true
     const peers = [...this.#peers].map(([node, { address, port }]) => ({ node, address, port }))
     this.#world.files.write(FILE, Buffer.from(`${JSON.stringify({ peers }, null, 2)}\n`), false, (error) => {
       this.#writing = false
       if (error !== null) this.#world.log.warn({ file: FILE, why: error.message }, 'remembered peers cannot be written')
       // Also after an error: the next change tries again.
-      if (this.#changed) this.#touch()
+      if (this.#changed) this.#touch(this.#afterMs)
     })
   }
 }

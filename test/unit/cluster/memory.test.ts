@@ -29,12 +29,35 @@ test('remembers over a restart where each peer was linked last', () => {
   ])
 })
 
-test('writes changes together, and nothing when nothing changed', () => {
-  for (let last = 1; last < 9; last++) memory.linked(node('b'), at(`10.0.0.${last}`))
+test('writes changes of address together, and nothing when nothing changed', () => {
+  memory.linked(node('b'), at('10.0.0.1'))
+  clock.advance(10)
+  for (let last = 2; last < 9; last++) memory.linked(node('b'), at(`10.0.0.${last}`))
   clock.advance(60_000)
   memory.linked(node('b'), at('10.0.0.8'))
   clock.advance(60_000)
-  expect(files.writes).toEqual(['peers.json'])
+  expect(files.writes).toEqual(['peers.json', 'peers.json'])
+})
+
+test('a peer that is new is written at once: a box that dies right after it knows for whom to keep messages', () => {
+  memory.linked(node('b'), at('10.0.0.2'))
+  clock.advance(10)
+  memory.linked(node('b'), at('10.0.0.3'))
+  clock.advance(10)
+  memory.linked(node('c'), at('10.0.0.4'))
+  clock.advance(10)
+  expect(make().load()).toEqual([
+    { node: node('b'), endpoint: at('10.0.0.3') },
+    { node: node('c'), endpoint: at('10.0.0.4') },
+  ])
+})
+
+test('a peer that is new while the file is written is written right behind', () => {
+  memory.linked(node('b'), at('10.0.0.2'))
+  clock.advance(0)
+  memory.linked(node('c'), at('10.0.0.3'))
+  clock.advance(20)
+  expect(make().load()).toHaveLength(2)
 })
 
 test('writes what is left at the stop', () => {
