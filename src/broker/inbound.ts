@@ -8,6 +8,11 @@ export class Inbound {
   #messages: Map<number, Message> | null = null
   /** What the store keeps of them, by packet id. */
   #uses: Map<number, Use> | null = null
+  /**
+   * Those that were released in an earlier run, or at another box, by packet id: the client may not have heard of it and
+   * release them again. It may also have, and begin another under the id. [MQTT-4.3.3-6]
+   */
+  #released: Map<number, Use> | null = null
   #bytes = 0
 
   get size(): number {
@@ -30,6 +35,18 @@ export class Inbound {
     this.#bytes += message.payload.length
   }
 
+  /** One that was released before: its packet id is not taken. */
+  released(packetId: number, use: Use): void {
+    ;(this.#released ??= new Map()).set(packetId, use)
+  }
+
+  /** What the store keeps of one that was released before, for whoever ends that. */
+  takeReleased(packetId: number): Use | null {
+    const use = this.#released?.get(packetId) ?? null
+    this.#released?.delete(packetId)
+    return use
+  }
+
   /** [MQTT-4.3.3-12] After PUBREL the id is new. Null: no exchange with this id. */
   release(packetId: number): Message | null {
     const message = this.#messages?.get(packetId)
@@ -39,9 +56,9 @@ export class Inbound {
     return message
   }
 
-  /** What the store keeps of all that were begun. */
-  uses(): Iterable<Use> {
-    return this.#uses?.values() ?? []
+  /** What the store keeps of all exchanges. */
+  uses(): readonly Use[] {
+    return [...(this.#released?.values() ?? []), ...(this.#uses?.values() ?? [])]
   }
 
   /** What the store keeps of it, for whoever ends that. */
@@ -53,8 +70,9 @@ export class Inbound {
 
   /** Ends all exchanges; returns what the store keeps of them. */
   clear(): readonly Use[] {
-    const uses = this.#uses === null ? [] : [...this.#uses.values()]
+    const uses = this.uses()
     this.#uses = null
+    this.#released = null
     this.#messages = null
     this.#bytes = 0
     return uses

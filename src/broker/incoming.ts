@@ -91,12 +91,13 @@ export class Incoming {
     const { safety, publisher, keeping, tally } = this.#home
     const { inbound, kept } = this.#session
     const before = safety.position
-    const message = inbound.release(packetId)
-    const use = inbound.takeUse(packetId)
+    const begun = inbound.release(packetId)
+    const use = begun === null ? inbound.takeReleased(packetId) : inbound.takeUse(packetId)
+    const message = begun ?? use?.record.message ?? null
     // [MQTT-4.3.3-13] The exchange goes on though the message has expired meanwhile; nobody gets it. [MQTT-3.3.2-5]
     if (message !== null && this.#hasExpired(message)) tally.drop('expired')
-    else if (message !== null && use?.released) publisher.toMembers(message)
-    else if (message !== null) publisher.message(message)
+    else if (begun !== null) publisher.message(begun)
+    else if (message !== null) publisher.again(message)
     if (use !== null && safety.asked > before) keeping.released(use, safety.position)
     else keeping.done(use)
     const reason = message === null ? Reason.packetIdentifierNotFound : Reason.success
@@ -205,6 +206,8 @@ export class Incoming {
       return null
     }
     const before = safety.position
+    // [MQTT-4.3.3-6] A client that begins another under the id has heard that the one released before is safe.
+    keeping.done(inbound.takeReleased(packetId))
     const message = publisher.kept(view, buffer, start, end, this.#sender.wire, receivers, clientId)
     inbound.begin(packetId, message, keeping.begun(this.#session, packetId, message))
     this.#acknowledge('pubrec', packetId, receivers.nobody ? Reason.noMatchingSubscribers : Reason.success, before)

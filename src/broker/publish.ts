@@ -76,9 +76,13 @@ export class Publisher {
     return this.#message(message, true, true)
   }
 
-  /** A message that an earlier run gave to the sessions of this node, and perhaps not to all members. */
-  toMembers(message: Message): void {
-    if (this.#receivers.of(message.topic).forwards) this.#peers.forward(message)
+  /**
+   * A message that was released before, and perhaps did not come to all: an earlier run of this node gave it to its own
+   * sessions then; another box gave it to this one at best.
+   */
+  again(message: Message): void {
+    if (message.origin.node !== this.#origin.node) this.#message(message, true, true)
+    else if (this.#receivers.of(message.topic).forwards) this.#peers.forward(message)
   }
 
   /** An empty message, which removes what is retained under the topic. */

@@ -142,7 +142,9 @@ function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, se
   const use = tables.keeping.adoptUse(session, stored.packetId, message, kept)
   use.released = stored.released
   found.adopt(kept, use)
-  session.inbound.begin(stored.packetId, message, use)
+  if (stored.released) tables.keeping.done(session.inbound.takeReleased(stored.packetId))
+  if (stored.released) session.inbound.released(stored.packetId, use)
+  else session.inbound.begin(stored.packetId, message, use)
   return true
 }
 

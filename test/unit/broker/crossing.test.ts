@@ -172,11 +172,11 @@ describe('a QoS 2 message that is passed on again', () => {
   }
 
   /** A box with a subscriber of its own and one member that wants everything, durably. */
-  function boxWith(platter: Platter) {
+  function boxWith(platter: Platter, node?: NodeId) {
     const sent: Message[] = []
     const peers = new NoPeers()
     peers.interested = () => true
-    const lab = new DurableLab(platter, peers)
+    const lab = new DurableLab(platter, peers, node)
     const member = lab.positions.lane('theirs')
     peers.forward = (...[message]: [message: Message] | []) => {
       sent.push(message!)
@@ -232,5 +232,62 @@ describe('a QoS 2 message that is passed on again', () => {
     const third = boxWith(platter)
     released(third.lab)
     expect(third.sent).toEqual([])
+  })
+
+  /** It dies when its client has its PUBCOMP, and before it has written that the exchange is over. */
+  function diedAfterPubcomp(platter: Platter, count = 1) {
+    const { lab, safe } = boxWith(platter)
+    const client = lab.connected({ id: 'p', ...away })
+    for (let id = 1; id <= count; id++) {
+      client.publish('t', `old ${id}`, { qos: 2, messageId: id })
+      lab.commit()
+      client.one('pubrec')
+      client.pubrel(id)
+      lab.commit()
+      safe()
+      client.one('pubcomp')
+    }
+  }
+
+  test('is over when its client begins another under its packet id', () => {
+    const platter = new Platter()
+    diedAfterPubcomp(platter)
+    const again = boxWith(platter)
+    const client = again.lab.client().connect({ id: 'p', ...away })
+    expect(client.take()).toHaveLength(1)
+    client.publish('t', 'new', { qos: 2, messageId: 1 })
+    again.lab.commit()
+    client.one('pubrec')
+    client.pubrel(1)
+    again.lab.commit()
+    expect(again.sent.map(({ payload }) => payload.toString())).toEqual(['new'])
+    again.safe()
+    client.one('pubcomp')
+    again.lab.commit()
+    const third = boxWith(platter)
+    released(third.lab)
+    expect(third.sent).toEqual([])
+  })
+
+  test('takes no room from those that its client may begin', () => {
+    const platter = new Platter()
+    diedAfterPubcomp(platter, 2)
+    const again = boxWith(platter)
+    const client = again.lab.client().connect({ id: 'p', ...away })
+    const [connack] = client.take()
+    const { receiveMaximum } = connack!.properties as { receiveMaximum: number }
+    for (let id = 1; id <= receiveMaximum; id++) client.publish('t', 'new', { qos: 2, messageId: 1000 + id })
+    again.lab.commit()
+    expect(client.take().map(({ cmd }) => cmd)).toEqual(new Array(receiveMaximum).fill('pubrec'))
+  })
+
+  test('and was released at another box goes to the sessions of this one, too', () => {
+    const platter = new Platter()
+    diedAfterPubcomp(platter)
+    const { lab, sent } = boxWith(platter, 'bbbbbbbbbbbbbbbb' as NodeId)
+    const subscriber = lab.connected({ id: 's', ...away }).subscribe('t', { qos: 2 })
+    released(lab)
+    lab.commit()
+    expect([subscriber.got(), sent.length]).toEqual([['t=old 1'], 1])
   })
 })
