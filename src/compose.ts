@@ -175,7 +175,8 @@ class ComposedNode implements Node, Insight {
     this.#ports = ports
     this.#startedMs = clock.now()
     const positions = new Positions(clock)
-    this.#floor = new StampFloor(ports.files, ports.log, this.#meter)
+    const rightMs = () => (ports.synchronised() ? clock.wall() : null)
+    this.#floor = new StampFloor(ports.files, ports.log, this.#meter, rightMs)
     const time = new ClusterTime({ ...ports, meter: this.#meter }, this.#floor.beforeMs)
     this.#stamps = new StampClock(null, () => time.now(), this.#floor)
     const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
@@ -238,6 +239,7 @@ class ComposedNode implements Node, Insight {
     this.#floor.begin(this.#stamps.timeMs, () => {
       if (this.#state !== 'starting') return done(null)
       this.#origin.incarnation = this.#stamps.next().wallMs
+      this.#floor.keep(this.#ports.clock, () => this.#stamps.look())
       this.#openStore((failed) => {
         if (failed !== null || this.#state !== 'starting') return done(failed)
         this.#open(done)

@@ -31,6 +31,7 @@ const world: World = {
       import('./host/synchronised.ts'),
     ])
     const synchronised = new Synchronised()
+    await synchronised.first()
     const trust = new HostTrust()
     return {
       clock: new HostClock(),

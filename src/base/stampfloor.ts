@@ -1,20 +1,28 @@
 // How far this node's stamps have gone, kept on disk ahead of them: after a restart they go on above all that were given,
 // whatever the clock says then (CLUSTER 3).
 //
-//   kept ...... last given ......... kept on disk            every minute of stamps is one small write
+//   kept ...... last given ......... kept on disk            every minute is one small write
 //
-// The file, `stamps.json`: {"floorMs": N}, the greatest wall part that may have been given.
+// The file, `stamps.json`: {"floorMs": N, "aheadMs": M}: the greatest wall part that may have been given; and how far ahead
+// of a synchronised clock all of them were at most, null when there was none. Such a clock says itself how far they had
+// gone: a box that is back a second later does not write a minute ahead of the others.
 
 import { HostError } from './errors.ts'
 import type { Meter } from './meter.ts'
+import { type Clock, every, type Timer } from './ports/clock.ts'
 import type { StateFiles } from './ports/files.ts'
 import type { Log } from './ports/log.ts'
 import type { Floor } from './stamps.ts'
 
 const FILE = 'stamps.json'
 const STEP_MS = 60_000
-/** The next step is taken so long before it is needed: longer than a write takes. */
-const ROOM_MS = 5000
+/** The next step is taken so long before it is needed: longer than a write takes, and than `LOOK_MS`. */
+const ROOM_MS = 10_000
+/** How often it is to be looked whether a step is due: a floor that falls behind would hold the next stamp back. */
+const LOOK_MS = 5000
+/** So far ahead of a synchronised clock stamps may always be, and so far at most when they are said to keep to it. */
+const LEAD_MS = 500
+const LEAD_MS_MAX = 10_000
 /** The step while stamps stand on what an earlier run left: a box that dies again and again must not run away in time. */
 const FIRST_STEP_MS = 1000
 /** After a failure the next write waits for stamps to have gone so far. */
@@ -33,18 +41,24 @@ export class StampFloor implements Floor {
   readonly #files: StateFiles
   readonly #log: Log
   readonly #meter: Meter
+  readonly #rightMs: () => number | null
+  /** What the last write says, and the next run may rely on. */
+  #aheadMs: number | null = null
   /** On disk. */
   #keptMs: number
   /** On its way there, or there; after a failure, what makes the next try due. */
   #askedMs: number
   #writing = 0
+  #looking: Timer | null = null
   readonly #waiting: (() => void)[] = []
 
-  constructor(files: StateFiles, log: Log, meter: Meter) {
+  /** `rightMs`: this machine's wall clock while that is known to be right, else null. */
+  constructor(files: StateFiles, log: Log, meter: Meter, rightMs: () => number | null) {
     this.#files = files
     this.#log = log
     this.#meter = meter
-    this.#beforeMs = readFloor(files, log)
+    this.#rightMs = rightMs
+    this.#beforeMs = startAbove(readFloor(files, log), rightMs())
     this.#keptMs = this.#beforeMs
     this.#askedMs = this.#beforeMs
   }
@@ -59,7 +73,9 @@ export class StampFloor implements Floor {
   }
 
   within(wallMs: number): number {
-    if (needsRaise(wallMs, this.#askedMs, this.beforeMs)) this.#write(wallMs, floorAbove(wallMs, this.beforeMs))
+    if (this.#strays(wallMs) || needsRaise(wallMs, this.#askedMs, this.beforeMs)) {
+      this.#write(wallMs, floorAbove(wallMs, this.beforeMs))
+    }
     // When the clock leaps, stamps follow it as soon as that is kept. A first run has nothing to stay below, and what
     // cannot be kept stops nobody.
     return this.#writing === 0 || this.#keptMs === 0 ? Number.POSITIVE_INFINITY : this.#keptMs
@@ -73,16 +89,31 @@ export class StampFloor implements Floor {
     else this.#waiting.push(done)
   }
 
+  /** From now on `look` is called in time for each step, also while nobody wants a stamp. */
+  keep(clock: Clock, look: () => void): void {
+    this.#looking = every(clock, LOOK_MS, 'stamps.look', look)
+  }
+
   /** The run ends, and gave nothing above `lastMs`: the next one need not stand on more. */
   end(lastMs: number, done: () => void): void {
+    this.#looking?.cancel()
     this.#waiting.push(done)
     this.#write(lastMs, lastMs)
   }
 
+  /** Further ahead of the right time than what is written says. */
+  #strays(wallMs: number): boolean {
+    if (this.#aheadMs === null) return false
+    const rightMs = this.#rightMs()
+    return rightMs === null || wallMs > rightMs + this.#aheadMs
+  }
+
   #write(lastMs: number, floorMs: number): void {
     this.#askedMs = floorMs
+    this.#aheadMs = leadOf(lastMs, this.#rightMs())
     this.#writing++
-    this.#files.write(FILE, Buffer.from(`{"floorMs":${floorMs}}\n`), false, (error) => {
+    const text = `${JSON.stringify({ floorMs, aheadMs: this.#aheadMs })}\n`
+    this.#files.write(FILE, Buffer.from(text), false, (error) => {
       this.#writing--
       if (error === null) this.#keptMs = floorMs
       else this.#failed(error, lastMs)
@@ -98,23 +129,41 @@ export class StampFloor implements Floor {
   }
 }
 
+interface Left {
+  readonly floorMs: number
+  readonly aheadMs: number | null
+}
+
+const NOTHING_LEFT: Left = { floorMs: 0, aheadMs: null }
+
+/** What may be said of stamps that go as far as `lastMs`; `rightMs`: a clock that is known to be right, if there is one. */
+export function leadOf(lastMs: number, rightMs: number | null): number | null {
+  if (rightMs === null || lastMs > rightMs + LEAD_MS_MAX) return null
+  return Math.max(LEAD_MS, Math.ceil(lastMs - rightMs))
+}
+
+/** What a run has to stay above. */
+export const startAbove = ({ floorMs, aheadMs }: Left, rightMs: number | null): number =>
+  aheadMs === null || rightMs === null ? floorMs : Math.min(floorMs, Math.floor(rightMs) + aheadMs)
+
 /** A damaged file costs the promise, not the start: stamps then follow the clock. */
-function readFloor(files: StateFiles, log: Log): number {
+function readFloor(files: StateFiles, log: Log): Left {
   try {
     const bytes = files.read(FILE)
-    if (bytes === null) return 0
+    if (bytes === null) return NOTHING_LEFT
     const found: unknown = JSON.parse(bytes.toString('utf8'))
-    const floorMs = (found as { floorMs?: unknown } | null)?.floorMs
-    if (Number.isSafeInteger(floorMs) && (floorMs as number) >= 0 && (floorMs as number) < FLOOR_MAX) {
-      return floorMs as number
-    }
+    const { floorMs, aheadMs } = (found ?? {}) as { floorMs?: unknown; aheadMs?: unknown }
+    if (isWithin(floorMs, FLOOR_MAX)) return { floorMs, aheadMs: isWithin(aheadMs, LEAD_MS_MAX) ? aheadMs : null }
     log.error({ file: FILE }, 'how far stamps had gone cannot be read: they follow the clock')
   } catch (error) {
     if (!(error instanceof HostError || error instanceof SyntaxError)) throw error
     log.error({ file: FILE, why: error.message }, 'how far stamps had gone cannot be read: they follow the clock')
   }
-  return 0
+  return NOTHING_LEFT
 }
 
 /** The wall part of a stamp has 6 bytes. */
-const FLOOR_MAX = 2 ** 47
+const FLOOR_MAX = 2 ** 47 - 1
+
+const isWithin = (value: unknown, max: number): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max

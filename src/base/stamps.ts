@@ -84,6 +84,11 @@ export class StampClock {
     return this.#lastWallMs
   }
 
+  /** To be called now and then: what the next stamp may be is kept before it is wanted. */
+  look(): void {
+    this.#floor.within(Math.max(this.#wallMs(), this.#lastWallMs))
+  }
+
   next(): Stamp {
     assert(this.#node !== null, 'a stamp before the node has an id')
     const wallMs = this.#wallMs()

@@ -9,6 +9,8 @@ import { COPIED_MS, type Ground } from './ground.ts'
 const HEARD_MS = 2500
 /** Clocks that agree and messages under way: writes further apart than this have stamps in their order. */
 const APART_MS = 1000
+/** Who has started again gives stamps a little ahead, and so does whoever has heard of them. */
+const STARTED_APART_MS = 2000
 const DAY_MS = 86_400_000
 
 /** What one node shows. */
@@ -112,9 +114,8 @@ function isLater(a: Sent, b: Sent, ground: Ground, whole: boolean): boolean {
   if (b.ackedAt === null || b.ackedAt > a.at) return false
   if (to.node === from.node) return true
   if (!whole || !ground.sameCluster(to.node, from.node)) return false
-  // Who has started again gives stamps up to a minute ahead, and so does whoever has heard of them.
-  const agree = ground.history.clockOffMs === 0 && ground.history.deaths(0, b.ackedAt) === 0
-  if (agree && b.ackedAt + APART_MS < a.at) return true
+  const apartMs = ground.history.deaths(0, b.ackedAt) === 0 ? APART_MS : STARTED_APART_MS
+  if (ground.history.clockOffMs === 0 && b.ackedAt + apartMs < a.at) return true
   const heardAt = b.ackedAt + HEARD_MS
   const sameRun = ground.history.runOf(to.node, to.run).from < b.at
   return sameRun && heardAt < a.at && ground.history.linkedSince(from.node, to.node, b.at, heardAt) !== null

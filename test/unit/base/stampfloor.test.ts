@@ -4,8 +4,9 @@ import type { NodeId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
 import type { StateFiles } from '../../../src/base/ports/files.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
-import { floorAbove, needsRaise, StampFloor } from '../../../src/base/stampfloor.ts'
+import { floorAbove, leadOf, needsRaise, StampFloor, startAbove } from '../../../src/base/stampfloor.ts'
 import { compareStamps, type Stamp, StampClock } from '../../../src/base/stamps.ts'
+import { VirtualClock } from '../../virtual-clock.ts'
 
 const NODE = '00000000000000aa' as NodeId
 const DAY_MS = 24 * 3600 * 1000
@@ -43,11 +44,13 @@ class Run {
   readonly floor: StampFloor
   readonly stamps: StampClock
   wallMs: number
+  synchronised: boolean
 
-  constructor(files: HandFiles, wallMs: number) {
+  constructor(files: HandFiles, wallMs: number, synchronised = false) {
     this.files = files
     this.wallMs = wallMs
-    this.floor = new StampFloor(files, silentLog, this.meter)
+    this.synchronised = synchronised
+    this.floor = new StampFloor(files, silentLog, this.meter, () => (this.synchronised ? this.wallMs : null))
     this.stamps = new StampClock(NODE, () => this.wallMs, this.floor)
   }
 
@@ -64,6 +67,24 @@ class Run {
 }
 
 test.each([
+  ['the clock is not known to be right', NOON + 60_000, 500, null, NOON + 60_000],
+  ['it is, and all stamps kept to it', NOON + 60_000, 500, NOON + 3000.5, NOON + 3500],
+  ['it is, but some were ahead of it', NOON + 60_000, null, NOON + 3000, NOON + 60_000],
+  ['it is, long after', NOON + 60_000, 500, NOON + DAY_MS, NOON + 60_000],
+])('where a run begins: %s', (_name, floorMs, aheadMs, rightMs, beforeMs) => {
+  expect(startAbove({ floorMs, aheadMs }, rightMs)).toBe(beforeMs)
+})
+
+test.each([
+  ['behind the right time', NOON - 5, NOON, 500],
+  ['a little ahead of it', NOON + 700, NOON + 0.5, 700],
+  ['far ahead of it', NOON + 11_000, NOON, null],
+  ['nobody knows the right time', NOON, null, null],
+])('what the next run may rely on: %s', (_name, lastMs, rightMs, aheadMs) => {
+  expect(leadOf(lastMs, rightMs)).toBe(aheadMs)
+})
+
+test.each([
   ['a first run', NOON, 0, NOON + 60_000],
   ['long after an earlier one', NOON, NOON - DAY_MS, NOON + 60_000],
   ['a clock that is behind: as little as may be', NOON + 1, NOON, NOON + 1001],
@@ -76,7 +97,7 @@ test.each([
 describe('a run', () => {
   test('begins when what it may give is on disk', () => {
     const run = new Run(new HandFiles(), NOON).begin()
-    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 60_000}}\n`)
+    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 60_000},"aheadMs":null}\n`)
     expect(run.stamps.next().wallMs).toBe(NOON)
   })
 
@@ -87,7 +108,7 @@ describe('a run', () => {
       expect(run.stamps.next().wallMs).toBe(run.wallMs)
       run.files.finish()
     }
-    expect(run.files.writes).toBe(11)
+    expect(run.files.writes).toBe(12)
   })
 
   test('does not follow a clock that leaps before that is on disk', () => {
@@ -97,6 +118,25 @@ describe('a run', () => {
     expect(early.map(({ wallMs }) => wallMs)).toEqual([65_000, 65_000])
     run.files.finish()
     expect(run.stamps.next().wallMs).toBe(NOON)
+  })
+
+  test('has its floor above it while nobody wants a stamp, so that the next one is not held back', () => {
+    const run = new Run(new HandFiles(), NOON).begin()
+    const clock = new VirtualClock()
+    run.floor.keep(clock, () => run.stamps.look())
+    for (let second = 0; second < 3600; second++) {
+      run.wallMs += 1000
+      clock.advance(1000)
+      run.files.finish()
+    }
+    expect(run.files.writes).toBeLessThan(80)
+    expect(run.stamps.next().wallMs).toBe(run.wallMs)
+    run.floor.end(run.stamps.lastMs, () => {})
+    run.files.finish()
+    const { writes } = run.files
+    clock.advance(3_600_000)
+    run.files.finish()
+    expect(run.files.writes).toBe(writes)
   })
 
   test('goes on where nothing can be written, and tries again now and then', () => {
@@ -117,20 +157,20 @@ describe('a run', () => {
       }
       expect(last.wallMs).toBe(run.wallMs)
     }
-    expect(files.writes - before).toBe(6)
-    expect(run.meter.get('stamps.floor-failed')).toBe(6)
+    expect(files.writes - before).toBe(7)
+    expect(run.meter.get('stamps.floor-failed')).toBe(7)
     files.failing = false
     run.wallMs += 15_000
     run.stamps.next()
     files.finish()
-    expect(files.onDisk).toBe(`{"floorMs":${run.wallMs + 60_000}}\n`)
+    expect(files.onDisk).toBe(`{"floorMs":${run.wallMs + 60_000},"aheadMs":null}\n`)
   })
 
   test('keeps how far others have gone', () => {
     const run = new Run(new HandFiles(), NOON).begin()
     run.stamps.observe({ wallMs: NOON + 3_600_000, counter: 3, node: NODE })
     run.files.finish()
-    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 3_660_000}}\n`)
+    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 3_660_000},"aheadMs":null}\n`)
   })
 })
 
@@ -174,6 +214,44 @@ describe('the next run', () => {
       files.finish()
     }
     const again = new Run(files, first.wallMs + byMs).begin()
+    expect(compareStamps(again.stamps.next(), last)).toBeGreaterThan(0)
+  })
+
+  test('keeps to a clock that is synchronised, as the one before did, and is above it all the same', () => {
+    const files = new HandFiles()
+    let wallMs = NOON
+    let last: Stamp | null = null
+    for (let run = 0; run < 20; run++) {
+      const each = new Run(files, wallMs, true).begin()
+      for (let second = 0; second < 7; second++) {
+        const next = each.stamps.next()
+        expect(last === null || compareStamps(next, last) > 0).toBe(true)
+        expect(next.wallMs - each.wallMs).toBeLessThanOrEqual(500 + run)
+        last = next
+        each.wallMs += run % 3 === 0 ? 0 : 1000
+        files.finish()
+      }
+      wallMs = each.wallMs
+    }
+  })
+
+  test.each([
+    ['was not synchronised any more', (run: Run) => Object.assign(run, { synchronised: false })],
+    [
+      'was behind the stamps of others',
+      (run: Run) => run.stamps.observe({ wallMs: NOON + 19_000, counter: 0, node: NODE }),
+    ],
+    ['was set back', (run: Run) => Object.assign(run, { wallMs: NOON - 19_000 })],
+  ])('does not keep to a clock that %s', (_name, happens) => {
+    const files = new HandFiles()
+    const first = new Run(files, NOON, true).begin()
+    first.stamps.next()
+    expect(files.onDisk).toContain('"aheadMs":500')
+    happens(first)
+    const last = first.stamps.next()
+    files.finish()
+    expect(files.onDisk).toContain('"aheadMs":null')
+    const again = new Run(files, NOON - 18_000, true).begin()
     expect(compareStamps(again.stamps.next(), last)).toBeGreaterThan(0)
   })
 
