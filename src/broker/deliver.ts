@@ -21,18 +21,18 @@ export function deliver(publication: Publication, receivers: Receivers): number 
     }
     // [MQTT-3.8.4-8] The lower of published and granted. [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const least = lower(qos, receiver.qos)
-    if (foreign && qos > 0 && hadBefore(session, publication, least)) continue
+    if (foreign && qos > 0 && hadBefore(session, publication, least, false)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
-    if (foreign && least > 0) remember(session, publication, least)
+    if (foreign && least > 0) remember(session, publication, least, false)
     reached++
   }
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!
-    if (foreign && qos > 0 && group.some((one) => hadBefore(one.session, publication, qos))) continue
+    if (foreign && qos > 0 && group.some((one) => hadBefore(one.session, publication, qos, true))) continue
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
-    if (foreign && qos > 0) remember(member.session, publication, qos)
+    if (foreign && qos > 0) remember(member.session, publication, qos, true)
     reached++
   }
   return reached

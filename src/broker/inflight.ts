@@ -77,13 +77,13 @@ export class Inflight {
     this.#size--
   }
 
-  /** Whether the message with that id is under way. */
-  holds(origin: Origin, counter: number): boolean {
+  /** Whether the message with that id is under way; `shared`: by a shared subscription. */
+  holds(origin: Origin, counter: number, shared: boolean): boolean {
     if (this.#slots === null) return false
     for (const outgoing of this.#slots) {
       if (outgoing === null) continue
-      const { message } = outgoing.delivery
-      if (message.counter === counter && sameOrigin(message.origin, origin)) return true
+      const { message, share } = outgoing.delivery
+      if (message.counter === counter && (share !== null) === shared && sameOrigin(message.origin, origin)) return true
     }
     return false
   }

@@ -19,26 +19,26 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
       receiver = echo
     }
     const least = Math.min(qos, receiver.qos) as QoS
-    if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication, own)) continue
+    if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication, own, false)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
-    remember(session, publication, least)
+    remember(session, publication, least, false)
     reached++
   }
   for (const group of groups) {
-    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication, own))) continue
+    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication, own, true))) continue
     const member = group.pick(topic)
     if (member === null) continue
     deliverToMember(publication, group, member)
-    remember(member.session, publication, qos)
+    remember(member.session, publication, qos, true)
     reached++
   }
   return reached
 }
 
 /** What an earlier run of this node left is not in its memory. */
-function hasOrHad(session: Session, publication: Publication, own: Origin): boolean {
+function hasOrHad(session: Session, publication: Publication, own: Origin, shared: boolean): boolean {
   const { origin, counter } = publication
   const { queue, inflight } = session
-  if (wentRound(queue.since, origin, counter, own) || hasHad(session, publication)) return true
-  return queue.holds(origin, counter) || inflight.holds(origin, counter)
+  if (wentRound(queue.since, origin, counter, own) || hasHad(session, publication, shared)) return true
+  return queue.holds(origin, counter, shared) || inflight.holds(origin, counter, shared)
 }

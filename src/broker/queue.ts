@@ -92,11 +92,11 @@ export class SessionQueue {
     }
   }
 
-  /** Whether the message with that id waits here. */
-  holds(origin: Origin, counter: number): boolean {
+  /** Whether the message with that id waits here; `shared`: by a shared subscription. */
+  holds(origin: Origin, counter: number, shared: boolean): boolean {
     for (let index = 0; index < this.length; index++) {
-      const { message } = this.#waiting!.at(index)!
-      if (message.counter === counter && sameOrigin(message.origin, origin)) return true
+      const { message, share } = this.#waiting!.at(index)!
+      if (message.counter === counter && (share !== null) === shared && sameOrigin(message.origin, origin)) return true
     }
     return false
   }

@@ -1,5 +1,8 @@
 // The messages that a session was given lately by members: one that comes again another way (out of a parking place, from
 // a member that stands in, after a crash) is not given twice. Memory is bounded: the oldest are forgotten.
+//
+// What it was given as a member of a shared subscription is known apart from what its own subscriptions brought: it may
+// be owed both. [MQTT-4.8.2-4]
 
 import type { Origin, QoS } from '../wire/message.ts'
 import type { Session } from './session.ts'
@@ -16,6 +19,7 @@ export const sameOrigin = (a: Origin, b: Origin): boolean =>
 
 export class RecentIds {
   readonly #origins: Origin[] = []
+  /** Below zero: by a shared subscription. */
   readonly #counters: number[] = []
   /** Where the next one goes, in the place of the oldest. */
   #next = 0
@@ -32,26 +36,27 @@ export class RecentIds {
   }
 
   /** `origin` is held on to: one object for many messages. */
-  add(origin: Origin, counter: number, another = false): void {
+  add(origin: Origin, counter: number, shared = false, another = false): void {
     if (another) this.#anotherLeft = IDS_MAX
     else if (this.#anotherLeft > 0) this.#anotherLeft--
     this.#origins[this.#next] = origin
-    this.#counters[this.#next] = counter
+    this.#counters[this.#next] = shared ? -counter : counter
     this.#next = this.#next + 1 === IDS_MAX ? 0 : this.#next + 1
   }
 
-  has(origin: Origin, counter: number): boolean {
+  has(origin: Origin, counter: number, shared = false): boolean {
     const counters = this.#counters
+    const sought = shared ? -counter : counter
     for (let index = 0; index < counters.length; index++) {
-      if (counters[index] === counter && sameOrigin(this.#origins[index]!, origin)) return true
+      if (counters[index] === sought && sameOrigin(this.#origins[index]!, origin)) return true
     }
     return false
   }
 }
 
-/** Whether the session was given the message lately. */
-export const hasHad = ({ queue }: Session, { origin, counter }: MessageId): boolean =>
-  queue.recent?.has(origin, counter) ?? false
+/** Whether the session was given the message lately; `shared`: by a shared subscription. */
+export const hasHad = ({ queue }: Session, { origin, counter }: MessageId, shared: boolean): boolean =>
+  queue.recent?.has(origin, counter, shared) ?? false
 
 /**
  * The session was given the message by a member; `another`: by one that did not publish it. One that ends with its
@@ -61,11 +66,12 @@ export function remember(
   { expirySec, queue }: Session,
   { origin, counter }: MessageId,
   qos: QoS,
+  shared: boolean,
   another = false,
 ): void {
   if (expirySec === 0 && qos < 2) return
   queue.recent ??= new RecentIds()
-  queue.recent.add(origin, counter, another)
+  queue.recent.add(origin, counter, shared, another)
 }
 
 /**
@@ -73,8 +79,8 @@ export function remember(
  * again (CLUSTER 6); what stood in for this session may have brought any that is still on its way here. Most sessions
  * are spared the search.
  */
-export const hadBefore = (session: Session, id: MessageId, qos: QoS): boolean =>
-  (qos === 2 || session.queue.recent?.another === true) && hasHad(session, id)
+export const hadBefore = (session: Session, id: MessageId, qos: QoS, shared: boolean): boolean =>
+  (qos === 2 || session.queue.recent?.another === true) && hasHad(session, id, shared)
 
 /**
  * Whether this node published the message itself while the session was here, so that it went round to it then. `since`:

@@ -127,7 +127,7 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   delivery.awaiting = awaiting
   delivery.packetId = packetId
   found.adopt(kept, delivery)
-  remember(session, message, qos)
+  remember(session, message, qos, share !== null)
   if (awaiting === 'queued') session.queue.restore(delivery)
   else session.inflight.restore(packetId, delivery, awaiting)
   return true

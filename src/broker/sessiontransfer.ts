@@ -248,8 +248,10 @@ class Joining implements SessionImport {
   constructor(home: TransferHome, session: Session) {
     this.#home = home
     this.session = session
-    for (const { message } of session.queue.above(0)) this.#known.add(messageIdText(message))
-    for (const { delivery } of session.inflight.inOrder()) this.#known.add(messageIdText(delivery.message))
+    for (const { message, share } of session.queue.above(0)) this.#known.add(knownAs(message, share !== null))
+    for (const { delivery } of session.inflight.inOrder()) {
+      this.#known.add(knownAs(delivery.message, delivery.share !== null))
+    }
   }
 
   add(items: readonly RecordItem[]): void {
@@ -272,11 +274,12 @@ class Joining implements SessionImport {
     const stored = readDelivery(body)
     const message = stored === null ? undefined : this.#messages.get(stored.message)
     if (stored === null || message === undefined) return
-    const id = messageIdText(message)
+    const shared = stored.share !== null
+    const id = knownAs(message, shared)
     // At 'pubcomp' its client has it.
     const { recent, since } = this.session.queue
     const { origin, counter } = message
-    const wasHere = wentRound(since, origin, counter, this.#home.origin) || recent?.has(origin, counter)
+    const wasHere = wentRound(since, origin, counter, this.#home.origin) || recent?.has(origin, counter, shared)
     const known = this.#known.has(id) || wasHere
     if (known || stored.awaiting === 'pubcomp') {
       return tally.count('sessions.joined-twice')
@@ -285,7 +288,7 @@ class Joining implements SessionImport {
     const { qos, ids } = this.#formOf(message, stored)
     // What is wanted with QoS 0 is not owed to anybody; its own sender may still bring it.
     if (qos === 0) return tally.drop('unsubscribed')
-    remember(this.session, message, qos, true)
+    remember(this.session, message, qos, shared, true)
     const group = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)
     if (group !== null) this.session.heldShared = true
     tally.count('sessions.joined')
@@ -307,3 +310,6 @@ class Joining implements SessionImport {
     return { qos: wanting.length === 0 ? 0 : now, ids: ids.length === 0 ? NO_IDS : ids }
   }
 }
+
+/** A session may be owed a message twice: by its own subscriptions and as a member of a group. */
+const knownAs = (message: Message, shared: boolean): string => `${messageIdText(message)}${shared ? ' shared' : ''}`

@@ -64,6 +64,40 @@ describe('what may have come before', () => {
   })
 })
 
+describe('a member of a group that has a subscription of its own, too, gets both', () => {
+  test.each([
+    ['of QoS 2', 2, false],
+    ['that may have come before', 1, true],
+  ] as const)('of a message %s', (_what, qos, late) => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    const client = lab.connected({ id: 'both', ...away })
+    for (const filter of ['t', '$share/g/t']) client.subscribe(filter, { qos: 1 })
+    lab.commit()
+    client.take()
+    expect(lab.broker.deliverFromPeer(message(1, qos), late)).toBe(2)
+    lab.commit()
+    expect(client.got()).toEqual(['t=1', 't=1'])
+    expect(lab.broker.deliverFromPeer(message(1, qos), true)).toBe(0)
+    const again = new DurableLab(platter)
+    expect(again.broker.deliverFromPeer(message(1, qos), true)).toBe(0)
+  })
+
+  test('and each once, whichever came first', () => {
+    const lab = new DurableLab()
+    const [both, other] = ['both', 'other'].map((id) =>
+      lab.connected({ id, ...away }).subscribe('$share/g/t', { qos: 1 }),
+    )
+    lab.commit()
+    lab.broker.deliverFromPeer(message(1, 1), true)
+    for (const client of [both!, other!]) client.subscribe('t', { qos: 1 })
+    lab.commit()
+    lab.broker.deliverFromPeer(message(1, 1), true)
+    lab.commit()
+    expect([both!.got(), other!.got()].map(({ length }) => length).sort()).toEqual([1, 2])
+  })
+})
+
 describe('routes', () => {
   class Wishes extends NoPeers {
     readonly told: string[] = []

@@ -15,6 +15,12 @@ test('an id is its origin, the run of that and the counter', () => {
   ])
 })
 
+test('what came by a shared subscription is known apart from what came by the session`s own', () => {
+  const recent = new RecentIds()
+  recent.add(origin('a'), 5, true)
+  expect([recent.has(origin('a'), 5), recent.has(origin('a'), 5, true)]).toEqual([false, true])
+})
+
 test('the last 1024 are known, and no more', () => {
   const recent = new RecentIds()
   for (let counter = 1; counter <= 1500; counter++) recent.add(origin('a'), counter)
