@@ -317,7 +317,7 @@ class ComposedNode implements Node, Insight {
       dropped: dropped + this.#meter.get('forward.dropped'),
       problems: [
         ...this.#cluster.problems(),
-        ...this.#replicated.problems(),
+        ...this.#replicated.problems((node) => this.#cluster.presence?.trust.name(node) ?? node),
         ...this.#listeners.problems(),
         ...this.#broker.problems(named),
         ...(this.#store?.problems ?? []),

@@ -59,6 +59,7 @@ export class LwwComparing {
   readonly #around: LwwAround
   readonly #done: () => void
   readonly #suspects = new Map<NodeId, Suspect>()
+  readonly #given = new Set<NodeId>()
   #state: State = IDLE
   /** While idle: until a suspect is due. While not: until the peer has kept us waiting too long. */
   #timer: Timer | null = null
@@ -74,19 +75,27 @@ export class LwwComparing {
     return this.#state.at === 'pulling'
   }
 
+  /** Whether this peer has given all that we lacked, at least once since it is linked. */
+  hasGiven(peer: NodeId): boolean {
+    return this.#given.has(peer)
+  }
+
   stop(): void {
     this.#suspects.clear()
+    this.#given.clear()
     this.#become(IDLE)
   }
 
   unlinked(peer: NodeId): void {
     this.#suspects.delete(peer)
+    this.#given.delete(peer)
     if (this.#state.at !== 'idle' && this.#state.peer === peer) this.#next()
   }
 
   /** What a peer's map looks like; returns whether ours looks the same. */
   rootOf(peer: NodeId, hash: LwwHash, busy: boolean): boolean {
     const same = sameHash(hash, this.#around.tree.root)
+    if (same) this.#given.add(peer)
     if (same) this.#suspects.delete(peer)
     else if (!busy && !this.#suspects.has(peer)) this.#suspect(peer, null, 0)
     if (this.#state.at === 'idle') this.#next()
@@ -165,6 +174,7 @@ export class LwwComparing {
     const { peer, before, found } = state
     if (found.size > 0 && before !== null) return this.#begin(peer, found)
     if (found.size > 0) this.#suspect(peer, found, REST_MS)
+    else this.#given.add(peer)
     this.#next()
   }
 
@@ -205,6 +215,7 @@ export class LwwComparing {
       state.inFlight++
     }
     if (state.inFlight > 0 || state.more) return
+    this.#given.add(state.peer)
     this.#next()
     this.#done()
   }

@@ -136,8 +136,8 @@ export class LwwMap implements SharedTable<MapEntry> {
     this.#replica.stop()
   }
 
-  problems(): readonly string[] {
-    return this.#replica.problems()
+  problems(name: (node: NodeId) => string): readonly string[] {
+    return this.#replica.problems(name)
   }
 
   // What was found in the store at start:

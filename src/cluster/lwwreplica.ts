@@ -9,6 +9,7 @@ import type { Replica, SharedEntry, SharedTable } from '../base/shared.ts'
 import { compareStamps, STAMP_AHEAD_MAX_MS, type Stamp, type StampClock } from '../base/stamps.ts'
 import { decodeLww, encodeLww, itemBytes, type LwwItem, type LwwKnown, type LwwMessage } from '../wire/link/lww.ts'
 import { HashTree, hashOf, LEAVES, leafIn } from './hashtree.ts'
+import { broughtStamp, isOldest, LwwBrought } from './lwwbrought.ts'
 import { LwwComparing } from './lwwcomparing.ts'
 import { LwwForgetting } from './lwwforgetting.ts'
 import { LwwRoots } from './lwwroots.ts'
@@ -27,8 +28,6 @@ export interface LwwBounds {
 
 /** How long a box with a wrong clock is told of after its last word. */
 const AHEAD_TOLD_MS = 5 * 60 * 1000
-/** Before any clock. */
-const OLDEST_MS = 1
 /** Changes of one turn travel in messages of at most this. */
 export const ITEMS_BYTES = limits.pieceBytes - 1024
 const CHANGES_QUEUE_BYTES = limits.channelWindowBytes
@@ -42,6 +41,7 @@ export class LwwReplica implements Replica {
   readonly #stamps: StampClock
   readonly #table: SharedTable
   readonly #forgetting: LwwForgetting
+  readonly #brought: LwwBrought
   #horizon: Stamp | null = null
   /** Written here in this turn, and not told to the others yet. */
   readonly #dirty = new Set<SharedEntry>()
@@ -61,6 +61,12 @@ export class LwwReplica implements Replica {
       bounds.entriesMax,
       (stamp) => this.#raise(stamp),
     )
+    this.#brought = new LwwBrought({
+      ...{ name: this.name, world: this.#world, tree: this.tree },
+      self: () => stamps.node,
+      asked: () => this.#allAsked(),
+      renew: (entry) => this.#renew(entry),
+    })
   }
 
   get horizon(): Stamp | null {
@@ -98,6 +104,7 @@ export class LwwReplica implements Replica {
   }
 
   recall(stamp: Stamp): void {
+    this.#brought.found(stamp)
     this.#stamps.recall(stamp)
   }
 
@@ -116,12 +123,13 @@ export class LwwReplica implements Replica {
         const before = entry.stamp
         if (this.#table.isGone(entry)) this.drop(entry.key)
         // Older already: what every box makes alike at its first start.
-        else if (before.wallMs > OLDEST_MS) {
-          this.#table.restamp(entry, { wallMs: OLDEST_MS, counter: 0, node })
+        else if (!isOldest(before)) {
+          this.#table.restamp(entry, broughtStamp(node))
           this.tree.restamped(entry, before)
         }
       }
     }
+    this.#brought.begin()
     if (this.#horizon === null) return
     this.#horizon = null
     this.#table.horizonMoved(null)
@@ -154,9 +162,10 @@ export class LwwReplica implements Replica {
     this.#table.horizonMoved(this.#horizon)
   }
 
-  problems(): readonly string[] {
+  /** `name`: of a node, for people. */
+  problems(name: (node: NodeId) => string): readonly string[] {
     if (this.#ahead === null || this.#ahead.untilMs < this.#world.clock.now()) return []
-    return [`${this.#bounds.name}: what ${this.#ahead.node} wrote is refused: its clock is more than a day ahead`]
+    return [`${this.#bounds.name}: what ${name(this.#ahead.node)} wrote is refused: its clock is more than a day ahead`]
   }
 
   /** Shares the map over these channels, until `detach`. */
@@ -174,7 +183,10 @@ export class LwwReplica implements Replica {
       `${this.name}.sync`,
       { priority: 'bulk', queueBytes: SYNC_QUEUE_BYTES, messageBytes },
       {
-        linked: (peer) => this.#attached?.roots.linked(peer),
+        linked: (peer) => {
+          this.#attached?.roots.linked(peer)
+          this.#brought.linked()
+        },
         unlinked: (peer) => {
           this.#attached?.roots.unlinked(peer)
           this.#attached?.serving.unlinked(peer)
@@ -204,6 +216,7 @@ export class LwwReplica implements Replica {
 
   /** The identity that it was shared under ends; what is known stays. */
   detach(): void {
+    this.#brought.stop()
     this.#attached?.roots.stop()
     this.#attached?.comparing.stop()
     this.#attached = null
@@ -310,8 +323,24 @@ export class LwwReplica implements Replica {
     if (horizon === null || compareStamps(stamp, horizon) > 0) {
       throw new PeerError('shared map: said to be removed, and later than what was forgotten')
     }
+    if (this.#brought.keeps(stamp)) return
     this.drop(key)
     this.#world.meter.count(`${this.name}.gone`)
+  }
+
+  /** Whether somebody is linked, and all who are have given what they had. */
+  #allAsked(): boolean {
+    if (this.#attached === null) return false
+    const { roots, comparing } = this.#attached
+    const peers = roots.peers()
+    return peers.length > 0 && peers.every((peer) => comparing.hasGiven(peer))
+  }
+
+  #renew(entry: SharedEntry): void {
+    if (this.#table.isGone(entry)) return
+    const before = entry.stamp
+    this.#table.restamp(entry, this.stamp())
+    this.wrote(entry, before, true)
   }
 
   /** False: it is further ahead of our time than clocks may differ. */

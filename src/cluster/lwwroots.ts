@@ -28,6 +28,11 @@ export class LwwRoots {
     this.#send = send
   }
 
+  /** Who is linked. */
+  peers(): readonly NodeId[] {
+    return [...this.#told.keys()]
+  }
+
   linked(peer: NodeId): void {
     this.#tell(peer, this.#tree.root)
     const { clock, random } = this.#world

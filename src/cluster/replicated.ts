@@ -68,8 +68,9 @@ export class Replicated {
     for (const shared of this.#all) shared.stop()
   }
 
-  problems(): readonly string[] {
-    return this.#all.flatMap((shared) => shared.problems())
+  /** `name`: of a node, for people. */
+  problems(name: (node: NodeId) => string): readonly string[] {
+    return this.#all.flatMap((shared) => shared.problems(name))
   }
 
   /** Takes a record found at start, when it is one of these maps'; false: it is somebody else's. */

@@ -185,6 +185,66 @@ test('removed entries are forgotten after 30 days; whoever was away so long has 
   expect(b.known()).toEqual(all)
 })
 
+/** Members A and B that have forgotten a removal, and C with something of its own. */
+function broughtTo(mesh: Mesh) {
+  const [a, b, c] = [member(mesh, A), member(mesh, B), member(mesh, C)]
+  mesh.link(A, B)
+  a.set('x', '1')
+  a.set('x', null)
+  mesh.clock.advance(10)
+  // What is linked has much to do in a month.
+  mesh.cut(A, B)
+  mesh.clock.advance(30 * DAY_MS + 7 * 3600 * 1000)
+  mesh.link(A, B)
+  expect([a.map.horizon, b.map.horizon].map((horizon) => horizon?.node)).toEqual([A, A])
+  a.set('both', 'theirs')
+  c.set('both', 'brought')
+  c.set('only c', '1')
+  c.map.renounce(C)
+  return { a, b, c, all: { both: 'theirs', 'only c': '1' } }
+}
+
+test('what a box brings along from its own cluster is not taken for removed, however far back that is forgotten', () => {
+  const mesh = new Mesh()
+  const { a, b, c, all } = broughtTo(mesh)
+  mesh.link(A, C)
+  mesh.clock.advance(20_000)
+  expect(c.known()).toEqual(all)
+  mesh.link(B, C)
+  mesh.clock.advance(90_000)
+  for (const each of [a, b, c]) expect(each.known()).toEqual(all)
+  expect(c.meter.get('lww.facts.brought')).toBe(1)
+  // From then on it is like anything else: it outlives who brought it, and stays removed once it is.
+  const stamp = a.map.stampOf('only c')!
+  expect(stamp.wallMs).toBeGreaterThan(a.map.horizon!.wallMs)
+  b.set('only c', null)
+  mesh.clock.advance(20_000)
+  expect(c.known()).toEqual({ both: 'theirs' })
+  expect(mesh.errors).toEqual([])
+})
+
+test('what was brought along is not said to be removed by a member that was away meanwhile', () => {
+  const mesh = new Mesh()
+  const { a, b, c, all } = broughtTo(mesh)
+  mesh.cut(A, B)
+  mesh.link(A, C)
+  mesh.clock.advance(90_000)
+  mesh.cut(A, C)
+  mesh.link(A, B)
+  mesh.clock.advance(20_000)
+  for (const each of [a, b, c]) expect(each.known()).toEqual(all)
+})
+
+test('what was removed there a while ago is removed here too, though it was brought along', () => {
+  const mesh = new Mesh()
+  const { a, b, c } = broughtTo(mesh)
+  a.set('only c', '2')
+  a.set('only c', null)
+  mesh.link(A, C)
+  mesh.clock.advance(90_000)
+  for (const each of [a, b, c]) expect(each.known()).toEqual({ both: 'theirs' })
+})
+
 test('before 30 days are over a removal is remembered', () => {
   const mesh = new Mesh()
   const a = member(mesh, A)
@@ -204,8 +264,9 @@ test('a clock that is more than a day ahead is refused, and told of', () => {
   mesh.clock.advance(5000)
   expect(a.known()).toEqual({})
   expect(a.meter.get('clock-ahead')).toBeGreaterThan(0)
-  expect(a.map.problems()).toEqual([`facts: what ${B} wrote is refused: its clock is more than a day ahead`])
-  expect(b.map.problems()).toEqual([])
+  const name = (node: NodeId) => (node === B ? 'gw-2' : node)
+  expect(a.map.problems(name)).toEqual(['facts: what gw-2 wrote is refused: its clock is more than a day ahead'])
+  expect(b.map.problems(name)).toEqual([])
   expect(mesh.errors).toEqual([])
 })
 

@@ -69,7 +69,7 @@ test.each([
   mesh.clock.advance(5000)
   for (const one of all) expect(one.known()).toEqual({ both: 'last', last: 'of all', theirs: '1' })
   expect(mesh.errors).toEqual([])
-  expect(all.flatMap(({ replicated }) => replicated.problems())).toEqual([])
+  expect(all.flatMap(({ replicated }) => replicated.problems((node) => node))).toEqual([])
 })
 
 test('what people set back is written anew on all boxes, and stays the same on all', () => {
