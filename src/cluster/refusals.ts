@@ -7,12 +7,24 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
 import type { RefusedStatus } from './status.ts'
 
+/** Whoever still tries is refused again long before: the longest pause between two dials is 10 minutes. */
+const TOLD_MS = 3_600_000
+
+interface Row {
+  readonly address: string
+  readonly reason: string
+  count: number
+  lastMs: number
+  /** By the monotonic clock. */
+  at: number
+}
+
 export class Refusals {
   readonly #clock: Clock
   readonly #log: Log
   readonly #meter: Meter
   /** In the order of the last refusal, the oldest first. */
-  readonly #rows = new Map<string, { address: string; reason: string; count: number; lastMs: number }>()
+  readonly #rows = new Map<string, Row>()
 
   constructor(world: { readonly clock: Clock; readonly log: Log; readonly meter: Meter }) {
     this.#clock = world.clock
@@ -24,11 +36,13 @@ export class Refusals {
   add(address: string, reason: string): void {
     this.#meter.count(`link.refused.${reason}`)
     const key = `${address} ${reason}`
-    const row = this.#rows.get(key) ?? { address, reason, count: 0, lastMs: 0 }
+    this.#forget()
+    const row = this.#rows.get(key) ?? { address, reason, count: 0, lastMs: 0, at: 0 }
     // One line when it begins; a box that keeps asking must not fill the log.
     if (row.count === 0) this.#log.warn({ address, reason }, 'link refused')
     row.count++
     row.lastMs = this.#clock.wall()
+    row.at = this.#clock.now()
     this.#rows.delete(key)
     this.#rows.set(key, row)
     if (this.#rows.size <= limits.refusals) return
@@ -47,6 +61,16 @@ export class Refusals {
 
   /** The latest first. */
   rows(): readonly RefusedStatus[] {
-    return [...this.#rows.values()].map((row) => ({ ...row })).reverse()
+    this.#forget()
+    return [...this.#rows.values()].map(({ at, ...row }) => row).reverse()
+  }
+
+  /** What was so long ago is nobody's concern any more. */
+  #forget(): void {
+    const beforeMs = this.#clock.now() - TOLD_MS
+    for (const [key, { at }] of this.#rows) {
+      if (at > beforeMs) return
+      this.#rows.delete(key)
+    }
   }
 }

@@ -35,6 +35,27 @@ describe('refusals', () => {
     expect(meter.get('link.refused.not a hello')).toBe(1000)
   })
 
+  test('are forgotten an hour after the last one', () => {
+    const clock = new VirtualClock()
+    const refusals = new Refusals({ clock, log: silentLog, meter: new Meter() })
+    refusals.add('10.0.0.1', 'timeout')
+    clock.advance(1_800_000)
+    refusals.add('10.0.0.2', 'timeout')
+    refusals.add('10.0.0.3', 'timeout')
+    clock.advance(1_799_000)
+    refusals.add('10.0.0.3', 'timeout')
+    const told = () => refusals.rows().map(({ address, count }) => `${address} ${count}`)
+    expect(told()).toEqual(['10.0.0.3 2', '10.0.0.2 1', '10.0.0.1 1'])
+    clock.advance(2000)
+    expect(told()).toEqual(['10.0.0.3 2', '10.0.0.2 1'])
+    // A clock that jumps forgets nobody.
+    clock.wallOffsetMs += 86_400_000
+    expect(told()).toHaveLength(2)
+    clock.advance(3_600_000)
+    refusals.add('10.0.0.1', 'timeout')
+    expect(told()).toEqual(['10.0.0.1 1'])
+  })
+
   test('are forgotten of an address that is linked', () => {
     const refusals = new Refusals({ clock: new VirtualClock(), log: silentLog, meter: new Meter() })
     refusals.add('10.0.0.1', 'timeout')
