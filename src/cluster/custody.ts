@@ -18,6 +18,9 @@ export interface Papers extends Line {
 /** A CA that was replaced, and how it signed the one that followed. */
 export type Before = Pick<EarlierAuthority, 'certificate' | 'cross'>
 
+/** `dropped`: certificates of CAs that were believed until now. */
+type Changed = (papers: Papers, dropped: readonly string[]) => void
+
 /** A CA whose key is in wrong hands is believed for so long: until the members that are linked have new certificates. */
 export const GRACE_MS = 60_000
 /** How often it is looked whether an earlier CA has had its time. */
@@ -45,7 +48,7 @@ export class Custody {
   #looking: Timer | null = null
   /** Papers on their way to the disk. */
   #adopting = 0
-  readonly #listeners: ((papers: Papers) => void)[] = []
+  readonly #listeners: Changed[] = []
 
   constructor(world: CustodyWorld) {
     this.#world = world
@@ -71,7 +74,7 @@ export class Custody {
   }
 
   /** Called after each change: another CA, with or without its key, or an earlier one believed no more. */
-  onChange(listener: (papers: Papers) => void): void {
+  onChange(listener: Changed): void {
     this.#listeners.push(listener)
   }
 
@@ -143,10 +146,12 @@ export class Custody {
   }
 
   #use(papers: Papers): void {
+    const before = this.#credentials?.anchors ?? []
     this.#papers = papers
     this.#look()
     this.#compose()
-    for (const listener of this.#listeners) listener(papers)
+    const dropped = before.filter((authority) => !this.#credentials!.anchors.includes(authority))
+    for (const listener of this.#listeners) listener(papers, dropped)
   }
 
   #compose(): void {

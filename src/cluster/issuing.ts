@@ -333,7 +333,8 @@ export class Issuing {
 
   #received(peer: NodeId, bytes: Buffer): void {
     const message = decodeIssue(bytes)
-    if (message !== null) this.#handle(peer, message)
+    if (message === null) this.#world.meter.count('issue.unknown')
+    else this.#handle(peer, message)
   }
 
   #handle(peer: NodeId, message: IssueMessage): void {

@@ -37,6 +37,8 @@ export interface LinkEvents {
   proven(link: Link): void
   /** The deciding side has chosen this link. */
   adopted(link: Link, choice: number): void
+  /** The peer has sent a kind of frame that this version does not know. */
+  unknown(): void
   /** Called once. */
   closed(link: Link, why: LinkEnd): void
 }
@@ -52,6 +54,7 @@ export interface LinkEnd {
 export interface LinkPeer {
   readonly id: NodeId
   readonly instance: InstanceId
+  readonly certificate: string
   readonly keyFingerprint: string
 }
 
@@ -59,6 +62,8 @@ export class Link implements StreamHandler {
   readonly peer: NodeId
   readonly peerInstance: InstanceId
   readonly keyFingerprint: string
+  /** What the peer has proven itself by. */
+  readonly certificate: string
   /** Where we dialled; null when the peer came to us. */
   readonly dialled: Endpoint | null
   readonly remote: Endpoint
@@ -95,6 +100,7 @@ export class Link implements StreamHandler {
     this.peer = peer.id
     this.peerInstance = peer.instance
     this.keyFingerprint = peer.keyFingerprint
+    this.certificate = peer.certificate
     this.dialled = dialled
     this.remote = stream.remote
     this.outbox = new Outbox(turn, stream)
@@ -204,6 +210,7 @@ export class Link implements StreamHandler {
       // Channels are spoken on only by those who know that the link was chosen.
       if (this.#lanes === null) throw new PeerError('a channel before the link was adopted')
       if (kind >= FrameKind.open && kind <= FrameKind.credit) this.#lanes.received(kind, channel, bytes, start, end)
+      else this.#events.unknown()
     } else {
       this.#control(kind, bytes, start, end)
     }
@@ -228,7 +235,7 @@ export class Link implements StreamHandler {
       case FrameKind.pong:
         return this.#ponged(decodeNumber(bytes, start, end))
       default:
-      // Of a later version: not for us.
+        this.#events.unknown()
     }
   }
 

@@ -126,6 +126,18 @@ export class Links implements LinkEvents {
     }
   }
 
+  /**
+   * A CA is believed no more: links that were proven by it end, whatever their peers say that they stand on. A peer that
+   * has a certificate of the next one is linked again at once, by that.
+   */
+  closeProvenBy(authority: string): void {
+    for (const link of [...this.#open]) {
+      if (!this.#world.trust.signedBy(link.certificate, authority)) continue
+      this.#world.meter.count('link.renewed')
+      link.close('other CA', 'other CA')
+    }
+  }
+
   /** Ends everything; the peers of links that are up are told why. */
   stop(goodbye: GoodbyeReason): void {
     this.#stopped = true
@@ -182,7 +194,8 @@ export class Links implements LinkEvents {
   ): void {
     const { stream, peer, theirs, acceptorHello, diallerHello } = greeted
     const ours = { acceptorHello, diallerHello, ...this.#self.about() }
-    const known = { id: peer.nodeId, instance: theirs.instance, keyFingerprint: peer.keyFingerprint }
+    const { nodeId: id, certificate, keyFingerprint } = peer
+    const known = { id, instance: theirs.instance, certificate, keyFingerprint }
     const link = new Link(this.#world.clock, this.#turn, stream, known, dialled, ours, this)
     this.#open.add(link)
     this.#owed.set(link, owed)
@@ -235,7 +248,10 @@ export class Links implements LinkEvents {
 
   #use(link: Link): void {
     this.#used.set(link.peer, link)
-    this.#refusals.clear(link.dialled === null ? link.remote.address : endpointText(link.dialled))
+    const { address } = link.remote
+    this.#refusals.clear(address)
+    // Whoever dialled whom: where it takes links nothing stands against it any more, either.
+    this.#refusals.clear(endpointText(link.dialled ?? { address, port: link.told.clusterPort }))
     this.#world.meter.count('link.up')
     this.#world.log.info(
       { peer: link.peer, name: link.told.name, address: endpointText(link.remote), dialled: link.dialled !== null },
@@ -243,6 +259,10 @@ export class Links implements LinkEvents {
     )
     link.use((stream) => this.#events.up(link, stream))
     this.#settle(link, { at: 'linked', node: link.peer })
+  }
+
+  unknown(): void {
+    this.#world.meter.count('link.unknown')
   }
 
   closed(link: Link, why: LinkEnd): void {

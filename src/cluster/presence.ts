@@ -120,13 +120,10 @@ export class Presence implements LinksEvents, LinksSelf {
     )
     const features = { clock, random, log: world.log, meter }
     const { trust, issuer } = world
-    this.trust = new TrustLife(
-      { ...features, trust, issuer, time: world.time },
-      this.#channels,
-      this.members,
-      around,
-      (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
-    )
+    this.trust = new TrustLife({ ...features, trust, issuer, time: world.time }, this.#channels, this.members, around, {
+      close: (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
+      closeProvenBy: (authority) => this.links.closeProvenBy(authority),
+    })
     around.revocations.watch((fresh) => this.#revoked(fresh))
     world.replicated.attach(this.#channels)
     this.lettingIn = new LettingIn(world, {

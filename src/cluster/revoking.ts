@@ -68,7 +68,7 @@ export class Revoking {
 
   #received(peer: NodeId, bytes: Buffer): void {
     const message = decodeRevocations(bytes)
-    if (message === null) return
+    if (message === null) return this.#world.meter.count('revocations.unknown')
     if (message.kind === 'kept') {
       for (const awaited of [...this.#awaited]) {
         if (message.nodes.includes(awaited.node) && awaited.left.delete(peer)) awaited.kept.push(peer)

@@ -33,6 +33,14 @@ export interface TrustKept {
   inBundle(authority: string): boolean
 }
 
+/** The links that stand. */
+export interface TrustLinks {
+  /** Ends the link with a member that stands on a CA that is believed no more. */
+  close(peer: NodeId): void
+  /** Ends the links of all who have proven themselves by this CA. */
+  closeProvenBy(authority: string): void
+}
+
 /** Somebody for people: by name and id. */
 export interface NamedNode {
   readonly id: NodeId
@@ -57,19 +65,16 @@ export class TrustLife {
   readonly custody: Custody
   readonly issuing: Issuing
   readonly revoking: Revoking
+  readonly #world: TrustLifeWorld
   readonly #members: Members
   readonly #kept: TrustKept
+  readonly #links: TrustLinks
   readonly #rotation: Rotation
   readonly #holding: KeyHolding
 
-  /** `close` ends the link with a member whose CA is believed no more. */
-  constructor(
-    world: TrustLifeWorld,
-    channels: Channels,
-    members: Members,
-    kept: TrustKept,
-    close: (peer: NodeId) => void,
-  ) {
+  constructor(world: TrustLifeWorld, channels: Channels, members: Members, kept: TrustKept, links: TrustLinks) {
+    this.#world = world
+    this.#links = links
     this.#members = members
     this.#kept = kept
     const { clock, time } = world
@@ -98,10 +103,10 @@ export class TrustLife {
         this.#holding.remember()
         return this.#holding.heir()
       },
-      close,
+      close: (peer) => links.close(peer),
     })
     this.issuing.onStands = (member) => this.#look(member)
-    this.custody.onChange((papers) => this.#changed(papers))
+    this.custody.onChange((papers, dropped) => this.#changed(papers, dropped))
     members.onChange(({ state }) => {
       if (state === 'left') this.#holding.look()
     })
@@ -221,7 +226,8 @@ export class TrustLife {
     this.#holding.look()
   }
 
-  #changed(papers: Papers): void {
+  #changed(papers: Papers, dropped: readonly string[]): void {
+    for (const authority of dropped) this.#links.closeProvenBy(authority)
     this.issuing.announce()
     this.#rotation.changed(papers)
     this.#holding.look()
@@ -229,7 +235,8 @@ export class TrustLife {
 
   #received(peer: NodeId, bytes: Buffer): void {
     const message = decodeAuthority(bytes)
-    switch (message?.kind) {
+    if (message === null) return this.#world.meter.count('ca.unknown')
+    switch (message.kind) {
       case 'offer':
         return this.#rotation.offered(peer, message)
       case 'key':

@@ -131,7 +131,8 @@ function identityOf(certificate: X509Certificate | undefined): SecuredPeer | nul
   if (certificate === undefined) return null
   try {
     const facts = factsOf(certificate)
-    return facts.kind === 'node' ? { nodeId: facts.nodeId, keyFingerprint: facts.keyFingerprint } : null
+    if (facts.kind !== 'node') return null
+    return { nodeId: facts.nodeId, certificate: certificate.toString(), keyFingerprint: facts.keyFingerprint }
   } catch (error) {
     if (error instanceof HostError) return null
     throw error

@@ -282,7 +282,8 @@ class Handshake {
     const anchors = this.#credentials.anchors.map(parse)
     if (!this.#leads(certificate, chain, anchors)) return 'foreign CA'
     if (!this.#notary.verify(certificate.publicKey, shown, proof)) return 'bad certificate'
-    return { nodeId: certificate.subject as NodeId, keyFingerprint: hash64(certificate.publicKey) }
+    const nodeId = certificate.subject as NodeId
+    return { nodeId, certificate: print(certificate), keyFingerprint: hash64(certificate.publicKey) }
   }
 
   /** From a certificate over what was shown with it to an anchor. */

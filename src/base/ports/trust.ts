@@ -43,6 +43,8 @@ export interface Credentials {
 
 export interface SecuredPeer {
   readonly nodeId: NodeId
+  /** What it has shown, for the day on which the CA that signed it is believed no more. */
+  readonly certificate: string
   /** Hash of the peer's public key: the same id with another key is `identity changed`. */
   readonly keyFingerprint: string
 }

@@ -63,13 +63,12 @@ export function encodeApprove(message: ApproveMessage): Buffer {
 export function decodeApprove(bytes: Buffer): ApproveMessage | null {
   const reader = new ByteReader(bytes)
   const kind = reader.u8()
+  if (kind !== KINDS.approve && kind !== KINDS.answer) return null
   const number = reader.u32()
-  let message: ApproveMessage | null = null
-  if (kind === KINDS.approve) {
-    message = { kind: 'approve', number, node: reader.id<NodeId>(), words: readText(reader, CHARACTERS_MAX) }
-  } else if (kind === KINDS.answer) {
-    message = { kind: 'answer', number, wrong: readText(reader, ANSWER_CHARACTERS_MAX) }
-  }
+  const message: ApproveMessage =
+    kind === KINDS.approve
+      ? { kind: 'approve', number, node: reader.id<NodeId>(), words: readText(reader, CHARACTERS_MAX) }
+      : { kind: 'answer', number, wrong: readText(reader, ANSWER_CHARACTERS_MAX) }
   if (reader.broken) throw new PeerError('truncated message')
   return message
 }

@@ -397,6 +397,17 @@ describe('refused inside TLS', () => {
   })
 })
 
+test('kinds of frames that are not known yet are counted, and nothing else', () => {
+  const [a, b] = [box('1'), box('2')]
+  b.dial(a)
+  clock.advance(100)
+  const { outbox } = b.links.to(a.id)!
+  outbox.append(encodeFrame(200, 0, Buffer.from('later')))
+  outbox.append(encodeFrame(99, 7, Buffer.from('later, on a channel')))
+  clock.advance(100)
+  expect([a.linked, a.meter.get('link.unknown')]).toEqual([['2'], 2])
+})
+
 function relay(from: ByteStream, to: ByteStream, change: (bytes: Buffer, first: boolean) => Buffer): void {
   let first = true
   from.open({

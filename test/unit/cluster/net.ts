@@ -256,7 +256,7 @@ export class FakeTls implements Trust {
       if (certificate === '') return 'no certificate'
       if (facts instanceof HostError || facts.kind !== 'node') return 'bad certificate'
       if (!this.#leads(certificate, chain, credentials.anchors)) return 'foreign CA'
-      return { nodeId: facts.nodeId as NodeId, keyFingerprint: facts.keyFingerprint }
+      return { nodeId: facts.nodeId as NodeId, certificate, keyFingerprint: facts.keyFingerprint }
     }
     const heardLine = (line: string): void => {
       if (role === 'server' && line === 'client hello') return void stream.write(mine)

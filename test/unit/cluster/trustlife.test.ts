@@ -207,7 +207,10 @@ describe('a rotation', () => {
     lab.clock.wallOffsetMs += 2 * DAY
     lab.advance(2 * 3600 * SECOND)
     expect([first, second].map(({ trust }) => trust.custody.papers!.earlier)).toEqual([[], []])
+    lab.advance(5 * SECOND)
     expect(linkedAll(first, second)).toBe(true)
+    // They had linked by the CA before.
+    expect(first.meter.get('link.renewed') + second.meter.get('link.renewed')).toBeGreaterThan(0)
     const late = third.again()
     lab.advance(60 * SECOND)
     expect(late.linked).toBe('')
@@ -272,6 +275,32 @@ describe('a rotation of a compromised CA', () => {
     expect(again.linked).toBe('gw-1')
     lab.advance(120 * SECOND)
     expect([first.linked, thief.linked, first.trust.custody.strict]).toEqual(['gw-2', '', false])
+  })
+
+  test('leaves no link standing on the CA before, whatever a member says that it stands on', () => {
+    const [first, second, liar] = [lab.gateway(1), lab.gateway(2), lab.gateway(3)]
+    lab.advance(10 * SECOND)
+    expect(linkedAll(first, second, liar)).toBe(true)
+    // It has the stolen key, and no intention to show a certificate of the next one.
+    const { custody, issuing } = liar.trust
+    custody.adopt = () => {}
+    rotate(first, true)
+    lab.advance(5 * SECOND)
+    const { authority, generation } = first.trust.custody.papers!
+    custody.standing = () => ({ authority, ca: null, generation, inBundle: false })
+    issuing.announce()
+    lab.advance(5 * SECOND)
+    expect(linkedAll(first, second, liar)).toBe(true)
+    lab.advance(60 * SECOND)
+    expect([first.linked, second.linked, liar.linked]).toEqual(['gw-2', 'gw-1', ''])
+    expect(first.meter.get('link.renewed') + second.meter.get('link.renewed')).toBeGreaterThan(1)
+    const trust = new FakeTrust(new VirtualClock(), new SeededRandom(1))
+    const { certificate } = first.cluster.presence!.links.to(second.cluster.self.id)!
+    expect([authority.certificate, BUNDLE.certificate].map((ca) => trust.signedBy(certificate, ca))).toEqual([
+      true,
+      false,
+    ])
+    expect(first.cluster.status().refused.map(({ reason }) => reason)).toContain('foreign CA')
   })
 
   test('two at once are refused', () => {
