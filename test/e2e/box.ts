@@ -4,7 +4,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Lan, lanMissing, until } from './lan.ts'
 
 /** A Debian that boxes are made of. */
@@ -69,16 +69,26 @@ const mirror = (): string => {
 /** Where base systems and releases are kept between runs. */
 export const boxCache = (): string => process.env['EDGE_MQTT_BOXES'] ?? '/var/cache/edge-mqtt-boxes'
 
+/**
+ * Makes a folder by a command in which `{}` stands for it, unless it is there. Of those on this machine who want it at the
+ * same time one makes it, and the others wait; nobody sees it half made.
+ */
+export function makeOnce(folder: string, command: readonly string[]): void {
+  if (existsSync(folder)) return
+  mkdirSync(dirname(folder), { recursive: true })
+  const making = `${folder}.making`
+  const words = command.map((word) => (word === '{}' ? making : word))
+  const script = '[ ! -e "$0" ] || exit 0; rm -rf "$1"; making=$1; shift; "$@"; mv -T "$making" "$0"'
+  run('flock', `${folder}.lock`, 'sh', '-ec', script, folder, making, ...words)
+}
+
 /** The root of a base system, made when it is not there yet. */
 export function baseSystem(name: Suite): string {
-  const kept = boxCache()
-  const base = join(kept, `base-${name}`)
-  if (existsSync(join(base, '.done'))) return base
-  mkdirSync(kept, { recursive: true })
-  const making = mkdtempSync(join(kept, 'making-'))
+  const base = join(boxCache(), `base-${name}`)
+  if (existsSync(base)) return base
   const { suite, architecture, packages }: System = SYSTEMS[name]
   const left = ['usr/share/man', 'usr/share/locale', 'usr/share/doc']
-  run(
+  makeOnce(base, [
     'mmdebstrap',
     '--quiet',
     '--variant=minbase',
@@ -89,12 +99,9 @@ export function baseSystem(name: Suite): string {
     '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"; : >"$1/etc/machine-id"',
     '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/etc/apt/sources.list*',
     suite,
-    making,
+    '{}',
     `deb [signed-by=${KEYRING}] ${mirror()} ${suite} main`,
-  )
-  writeFileSync(join(making, '.done'), '')
-  rmSync(base, { recursive: true, force: true })
-  run('mv', making, base)
+  ])
   return base
 }
 

@@ -10,6 +10,7 @@ import { debArch } from '../../packaging/deb.ts'
 import type { NodeStatus } from '../../src/compose.ts'
 import { Box, boxesLeftOut, type Ran, type Suite } from './box.ts'
 import { Lan, until } from './lan.ts'
+import { released } from './release.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
@@ -52,7 +53,7 @@ const sh = (script: string, cwd = top): string => execFileSync('sh', ['-ec', scr
 const first = join(folder, 'first')
 beforeAll(() => {
   if (!possible) return
-  make('first', '022', { TZ: 'UTC' })
+  execFileSync('cp', ['-r', released(), first])
   execFileSync('tar', ['-xzf', join(first, `${name}.tar.gz`)], { cwd: folder })
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -2,19 +2,9 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { boxCache } from './box.ts'
+import { boxCache, makeOnce } from './box.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 
@@ -33,25 +23,26 @@ const SOURCES = [
 const OLD_MS = 3_600_000
 const PROSE = ['README.md', 'CHANGELOG.md', 'LICENSE', 'tsconfig.base.json', 'tsconfig.build.json']
 
-/** Makes the release of this machine's kind, or takes the one that was made of the same, into `folder`, unpacked. */
-export function release(folder: string): string {
+/** The folder with the release of this machine's kind, tarball and Debian package: made, or what was made of the same. */
+export function released(): string {
   const sums = execFileSync('sh', ['-c', 'find "$@" -type f | sort | xargs sha256sum', 'sh', ...SOURCES, ...PROSE], {
     cwd: repository,
   })
   const kept = join(boxCache(), `release-${createHash('sha256').update(sums).digest('hex').slice(0, 16)}`)
-  if (!existsSync(kept)) {
-    mkdirSync(boxCache(), { recursive: true })
-    for (const old of readdirSync(boxCache()).filter((name) => name.startsWith('release-'))) {
-      if (Date.now() - statSync(join(boxCache(), old)).mtimeMs > OLD_MS)
-        rmSync(join(boxCache(), old), { recursive: true })
-    }
-    const making = mkdtempSync(join(boxCache(), 'making-'))
-    const options = { cwd: repository, stdio: ['ignore', 'ignore', 'pipe'] as 'pipe'[] }
-    execFileSync('npm', ['run', '--silent', 'package', '--', '--out', making], options)
-    // Another run on this machine may have made the same meanwhile.
-    if (existsSync(kept)) rmSync(making, { recursive: true })
-    else renameSync(making, kept)
+  if (existsSync(kept)) return kept
+  mkdirSync(boxCache(), { recursive: true })
+  for (const old of readdirSync(boxCache()).filter((name) => name.startsWith('release-'))) {
+    const place = join(boxCache(), old)
+    const { mtimeMs = Date.now() } = statSync(place, { throwIfNoEntry: false }) ?? {}
+    if (Date.now() - mtimeMs > OLD_MS) rmSync(place, { recursive: true, force: true })
   }
+  makeOnce(kept, ['npm', '--prefix', repository, 'run', '--silent', 'package', '--', '--out', '{}'])
+  return kept
+}
+
+/** Unpacks the release of this machine's kind into `folder`. */
+export function release(folder: string): string {
+  const kept = released()
   const tarball = readdirSync(kept).find((name) => name.endsWith('.tar.gz'))!
   execFileSync('tar', ['-xzf', join(kept, tarball), '-C', folder])
   return join(folder, tarball.replace(/\.tar\.gz$/, ''))
