@@ -16,6 +16,10 @@ export const bounds = {
   connectPacketBytes: 256 * KiB,
   /** Connections over the limits that are taken on to be told so; those beyond are closed without a word. */
   surplusConnections: 64,
+  /** Milliseconds after which a CONNECT is answered, whatever it waits for: 3 s are promised. */
+  connackMs: 2500,
+  /** Ends of sessions that are not yet safe. */
+  endingsRemembered: 10_000,
   /** Milliseconds that a closed connection has to take its last bytes. */
   lingerMs: 5000,
   /** Topics whose receivers are remembered, in each of the cache's two halves. */

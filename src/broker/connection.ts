@@ -11,7 +11,7 @@ import { type ByteStream, type Endpoint, endpointText, type StreamHandler } from
 import { Reason, type ReasonCode } from '../base/reasons.ts'
 import { PINGRESP } from '../wire/mqtt/acks.ts'
 import { decodeControl } from '../wire/mqtt/control.ts'
-import { encodeConnack, encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
+import { encodeSuback, encodeUnsuback } from '../wire/mqtt/encode.ts'
 import { Framer, type PacketSink, PacketTooLarge } from '../wire/mqtt/framing.ts'
 import type { ConnectPacket, DisconnectPacket, SubscribePacket, Version } from '../wire/mqtt/packets.ts'
 import { ConnectError } from '../wire/mqtt/strict.ts'
@@ -19,15 +19,14 @@ import { acknowledged } from './acknowledged.ts'
 import { type Admission, admission, noMemory, ON_ITS_WAY } from './admission.ts'
 import { bounds } from './bounds.ts'
 import { NO_ROOM, objection, type Refusal, refusalConnack } from './connect.ts'
-import { Connected } from './connected.ts'
+import { Connected, endOlder } from './connected.ts'
 import { Deadline } from './deadlines.ts'
 import { type Enhanced, enhancedBy, reauthenticate } from './enhanced.ts'
 import { type Guest, requestOf, turnedAway } from './guest.ts'
 import type { ConnectionHome } from './home.ts'
 import type { AuthenticationResult, Claimed } from './ports.ts'
 import { Hold, Reading } from './reading.ts'
-import { Sender } from './sender.ts'
-import { tellTooLarge } from './too-large.ts'
+import { tellRefused, tellTooLarge } from './said-no.ts'
 
 const PUBLISH = 3
 const PUBACK = 4
@@ -266,26 +265,31 @@ export class Connection implements StreamHandler, PacketSink {
     const { home } = this
     if (this.#state.at !== 'authenticating' || this.#state.packet !== packet) return
     if (claimed === 'busy') return this.#refuse(ON_ITS_WAY, packet)
-    const { limits } = home.settings
-    // [MQTT-3.1.4-3] The older connection is told and closed, and its session as it then stands is what we resume.
-    const older = home.sessions.get(terms.clientId)?.connection
-    if (older !== null && older !== undefined) {
-      home.tally.count('mqtt.takeover')
-      home.fights.takenOver(terms.clientId, older.remote, this.remote)
-      older.close(Reason.sessionTakenOver, 'its client id connected again')
-    }
-    const { session, present } = home.sessions.open(access, terms, packet, claimed)
-    const aliasMax = Math.min(packet.topicAliasMaximum, limits.maxTopicAlias)
-    const sender = new Sender(this.#outbox, packet.version, packet.maximumPacketSize, aliasMax, home.tally, home.memory)
-    const connected = new Connected(this, packet, terms, session, sender)
+    endOlder(home, terms.clientId, this.remote)
+    const opened = home.sessions.open(access, terms, packet, claimed)
+    const connected = new Connected(this, this.#outbox, packet, terms, opened)
     this.#state = connected
-    this.#framer.limit = limits.maxPacketSize
-    home.deadlines.set(this.#deadline, this.#heardAt + terms.silenceMs)
-    const connack = encodeConnack({ ...terms.told, sessionPresent: present, reason: Reason.success }, packet.version)
-    home.log.debug({ client: terms.clientId, address: this.#stream.remote.address, present }, 'client connected')
-    this.#send(connected, connack!)
+    this.#framer.limit = home.settings.limits.maxPacketSize
+    const { session, present, safeAt } = opened
+    home.log.debug({ client: terms.clientId, address: this.remote.address, present }, 'client connected')
     // What waited for the client comes behind the CONNACK.
+    if (home.safety.isSafe(safeAt)) this.#welcome(connected)
     if (this.#state === connected) session.attach(connected, terms.window)
+    if (connected.connack === null) return
+    // What a clean start has ended must not be there again after a restart. Nothing comes to the new session meanwhile. A
+    // full disk keeps nobody out: if what it has ended comes back, nothing is lost.
+    this.#reading.hold(Hold.welcome)
+    home.deadlines.set(this.#deadline, this.#heardAt + bounds.connackMs)
+    home.safety.when(safeAt, () => this.#welcome(connected))
+  }
+
+  #welcome(state: Connected): void {
+    const { connack } = state
+    if (this.#state !== state || connack === null) return
+    state.connack = null
+    this.home.deadlines.set(this.#deadline, this.#heardAt + state.silenceMs)
+    this.#send(state, connack)
+    this.#reading.letGo(Hold.welcome)
   }
 
   /** Says no and closes. Version null: closes without a word. [MQTT-3.2.2-7] */
@@ -293,12 +297,7 @@ export class Connection implements StreamHandler, PacketSink {
     refusal: Refusal,
     to: { readonly version: Version | null; readonly maximumPacketSize?: number | null },
   ): void {
-    const { tally, log, refused } = this.home
-    tally.count(`mqtt.refused.${refusal.refused.toString(16)}`)
-    const unsaid = refused.now()
-    const { address } = this.#stream.remote
-    if (unsaid !== null)
-      log.info({ address, listener: this.guest.terms.name, why: refusal.why, unsaid }, 'client refused')
+    tellRefused(this.home, refusal, this.guest.terms.name, this.remote)
     const { version, maximumPacketSize } = to
     const connack = version === null ? null : refusalConnack(refusal, version, maximumPacketSize ?? Infinity)
     if (connack !== null) this.#outbox.append(connack)
@@ -351,6 +350,10 @@ export class Connection implements StreamHandler, PacketSink {
     const state = this.#state
     switch (state.at) {
       case 'connected': {
+        if (state.connack !== null) {
+          this.home.tally.count('mqtt.connack.overdue')
+          return this.#welcome(state)
+        }
         // While we keep it waiting we cannot hear it.
         const heardAt = this.#reading.paced ? this.home.clock.now() : this.#heardAt
         const dueAt = heardAt + state.silenceMs

@@ -6,10 +6,10 @@ import type { Framer } from '../wire/mqtt/framing.ts'
 import type { Pace } from './pace.ts'
 
 /**
- * Why a connection is not read: its CONNECT is not answered yet, it does not take its answers, it is too fast, its
- * client id is fought over.
+ * Why a connection is not read: nobody knows yet whether it may connect, it does not take its answers, it is too fast,
+ * its client id is fought over, its CONNACK has to wait.
  */
-export const Hold = { answer: 1, output: 2, pace: 4, fight: 8 } as const
+export const Hold = { answer: 1, output: 2, pace: 4, fight: 8, welcome: 16 } as const
 
 export class Reading {
   readonly #framer: Framer

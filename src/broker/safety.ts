@@ -78,10 +78,10 @@ export class Safety {
   }
 
   /**
-   * Runs `run` when everything staged here until now is safe, or `refused` when the disk takes nothing more; not for what
-   * happens with every message.
+   * Runs `run` when everything staged here up to `position` is safe, or `refused` when the disk takes nothing more; not for
+   * what happens with every message.
    */
-  when(position: number, run: () => void, refused: () => void): void {
+  when(position: number, run: () => void, refused = run): void {
     if (position <= this.#keeper.ours) run()
     else if (this.#keeper.full) refused()
     else this.#waiting.push({ position, run, refused })

@@ -10,6 +10,7 @@ import type { StoredSession } from '../wire/record/session.ts'
 import type { Access } from './authorize.ts'
 import { bounds } from './bounds.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
+import { Endings } from './endings.ts'
 import type { Handover } from './handover.ts'
 import { HERE } from './place.ts'
 import type { Claims } from './ports.ts'
@@ -29,6 +30,7 @@ export class Sessions {
   readonly #claims: Claims
   readonly #publishWill: (session: Session, will: WillPacket) => void
   readonly #byClient = new Map<ClientId, Session>()
+  readonly #endings: Endings
   #connected = 0
   /** All clients are being sent away: nobody hands anything to the next one. */
   #stopping = false
@@ -48,6 +50,7 @@ export class Sessions {
     this.#publishWill = publishWill
     this.#handover = handover
     this.#claims = claims
+    this.#endings = new Endings(home.safety, home.tally)
   }
 
   get count(): number {
@@ -80,14 +83,14 @@ export class Sessions {
 
   /**
    * The session for a CONNECT that was accepted; no older connection uses it any more. `present`: there was one, and it
-   * goes on. [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6]
+   * goes on. `safeAt`: when the one before it cannot come back. [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6]
    */
   open(
     access: Access,
     { clientId, expirySec }: { readonly clientId: ClientId; readonly expirySec: number },
     { cleanStart, will }: { readonly cleanStart: boolean; readonly will: WillPacket | null },
     epoch: Stamp | null = null,
-  ): { readonly session: Session; readonly present: boolean } {
+  ): { readonly session: Session; readonly present: boolean; readonly safeAt: number } {
     let session = this.#byClient.get(clientId)
     // What waits for one account's client is not for another's that calls itself the same.
     if (session !== undefined && (cleanStart || session.access.account !== access.account)) {
@@ -116,7 +119,7 @@ export class Sessions {
     tally.connects++
     tally.clientsMaximum = Math.max(tally.clientsMaximum, this.#connected)
     this.#claims.opened(session, present, cleanStart)
-    return { session, present }
+    return { session, present, safeAt: present ? 0 : this.#endings.safeAt(clientId) }
   }
 
   /** The connection is gone. `said`: the client said goodbye with DISCONNECT 0x00, so its will is dropped. */
@@ -175,7 +178,9 @@ export class Sessions {
     this.#subscriptions.removeAll(session)
     this.#handover.ended(session)
     session.clear()
+    const wasKept = session.kept !== null
     this.#home.keeping.sessionEnded(session)
+    if (wasKept) this.#endings.add(session.clientId)
     this.#fireWill(session)
   }
 

@@ -138,9 +138,8 @@ export class Subscriber {
     const reasons = filters.map((text) =>
       this.#subscriptions.remove(session, text) ? Reason.success : Reason.noSubscriptionExisted,
     )
-    const answer = () => done(reasons)
-    // On a full disk at once: what was unsubscribed brings nothing more, and UNSUBACK has no word for no.
-    this.#safety.when(session.kept === null ? 0 : this.#safety.position, answer, answer)
+    // On a full disk at once: what was unsubscribed brings nothing more, and a no would not be true.
+    this.#safety.when(session.kept === null ? 0 : this.#safety.position, () => done(reasons))
   }
 
   /** The retained messages of the subscriptions, each as often as it matches. */

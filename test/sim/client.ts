@@ -232,16 +232,16 @@ export class SimClient {
   }
 
   /**
-   * A run of a node is over. `lazySince`: its sessions are there in its next one, as they were then or later, but for
+   * A run of a node is over. `unwrittenSince`: its sessions are there in its next one, as they were then or later, but for
    * what was promised; null: they are gone.
    */
-  nodeGone(node: number, run: number, lazySince: number | null, forgottenSince: number): void {
+  nodeGone(node: number, run: number, unwrittenSince: number | null, forgottenSince: number): void {
     if (this.#connection?.node === node && this.#connection.run === run) this.#will = null
     for (const one of this.#ledger.subscriptions) {
       if (one.client !== this.plan.id || one.connection.node !== node) continue
-      if (lazySince !== null && one.persistent) {
+      if (unwrittenSince !== null && one.persistent) {
         // Its end may be forgotten.
-        if (one.endedAt !== null && one.endedAt > lazySince) one.endedAt = null
+        if (one.endedAt !== null && one.endedAt > unwrittenSince) one.endedAt = null
         if ((one.grantedAt ?? one.askedAt) >= forgottenSince) one.endAskedAt ??= this.#clock.now()
         continue
       }

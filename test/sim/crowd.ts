@@ -83,9 +83,9 @@ export class Crowd {
       node.onGone = (run) => {
         told(run)
         const lives = node.durable || promises.has('sessions')
-        const lazySince = lives ? world.history.lazySince(node.index, world.now) : null
+        const unwrittenSince = lives ? world.history.unwrittenSince(node.index, world.now) : null
         const forgottenSince = world.history.forgottenSince(node.index, world.now)
-        for (const { client } of this.#places) client.nodeGone(node.index, run, lazySince, forgottenSince)
+        for (const { client } of this.#places) client.nodeGone(node.index, run, unwrittenSince, forgottenSince)
         this.#unreachable(node)
       }
       node.onMoved = () => this.#unreachable(node)

@@ -13,9 +13,6 @@ const FULL_NOTICED_MS = 3000
 /** Everybody has noticed a death and its backup stands in after this long. */
 const DEATH_NOTICED_MS = 8000
 
-/** What nobody waits for is on a slow disk after this long. */
-const LAZY_MS = 6000
-
 const pairKey = (a: number, b: number): number => Math.min(a, b) * 4096 + Math.max(a, b)
 
 export class History {
@@ -61,11 +58,10 @@ export class History {
     return (this.#full.get(node) ?? []).some((span) => span.from <= to && span.to >= from - FULL_NOTICED_MS)
   }
 
-  /** Since when what a node did without anybody waiting for it may not be on its disk. */
-  lazySince(node: number, now: number): number {
+  /** Since when the end of what a node had promised may not be on its disk, when it dies now. */
+  unwrittenSince(node: number, now: number): number {
     const full = (this.#full.get(node) ?? []).filter((span) => span.to >= now - FULL_NOTICED_MS)
-    const older = this.#putBack.filter((one) => one.node === node && one.at === now)
-    return Math.min(now, ...full.map((span) => span.from), ...older.map((one) => one.copiedAt)) - LAZY_MS
+    return Math.min(this.forgottenSince(node, now), ...full.map((span) => span.from))
   }
 
   /** Since when everything is forgotten that a node has promised, when it dies now. */

@@ -87,6 +87,85 @@ describe('acknowledgements', () => {
   })
 })
 
+describe('the CONNACK of a clean start', () => {
+  const begin = () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    sleeper(lab, 1)
+    return { platter, lab, client: lab.client().connect({ id: 'sleeper' }) }
+  }
+
+  test('waits until the session that it ends cannot come back, and what follows the CONNECT waits behind it', () => {
+    const { platter, lab, client } = begin()
+    client.subscribe('u', { qos: 1 })
+    lab.connected({ id: 'p' }).publish('u', 'too early')
+    expect(client.take()).toEqual([])
+    lab.commit()
+    expect(client.take().map(({ cmd }) => cmd)).toEqual(['connack', 'suback'])
+    lab.connected({ id: 'q' }).publish('u', 'heard')
+    expect(client.got()).toEqual(['u=heard'])
+    expect(new DurableLab(platter).broker.counts().sessions).toBe(0)
+  })
+
+  test('waits for nothing where nothing that is kept ends', () => {
+    const { lab } = begin()
+    lab.connected({ id: 'nobody before' })
+    const again = lab.connected({ id: 'here', ...away })
+    again.drop()
+    lab.connected({ id: 'here', ...away })
+  })
+
+  test('is not sent to who goes meanwhile, nor to who is replaced by a later connection, which is told then', () => {
+    const { lab, client } = begin()
+    const later = lab.client().connect({ id: 'sleeper' })
+    expect([client.take(), client.closed]).toEqual([[], true])
+    const gone = lab.client().connect({ id: 'sleeper' })
+    gone.drop()
+    lab.commit()
+    expect([client.take(), later.take(), gone.take()]).toEqual([[], [], []])
+    const last = lab.connected({ id: 'sleeper', ...away })
+    expect(last.connack.sessionPresent).toBe(false)
+    expect(lab.broker.counts()).toMatchObject({ clients: 1, sessions: 1 })
+  })
+
+  test('and of whoever comes after a session has ended otherwise waits likewise', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    sleeper(lab, 1)
+    const { client } = resumed(lab, 'sleeper')
+    client.disconnect({ sessionExpiryInterval: 0 })
+    const next = lab.client().connect({ id: 'sleeper', ...away })
+    expect(next.take()).toEqual([])
+    lab.commit()
+    expect(next.one('connack').sessionPresent).toBe(false)
+  })
+
+  test('waits 2.5 s at most for a disk that hangs, and is counted then', () => {
+    const { lab, client } = begin()
+    lab.advance(2499)
+    expect(client.take()).toEqual([])
+    lab.advance(1)
+    client.one('connack')
+    expect(lab.meter.get('mqtt.connack.overdue')).toBe(1)
+    lab.commit()
+    expect(client.subscribe('u').one('suback').granted).toEqual([0])
+  })
+
+  test('does not wait for a disk that is full', () => {
+    const { platter, lab, client } = begin()
+    lab.engine.full = true
+    lab.commit()
+    client.one('connack')
+    client.drop()
+    expect(new DurableLab(platter).broker.counts().sessions).toBe(1)
+    lab.engine.full = false
+    lab.advance(1000)
+    lab.commit()
+    lab.commit()
+    expect(new DurableLab(platter).broker.counts().sessions).toBe(0)
+  })
+})
+
 function retainedOf(lab: DurableLab): string[] {
   return lab.connected({ id: 'looks' }).subscribe('#', { qos: 1 }).got()
 }
@@ -194,8 +273,9 @@ describe('the next run', () => {
     const next = new DurableLab(platter)
     expect(next.broker.counts()).toMatchObject({ sessions: 1, subscriptions: 0, retained: 0 })
     expect(resumed(next, 'sleeper').packets).toEqual([])
-    next.connected({ id: 'sleeper', clean: true })
+    const fresh = next.client().connect({ id: 'sleeper', clean: true })
     next.commit()
+    fresh.one('connack')
     expect(new DurableLab(platter).broker.counts().sessions).toBe(0)
   })
 
@@ -257,7 +337,7 @@ describe('the next run', () => {
 
     const next = new DurableLab(platter)
     const other = next.subscribed('$share/g/u', { id: 'other', qos: 1 })
-    next.connected({ id: 'gone', clean: true })
+    next.client().connect({ id: 'gone', clean: true })
     expect(other.got()).toEqual(['u=x'])
   })
 })
