@@ -51,6 +51,16 @@ export class Deque<T> {
     return index < 0 || index >= this.#length ? undefined : this.#ring[(this.#head + index) & (this.#ring.length - 1)]
   }
 
+  /** Moves the last item to `index`, before what stands there. */
+  moveLast(index: number): void {
+    const mask = this.#ring.length - 1
+    const item = this.at(this.#length - 1)
+    for (let at = this.#length - 1; at > index; at--) {
+      this.#ring[(this.#head + at) & mask] = this.#ring[(this.#head + at - 1) & mask]
+    }
+    this.#ring[(this.#head + index) & mask] = item
+  }
+
   clear(): void {
     this.#ring = new Array(SMALLEST)
     this.#head = 0

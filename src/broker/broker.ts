@@ -11,7 +11,7 @@ import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/stre
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import { NoReplica } from '../base/shared.ts'
-import type { Message, Origin } from '../wire/message.ts'
+import type { Late, Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
 import { Deadlines } from './deadlines.ts'
@@ -251,7 +251,7 @@ export class Broker implements LocalDelivery {
     })
   }
 
-  deliverFromPeer(message: Message, late = false): number {
+  deliverFromPeer(message: Message, late: Late = false): number {
     if (isSys(message.topic)) return 0
     return this.#publisher.fromPeer(message, late)
   }

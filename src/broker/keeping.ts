@@ -186,6 +186,7 @@ export class Keeping {
 
   subscribed(subscription: Subscription, replaced: Subscription | undefined): void {
     if (subscription.session.kept === null) return
+    if (replaced?.brought) subscription.brought = true
     // Clients say their subscriptions again with every connection: nothing new is no write.
     if (replaced !== undefined && replaced.kept !== null && sameSubscription(subscription, replaced)) {
       subscription.kept = replaced.kept

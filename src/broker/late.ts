@@ -1,6 +1,10 @@
 // A message from a member that may have come before, another way: for persistent sessions that have not had it. Those that
 // end with their connection got it then, or were not there.
+//
+// One that is handed over was on its way to another box: it is for those subscriptions that have come from there. Who has
+// subscribed here since would get it behind newer ones.
 
+import { matches } from '../topic/match.ts'
 import type { Origin, QoS } from '../wire/message.ts'
 import { deliverToMember } from './deliver.ts'
 import type { Publication } from './publication.ts'
@@ -9,7 +13,12 @@ import { hasHad, remember, wentRound } from './recentids.ts'
 import type { Session } from './session.ts'
 
 /** Hands the message to every session that is to get it and has not; returns how many that were. */
-export function deliverLate(publication: Publication, { entries, groups }: Receivers, own: Origin): number {
+export function deliverLate(
+  publication: Publication,
+  { entries, groups }: Receivers,
+  own: Origin,
+  handed: boolean,
+): number {
   const { topic, qos, retain, publisher } = publication
   let reached = 0
   for (let receiver of entries) {
@@ -20,7 +29,8 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
     }
     const least = Math.min(qos, receiver.qos) as QoS
     if (least === 0 || session.expirySec === 0 || hasOrHad(session, publication, own, false)) continue
-    session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
+    if (handed && !cameWithIt(session, topic)) continue
+    session.takeLate(publication, least, retain && receiver.retainAsPublished, receiver.ids)
     remember(session, publication, least, false)
     reached++
   }
@@ -33,6 +43,14 @@ export function deliverLate(publication: Publication, { entries, groups }: Recei
     reached++
   }
   return reached
+}
+
+/** Whether a subscription to the topic came along with the session. */
+function cameWithIt({ subscriptions }: Session, topic: string): boolean {
+  for (const { brought, filter } of subscriptions.values()) {
+    if (brought && filter.share === null && matches(filter.filter, topic)) return true
+  }
+  return false
 }
 
 /** What an earlier run of this node left is not in its memory. */

@@ -3,7 +3,7 @@
 
 import type { ClientId, NodeId } from '../base/ids.ts'
 import type { Stamp } from '../base/stamps.ts'
-import type { Message } from '../wire/message.ts'
+import type { Late, Message } from '../wire/message.ts'
 import type { Numbered, Recordable } from '../wire/record/batch.ts'
 
 /** What the broker asks of the cluster. */
@@ -48,7 +48,7 @@ export interface LocalDelivery {
    * A message from a member: to this node's subscribers only, never sent on. `late`: it may have come before, so it is
    * for persistent sessions that have not had it. Returns how many sessions got it.
    */
-  deliverFromPeer(message: Message, late?: boolean): number
+  deliverFromPeer(message: Message, late?: Late): number
 }
 
 /** A CONNECT that is about to be accepted, as the other boxes have to know of it. */

@@ -3,7 +3,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
-import { EMPTY, type Message, type Origin } from '../wire/message.ts'
+import { EMPTY, type Late, type Message, type Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { PublishView } from '../wire/mqtt/publish.ts'
 import { deliver, deliverToMember } from './deliver.ts'
@@ -122,13 +122,15 @@ export class Publisher {
    * A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. `late`: it
    * may have come before.
    */
-  fromPeer(message: Message, late: boolean): number {
+  fromPeer(message: Message, late: Late): number {
     const publication = this.#publication
     const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
     publication.fromMessage(message, false, nowMs, true)
     if (publication.retain) this.#retained.hear(publication)
     const receivers = this.#receivers.of(message.topic)
-    const reached = late ? deliverLate(publication, receivers, this.#origin) : deliver(publication, receivers)
+    const reached = late
+      ? deliverLate(publication, receivers, this.#origin, late === 'handed')
+      : deliver(publication, receivers)
     publication.done()
     return reached
   }

@@ -1,13 +1,18 @@
 // What waits for a session: bounded by messages and bytes, with a policy for the moment the bound is reached.
 
 import { Deque } from '../base/deque.ts'
-import type { Origin } from '../wire/message.ts'
+import type { Message, Origin } from '../wire/message.ts'
 import type { Delivery } from './delivery.ts'
 import { type RecentIds, sameOrigin } from './recentids.ts'
 import type { BrokerSettings } from './settings.ts'
 
 export type QueueSettings = BrokerSettings['sessions']['queue']
 export type Pushed = 'queued' | 'dropped-oldest' | 'dropped-newest' | 'refused'
+
+/** Of two messages of one node. */
+const isOlder = (a: Message, b: Message): boolean =>
+  a.origin.incarnation < b.origin.incarnation ||
+  (a.origin.incarnation === b.origin.incarnation && a.counter < b.counter)
 
 export class SessionQueue {
   /** Made with the first message: most sessions never queue anything. */
@@ -59,6 +64,26 @@ export class SessionQueue {
     return outcome
   }
 
+  /**
+   * The one pushed last came another way than those before it, or later: it goes before those that its origin has given
+   * ids after it, so that they come in the order in which they were published. QoS 2 goes by when it was released.
+   */
+  putInOrder(): void {
+    const waiting = this.#waiting
+    if (waiting === null || waiting.length < 2) return
+    const last = waiting.length - 1
+    const { message } = waiting.at(last)!
+    if (message.qos === 0) return
+    let place = last
+    for (let index = last - 1; index >= 0; index--) {
+      const other = waiting.at(index)!.message
+      if (other.qos !== message.qos || other.origin.node !== message.origin.node) continue
+      if (isOlder(other, message)) break
+      place = index
+    }
+    if (place < last) waiting.moveLast(place)
+  }
+
   peek(): Delivery | undefined {
     return this.#waiting?.peek()
   }
@@ -75,13 +100,11 @@ export class SessionQueue {
   /** Those that are kept under ids above `after`, in order. */
   above(after: number): Delivery[] {
     const found: Delivery[] = []
-    for (let index = this.length - 1; index >= 0; index--) {
-      const delivery = this.#waiting!.at(index)!
-      const { record } = delivery
-      if (record !== null && record.id <= after) break
-      if (record !== null) found.push(delivery)
-    }
-    return found.reverse()
+    if (this.#waiting === null) return found
+    // Ids do not always grow along the queue: what came late stands where it belongs.
+    for (const delivery of this.#waiting)
+      if (delivery.record !== null && delivery.record.id > after) found.push(delivery)
+    return found
   }
 
   /** Keeps, in order, those that `keep` is true of. */
@@ -104,6 +127,7 @@ export class SessionQueue {
   /** Takes one in that waited when an earlier run ended. */
   restore(delivery: Delivery): void {
     this.#put((this.#waiting ??= new Deque()), delivery)
+    this.putInOrder()
   }
 
   clear(): void {

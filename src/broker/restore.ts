@@ -92,6 +92,7 @@ function takeSubscription({ kept, body }: FoundRecord, found: Found, tables: Tab
   const filter = parseTopicFilter(stored.filter, tables.settings.limits.maxTopicLevels)
   if (filter instanceof ProtocolError || session.subscriptions.has(filter.text)) return false
   const subscription = new Subscription(session, filter, stored)
+  subscription.brought = true
   found.adopt(kept, tables.keeping.adoptSubscription(subscription, kept))
   tables.subscriptions.restore(subscription)
   return true

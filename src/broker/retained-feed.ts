@@ -12,6 +12,39 @@ export interface RetainedPlace {
   message: Message | null
 }
 
+/** The feeds of one session, one after the other. */
+export class RetainedFeeds {
+  #feeds: RetainedFeed[] = []
+
+  get isEmpty(): boolean {
+    return this.#feeds.length === 0
+  }
+
+  add(feed: RetainedFeed): void {
+    this.remove(feed.filter)
+    this.#feeds.push(feed)
+  }
+
+  remove(filter: string): void {
+    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
+  }
+
+  /** The next one to be sent; null: no more. */
+  next(nowMs: number): Delivery | null {
+    for (let feed = this.#feeds[0]; feed !== undefined; feed = this.#feeds[0]) {
+      const delivery = feed.next(nowMs)
+      if (delivery !== null) return delivery
+      this.#feeds.shift()
+    }
+    return null
+  }
+
+  /** The one that `next` gave could not be sent yet. */
+  back(): void {
+    this.#feeds[0]!.back()
+  }
+}
+
 export class RetainedFeed {
   readonly filter: string
   readonly #session: Session

@@ -20,7 +20,7 @@ import { type Kept, NoRules } from './ports.ts'
 import type { Publication } from './publication.ts'
 import { SessionQueue } from './queue.ts'
 import type { Receiver } from './receivers.ts'
-import type { RetainedFeed } from './retained-feed.ts'
+import { type RetainedFeed, RetainedFeeds } from './retained-feed.ts'
 import type { Sender } from './sender.ts'
 import type { Acknowledged, SessionConnection, SessionHome } from './session-home.ts'
 import type { ShareGroup } from './shared.ts'
@@ -65,7 +65,7 @@ export class Session {
   #resent = 0
   /** How many in flight are still to be sent again: the client's window began anew with its connection. */
   #unsent = 0
-  #feeds: RetainedFeed[] | null = null
+  #feeds: RetainedFeeds | null = null
   /** QoS 2 messages with packet ids that must be on disk before the client gets to know them. */
   #held: Deque<Outgoing> | null = null
   #waitsForSafety = false
@@ -128,7 +128,7 @@ export class Session {
     }
     const delivery = this.#home.keeping.delivery(this, publication.delivery(qos, retain, ids, share))
     if (this.place.at === 'arriving') return this.place.hold(delivery)
-    if (connection === null || !this.#mayBegin() || this.queue.length > 0) return this.#enqueue(delivery)
+    if (connection === null || !this.#mayBegin() || this.queue.length > 0) return void this.#enqueue(delivery)
     const outgoing = this.#admit(delivery)
     if (!this.#mayBeSaid(outgoing)) (this.#held ??= new Deque()).push(outgoing)
     else if (!connection.sender.publication(publication, qos, retain, ids, outgoing.packetId)) this.#drop(outgoing)
@@ -158,15 +158,14 @@ export class Session {
 
   /** Sends retained messages of a new subscription as the client takes them. */
   feed(feed: RetainedFeed): void {
-    this.unfeed(feed.filter)
-    ;(this.#feeds ??= []).push(feed)
+    ;(this.#feeds ??= new RetainedFeeds()).add(feed)
     this.pump()
   }
 
   /** The subscription to the filter is gone, or is served anew. */
   unfeed(filter: string): void {
-    const feeds = this.#feeds?.filter((feed) => feed.filter !== filter) ?? []
-    this.#feeds = feeds.length === 0 ? null : feeds
+    this.#feeds?.remove(filter)
+    if (this.#feeds?.isEmpty) this.#feeds = null
   }
 
   /** [MQTT-4.3.2-3] */
@@ -271,10 +270,15 @@ export class Session {
     if (this.#resend !== null || this.queue.length > 0 || this.#feeds !== null) this.pump()
   }
 
+  /** Takes a message that matched and comes late: it goes before those that were published after it and still wait. */
+  takeLate(publication: Publication, qos: QoS, retain: boolean, ids: readonly number[]): void {
+    this.receive(this.#home.keeping.delivery(this, publication.delivery(qos, retain, ids, null)))
+  }
+
   /** Takes a delivery of its own that has come in another way than round the receivers. */
   receive(delivery: Delivery): void {
     if (this.place.at === 'arriving') return this.place.hold(delivery)
-    this.#enqueue(delivery)
+    if (this.#enqueue(delivery)) this.queue.putInOrder()
     this.pump()
   }
 
@@ -283,21 +287,16 @@ export class Session {
     else this.#enqueue(delivery)
   }
 
-  #enqueue(delivery: Delivery): void {
+  /** False: it was dropped. */
+  #enqueue(delivery: Delivery): boolean {
     const { tally, queueSettings } = this.#home
-    switch (this.queue.push(delivery, queueSettings)) {
-      case 'queued':
-        return
-      case 'dropped-oldest':
-        return tally.drop('queue-full', this.queue.lastDropped)
-      case 'dropped-newest':
-        delivery.forget()
-        return tally.drop('queue-full')
-      case 'refused':
-        delivery.forget()
-        tally.drop('queue-full')
-        this.connection?.closeSoon(Reason.quotaExceeded, 'queue full')
-    }
+    const pushed = this.queue.push(delivery, queueSettings)
+    if (pushed === 'queued') return true
+    tally.drop('queue-full', pushed === 'dropped-oldest' ? this.queue.lastDropped : 1)
+    if (pushed === 'dropped-oldest') return true
+    delivery.forget()
+    if (pushed === 'refused') this.connection?.closeSoon(Reason.quotaExceeded, 'queue full')
+    return false
   }
 
   /** True when there is nothing left to be sent again. */
@@ -384,13 +383,10 @@ export class Session {
     const { clock } = this.#home
     const nowMs = clock.now()
     let turn: number = bounds.retainedPerTurn
-    for (let feed = feeds[0]; feed !== undefined; feed = feeds[0]) {
-      for (let delivery = feed.next(nowMs); delivery !== null; delivery = feed.next(nowMs)) {
-        if (sender.congested || (delivery.qos > 0 && this.inflight.size >= this.#window)) return feed.back()
-        this.#begin(sender, this.#home.keeping.delivery(this, delivery), nowMs)
-        if (--turn <= 0) return clock.soon(() => this.pump())
-      }
-      feeds.shift()
+    for (let delivery = feeds.next(nowMs); delivery !== null; delivery = feeds.next(nowMs)) {
+      if (sender.congested || (delivery.qos > 0 && this.inflight.size >= this.#window)) return feeds.back()
+      this.#begin(sender, this.#home.keeping.delivery(this, delivery), nowMs)
+      if (--turn <= 0) return clock.soon(() => this.pump())
     }
     this.#feeds = null
   }

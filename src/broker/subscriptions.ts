@@ -31,6 +31,8 @@ export class Subscription {
   readonly durable: boolean
   /** Its record in the store; null: it ends with the connection. */
   kept: Kept | null = null
+  /** It is older than this run, or came along with its session from another box. */
+  brought = false
   /** The store's position that makes it safe. */
   safeAt = 0
 

@@ -1,4 +1,4 @@
-// Messages that may have come before go round this node's own sessions, as if a member had sent them.
+// Messages for a box whose sessions go on here go round them, as if a member had handed them over.
 
 import type { LocalDelivery } from '../broker/ports.ts'
 import { BATCH_HEADER_BYTES, BatchReader, writeBatchHeader } from '../wire/link/forward.ts'
@@ -6,11 +6,11 @@ import { BATCH_HEADER_BYTES, BatchReader, writeBatchHeader } from '../wire/link/
 /** `items`: as they stand in a batch. */
 export function deliverAgain(items: Buffer, local: LocalDelivery, nowMs: number): void {
   const bytes = Buffer.alloc(BATCH_HEADER_BYTES + items.length)
-  writeBatchHeader(bytes, 1, 0, true)
+  writeBatchHeader(bytes, 1, 0, 'handed')
   items.copy(bytes, BATCH_HEADER_BYTES)
   const reader = new BatchReader()
   reader.open(bytes)
   for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
-    local.deliverFromPeer(message, true)
+    local.deliverFromPeer(message, reader.late)
   }
 }

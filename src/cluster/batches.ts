@@ -10,6 +10,7 @@ import { Deque } from '../base/deque.ts'
 import { limits } from '../base/limits.ts'
 import type { Kept } from '../broker/ports.ts'
 import { ageItems, BATCH_HEADER_BYTES, writeBatchHeader } from '../wire/link/forward.ts'
+import type { Late } from '../wire/message.ts'
 
 /** A batch travels in one frame. */
 export const BATCH_BYTES = limits.pieceBytes
@@ -56,8 +57,8 @@ export class Batches {
   #position = 0
   #records: Kept[] | null = null
   #expires = false
-  /** What is gathered may have come to the member before, another way. */
-  late = false
+  /** Whether what is gathered may have come to the member before, another way. */
+  late: Late = false
 
   constructor(forgotten: (batch: SentBatch) => void) {
     this.#forgotten = forgotten
@@ -214,7 +215,7 @@ export class Batches {
 
   /** The member has begun anew: what it took before, its clients may have had. */
   markLate(): void {
-    for (const batch of this.#sent) writeBatchHeader(batch.bytes, batch.first, batch.start, true)
+    for (const batch of this.#sent) writeBatchHeader(batch.bytes, batch.first, batch.start, 'late')
   }
 
   [Symbol.iterator](): IterableIterator<SentBatch> {

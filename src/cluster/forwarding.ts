@@ -209,7 +209,8 @@ export class Forwarding {
     for (const items of found) {
       this.#meter.count('forward.handed-over', items.count)
       const local = this.#local()
-      if (to !== this.#self) this.#member(to).restore({ ...items, member: to, kept: this.#parking.park(to, items) })
+      if (to !== this.#self)
+        this.#member(to).restore({ ...items, member: to, kept: this.#parking.park(to, items, true), handed: true })
       else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
     }
     if (found.length > 0 && to !== this.#self) this.#member(to).room()

@@ -3,7 +3,7 @@
 
 import { Deque } from '../base/deque.ts'
 import type { Kept } from '../broker/ports.ts'
-import type { QoS } from '../wire/message.ts'
+import type { Late, QoS } from '../wire/message.ts'
 import type { ClusterSettings } from './settings.ts'
 
 export interface WaitingItem {
@@ -18,8 +18,8 @@ export interface WaitingItem {
   readonly expiresAt: number
   /** Where the remaining expiry of a single item stands in `bytes`; -1: the items say themselves when they expire. */
   readonly expiryAt: number
-  /** They may have come before, another way. */
-  late: boolean
+  /** Whether they may have come before, another way. */
+  late: Late
   /** The position that is held up until they are safe; 0: none. */
   position: number
   /** Their record in the store; null: not parked. */

@@ -16,7 +16,7 @@ import type { Lane } from '../base/positions.ts'
 import type { Kept } from '../broker/ports.ts'
 import { ageItems, BATCH_HEADER_BYTES, writeExpiry } from '../wire/link/forward.ts'
 import { encodeTaken, type RunId, type TakenMessage } from '../wire/link/taken.ts'
-import type { QoS } from '../wire/message.ts'
+import type { Late, QoS } from '../wire/message.ts'
 import { age, BATCH_BYTES, Batches } from './batches.ts'
 import { LinkQueue, type WaitingItem } from './linkqueue.ts'
 import type { FoundParked, ParkedItems, Parking } from './parking.ts'
@@ -187,7 +187,7 @@ export class Outgoing {
     if (known && message.received > this.#batches.sequence) throw new PeerError('forwarding: took what was not sent')
     if (this.#peerRun !== null && this.#peerRun !== message.own) {
       this.#batches.markLate()
-      for (const item of this.#queue) item.late = true
+      for (const item of this.#queue) item.late = 'late'
     }
     this.#peerRun = message.own
     this.#lateUntil = 0
@@ -258,9 +258,10 @@ export class Outgoing {
     return found
   }
 
-  /** Takes what an earlier run of this node had parked. */
-  restore({ bytes, atMs, count, kept }: FoundParked): void {
-    const rest = { expiresAt: Number.POSITIVE_INFINITY, expiryAt: -1, late: true, position: 0, kept }
+  /** Takes what an earlier run of this node had parked, or what another member does not get. */
+  restore({ bytes, atMs, count, kept, handed }: FoundParked): void {
+    const late: Late = handed ? 'handed' : 'late'
+    const rest = { expiresAt: Number.POSITIVE_INFINITY, expiryAt: -1, late, position: 0, kept }
     this.#queue.push({ qos: 1, bytes, count, atMs, ...rest })
   }
 

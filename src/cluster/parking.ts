@@ -46,15 +46,18 @@ class ParkedRecord implements Recordable {
   readonly kind = RecordKind.parked
   readonly #member: NodeId
   readonly #items: ParkedItems
+  readonly #handed: boolean
 
-  constructor(member: NodeId, items: ParkedItems) {
+  constructor(member: NodeId, items: ParkedItems, handed: boolean) {
     this.#member = member
     this.#items = items
+    this.#handed = handed
   }
 
   write(into: ByteWriter, nowMs: number): void {
     const { bytes, start, end, atMs } = this.#items
-    writeParked(into, { member: this.#member, waitedMs: Math.max(0, nowMs - atMs), items: bytes.subarray(start, end) })
+    const waitedMs = Math.max(0, nowMs - atMs)
+    writeParked(into, { member: this.#member, waitedMs, items: bytes.subarray(start, end), handed: this.#handed })
   }
 }
 
@@ -63,6 +66,8 @@ export interface FoundParked extends ParkedItems {
   readonly member: NodeId
   readonly count: number
   readonly kept: Kept
+  /** They were on their way to another member first. */
+  readonly handed: boolean
 }
 
 export class Parking {
@@ -80,10 +85,10 @@ export class Parking {
     return this.#keeping.bounds()
   }
 
-  /** The items must stay as they are, but for their expiry, until `release`. */
-  park(member: NodeId, items: ParkedItems): Kept {
+  /** The items must stay as they are, but for their expiry, until `release`. `handed`: they were on their way elsewhere. */
+  park(member: NodeId, items: ParkedItems, handed = false): Kept {
     this.count++
-    return this.#keeping.keeper.put(new ParkedRecord(member, items))
+    return this.#keeping.keeper.put(new ParkedRecord(member, items, handed))
   }
 
   release(kept: Kept): void {
@@ -101,8 +106,8 @@ export class Parking {
       return null
     }
     const at = { bytes: items, start: 0, end: items.length, atMs: record.countedFromMs }
-    found.adopt(record.kept, new ParkedRecord(parked!.member, at))
+    found.adopt(record.kept, new ParkedRecord(parked!.member, at, parked!.handed))
     this.count++
-    return { ...at, member: parked!.member, count, kept: record.kept }
+    return { ...at, member: parked!.member, count, kept: record.kept, handed: parked!.handed }
   }
 }

@@ -36,6 +36,12 @@ export interface Message {
   readonly stamp: Stamp | null
 }
 
+/**
+ * Whether a message from a member may have come before, another way. 'handed': likewise, and it was on its way to another
+ * box, so that it is for sessions that have come from there.
+ */
+export type Late = false | 'late' | 'handed'
+
 /** No bytes: the payload or properties of a message that has none. */
 export const EMPTY = Buffer.alloc(0)
 

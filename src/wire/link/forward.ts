@@ -2,6 +2,7 @@
 //
 //   batch  1 | sequence u48 | item ...            sequence: of the first item, without gaps in each direction
 //   late   5 | sequence u48 | item ...            the same, of messages that may have come before, another way
+//   handed 8 | sequence u48 | item ...            late ones that were on their way to a box whose sessions go on here
 //   item   flags u8 | topic u16+utf8 | publisher u16+utf8
 //          | expiry u48                           flag 3: milliseconds that are left
 //          | node 8 . incarnation u48 . counter u48      flag 4: the message id, of QoS 1 and 2
@@ -18,7 +19,7 @@ import { PeerError } from '../../base/errors.ts'
 import { type ClientId, ID_BYTES, type NodeId, readId } from '../../base/ids.ts'
 import { readStamp, STAMP_BYTES, type Stamp, writeStamp } from '../../base/stamps.ts'
 import { parseTopicName } from '../../topic/name.ts'
-import { EMPTY, type Message, type Origin, type QoS } from '../message.ts'
+import { EMPTY, type Late, type Message, type Origin, type QoS } from '../message.ts'
 import { PASS_THROUGH, Property, PropertyCursor } from '../mqtt/properties.ts'
 import { isMqttString } from '../mqtt/utf8.ts'
 import { varintBytes, writeVarint } from '../mqtt/varint.ts'
@@ -27,6 +28,7 @@ import { TextCache } from './textcache.ts'
 
 const BATCH = 1
 const LATE_BATCH = 5
+const HANDED_BATCH = 8
 /** Bytes of a batch before its first item. */
 export const BATCH_HEADER_BYTES = 7
 
@@ -51,12 +53,15 @@ const EXPIRY_MS_MAX = 0xffff_ffff_ffff
 /** More than any MQTT packet has left for a payload. */
 const PAYLOAD_BYTES_MAX = 268_435_455
 
-export function writeBatchHeader(into: Buffer, sequence: number, at = 0, late = false): void {
-  into[at] = late ? LATE_BATCH : BATCH
+export function writeBatchHeader(into: Buffer, sequence: number, at = 0, late: Late = false): void {
+  into[at] = late === false ? BATCH : late === 'late' ? LATE_BATCH : HANDED_BATCH
   into.writeUIntBE(sequence, at + 1, 6)
 }
 
-export const isBatch = (bytes: Buffer): boolean => bytes[0] === BATCH || bytes[0] === LATE_BATCH
+const lateOf = (kind: number | undefined): Late | null =>
+  kind === BATCH ? false : kind === LATE_BATCH ? 'late' : kind === HANDED_BATCH ? 'handed' : null
+
+export const isBatch = (bytes: Buffer): boolean => lateOf(bytes[0]) !== null
 
 /** Texts as they stand in items: 2 bytes of length, then UTF-8. */
 export function encodeText(text: string): Buffer {
@@ -204,14 +209,15 @@ export class BatchReader {
   #end = 0
   /** The number of the first item. */
   sequence = 0
-  /** Its messages may have come before. */
-  late = false
+  /** Whether its messages may have come before. */
+  late: Late = false
 
   /** Begins a message of the channel; false: of a kind that a newer version speaks. */
   open(bytes: Buffer): boolean {
     if (bytes.length < BATCH_HEADER_BYTES) throw new PeerError('forwarded batch too short')
-    if (!isBatch(bytes)) return false
-    this.late = bytes[0] === LATE_BATCH
+    const late = lateOf(bytes[0])
+    if (late === null) return false
+    this.late = late
     this.#bytes = bytes
     this.#at = BATCH_HEADER_BYTES
     this.#end = bytes.length

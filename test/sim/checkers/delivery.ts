@@ -263,13 +263,12 @@ function cameAsPublished(received: Received, sent: Sent, wishes: Wishes): boolea
 }
 
 /**
- * Whether the message was for nobody here when it was sent first, and is what its publisher sent again since: that comes
- * behind what was sent between the two.
+ * Whether the message was for nobody here when it was sent first, and is what its publisher sent again since, which
+ * comes behind what was sent between the two.
  */
-function cameTooEarly(received: Received, sent: Sent, wishes: Wishes): boolean {
-  if (sent.times < 2 || received.at < sent.again.at) return false
-  return wishes.matching(sent.topic).every((one) => one.askedAt > sent.at)
-}
+const cameTooEarly = (sent: Sent, wishes: Wishes): boolean =>
+  sent.times > 1 &&
+  wishes.matching(sent.topic).every((one) => one.askedAt > sent.at || (one.endedAt !== null && one.endedAt < sent.at))
 
 /** Per connection of a publisher, topic and QoS, what arrives for the first time arrives in the order sent. */
 function checkOrder(
@@ -294,7 +293,7 @@ function checkOrder(
     const lane = `${sent.connection.number} ${sent.topic} ${sent.qos} ${fields.qos}${place}`
     const before = last.get(lane) ?? -1
     const mustFollow = ground.promises.has('order') || !ground.history.troubled(sent.at - TROUBLE_MS, one.at)
-    if (before > sent.key && mustFollow && !cameTooEarly(one, sent, wishes)) {
+    if (before > sent.key && mustFollow && !cameTooEarly(sent, wishes)) {
       problems.push(`${nameOf(sent)} reached ${client} after message ${before}`)
     }
     last.set(lane, Math.max(before, sent.key))

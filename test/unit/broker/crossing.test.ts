@@ -25,10 +25,10 @@ describe('what may have come before', () => {
     lab.broker.deliverFromPeer(message(1), false)
     lab.advance(0)
     expect([kept.got(), clean.got()]).toEqual([['t=1'], ['t=1']])
-    expect(lab.broker.deliverFromPeer(message(1), true)).toBe(0)
-    expect(lab.broker.deliverFromPeer(message(2), true)).toBe(1)
-    expect(lab.broker.deliverFromPeer(message(2), true)).toBe(0)
-    expect(lab.broker.deliverFromPeer(message(3, 0), true)).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(1), 'late')).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(2), 'late')).toBe(1)
+    expect(lab.broker.deliverFromPeer(message(2), 'late')).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(3, 0), 'late')).toBe(0)
     lab.advance(0)
     expect([kept.got(), clean.got()]).toEqual([['t=2'], []])
   })
@@ -46,8 +46,8 @@ describe('what may have come before', () => {
     lab.broker.deliverFromPeer(message(2, 2), false)
     lab.commit()
     const again = new DurableLab(platter)
-    for (const counter of [1, 2]) expect(again.broker.deliverFromPeer(message(counter, 2), true)).toBe(0)
-    expect(again.broker.deliverFromPeer(message(3, 2), true)).toBe(1)
+    for (const counter of [1, 2]) expect(again.broker.deliverFromPeer(message(counter, 2), 'late')).toBe(0)
+    expect(again.broker.deliverFromPeer(message(3, 2), 'late')).toBe(1)
   })
 
   test('goes to one of a group, unless one of them has had it', () => {
@@ -57,8 +57,8 @@ describe('what may have come before', () => {
     )
     for (const client of [one!, other!]) client.one('suback')
     expect(lab.broker.deliverFromPeer(message(1), false)).toBe(1)
-    expect(lab.broker.deliverFromPeer(message(1), true)).toBe(0)
-    expect(lab.broker.deliverFromPeer(message(2), true)).toBe(1)
+    expect(lab.broker.deliverFromPeer(message(1), 'late')).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(2), 'late')).toBe(1)
     lab.advance(0)
     expect([...one!.got(), ...other!.got()].sort()).toEqual(['t=1', 't=2'])
   })
@@ -67,7 +67,7 @@ describe('what may have come before', () => {
 describe('a member of a group that has a subscription of its own, too, gets both', () => {
   test.each([
     ['of QoS 2', 2, false],
-    ['that may have come before', 1, true],
+    ['that may have come before', 1, 'late'],
   ] as const)('of a message %s', (_what, qos, late) => {
     const platter = new Platter()
     const lab = new DurableLab(platter)
@@ -78,9 +78,9 @@ describe('a member of a group that has a subscription of its own, too, gets both
     expect(lab.broker.deliverFromPeer(message(1, qos), late)).toBe(2)
     lab.commit()
     expect(client.got()).toEqual(['t=1', 't=1'])
-    expect(lab.broker.deliverFromPeer(message(1, qos), true)).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(1, qos), 'late')).toBe(0)
     const again = new DurableLab(platter)
-    expect(again.broker.deliverFromPeer(message(1, qos), true)).toBe(0)
+    expect(again.broker.deliverFromPeer(message(1, qos), 'late')).toBe(0)
   })
 
   test('and each once, whichever came first', () => {
@@ -89,10 +89,10 @@ describe('a member of a group that has a subscription of its own, too, gets both
       lab.connected({ id, ...away }).subscribe('$share/g/t', { qos: 1 }),
     )
     lab.commit()
-    lab.broker.deliverFromPeer(message(1, 1), true)
+    lab.broker.deliverFromPeer(message(1, 1), 'late')
     for (const client of [both!, other!]) client.subscribe('t', { qos: 1 })
     lab.commit()
-    lab.broker.deliverFromPeer(message(1, 1), true)
+    lab.broker.deliverFromPeer(message(1, 1), 'late')
     lab.commit()
     expect([both!.got(), other!.got()].map(({ length }) => length).sort()).toEqual([1, 2])
   })

@@ -1,14 +1,23 @@
 import { describe, expect, test } from 'vitest'
+import type { NodeId } from '../../../src/base/ids.ts'
 import { bounds } from '../../../src/broker/bounds.ts'
+import { Delivery, NO_IDS } from '../../../src/broker/delivery.ts'
 import { Inbound } from '../../../src/broker/inbound.ts'
 import { type QueueSettings, SessionQueue } from '../../../src/broker/queue.ts'
-import { delivery } from './make.ts'
+import type { QoS } from '../../../src/wire/message.ts'
+import { delivery, message } from './make.ts'
 
 const settings: QueueSettings = { maxMessages: 3, maxBytes: 10_000, qos0: false, whenFull: 'drop-oldest' }
 const rest = (queue: SessionQueue) => {
   const left: string[] = []
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) left.push(`${next.message.payload}`)
   return left
+}
+
+/** A message by its id. */
+function of(counter: number, { node = 'a', incarnation = 1, qos = 1 as QoS } = {}): Delivery {
+  const origin = { node: node as NodeId, incarnation }
+  return new Delivery(message(`${incarnation}.${counter}`, { origin, counter, qos }), qos, false, NO_IDS)
 }
 
 describe('SessionQueue', () => {
@@ -41,6 +50,32 @@ describe('SessionQueue', () => {
     queue.push(delivery('1'), settings)
     expect(queue.push(delivery('x'.repeat(20_000)), settings)).toBe('dropped-newest')
     expect(rest(queue)).toEqual(['1'])
+  })
+
+  test.each([
+    ['one that comes late goes before those that its node published after it', [2, 3, 5, 4], [2, 3, 4, 5]],
+    ['behind all that are older', [1, 2, 3], [1, 2, 3]],
+    ['before all of them', [7, 8, 9, 1], [1, 7, 8, 9]],
+  ])('%s', (_what, counters, expected) => {
+    const queue = new SessionQueue()
+    for (const counter of counters) queue.push(of(counter), { ...settings, maxMessages: 10 })
+    queue.putInOrder()
+    expect(rest(queue)).toEqual(expected.map((counter) => `1.${counter}`))
+  })
+
+  test('what comes late keeps out of the way of other nodes, and of another QoS; an earlier run is older', () => {
+    const queue = new SessionQueue()
+    const last = of(2)
+    const before = [of(1), of(5, { node: 'other' }), of(9, { qos: 2 }), of(3, { incarnation: 2 }), last]
+    for (const one of before) queue.push(one, { ...settings, maxMessages: 10 })
+    queue.putInOrder()
+    expect(rest(queue)).toEqual(['1.1', '1.5', '1.9', '1.2', '2.3'])
+  })
+
+  test('what an earlier run left is in order, whatever the order of its records', () => {
+    const queue = new SessionQueue()
+    for (const counter of [3, 1, 2]) queue.restore(of(counter))
+    expect(rest(queue)).toEqual(['1.1', '1.2', '1.3'])
   })
 
   test('knows whether QoS 0 waits in it', () => {

@@ -1,6 +1,7 @@
 // A session has a copy at another box, which stands in when its own is dead.
 
 import { describe, expect, test } from 'vitest'
+import type { ClientId } from '../../../src/base/ids.ts'
 import { A, B, boxes, boxesWith, C, kill, type SessionBox } from './sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
@@ -137,6 +138,28 @@ describe('the owner is dead', () => {
     mesh.clock.advance(1000)
     expect(texts(client.take()).sort()).toEqual(['at 0', 'at 1'])
     expect(mesh.errors).toEqual([])
+  })
+
+  test('what is handed over to who stands in is for the session that came, not for who has subscribed there since', () => {
+    const { mesh, boxes: all } = boxes(A, B, C)
+    const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
+    sleeper(a)
+    const backup = a.directory.get('s' as ClientId)!.backup === B ? b : c
+    const sender = backup === b ? c : b
+    const publisher = sender.lab.connected({ id: 'p' })
+    for (const other of [b, c]) mesh.cut(A, other.id)
+    publisher.publish('t/1', 'old', { qos: 1, messageId: 1 })
+    mesh.clock.advance(100)
+    const newcomer = backup.lab.connected({ id: 'n', ...lasting }).subscribe('t/#', { qos: 1 })
+    mesh.clock.advance(100)
+    publisher.publish('t/1', 'new', { qos: 1, messageId: 2 })
+    mesh.clock.advance(100)
+    for (const other of [b, c]) other.node.sees(A, 'dead', false)
+    mesh.clock.advance(1000)
+    expect(texts(newcomer.take())).toEqual(['new'])
+    const client = backup.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(1000)
+    expect(texts(client.take())).toEqual(['old', 'new'])
   })
 
   test('comes back with its client where it was: not disturbed, and what was published meanwhile comes once', () => {

@@ -4,7 +4,7 @@ import { ClusterPeers } from '../../../src/cluster/clusterpeers.ts'
 import { Forwarding } from '../../../src/cluster/forwarding.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { isBatch } from '../../../src/wire/link/forward.ts'
-import { EMPTY, type Message, type QoS } from '../../../src/wire/message.ts'
+import { EMPTY, type Late, type Message, type QoS } from '../../../src/wire/message.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
 import { Shelf } from './shelf.ts'
 
@@ -19,7 +19,7 @@ function member(mesh: Mesh, id: NodeId, linkQueue = bounds, shelf = new Shelf(me
   const late: string[] = []
   const routes = new Routes(node.world, node, node, node.stamps)
   const local = {
-    deliverFromPeer: (message: Message, isLate = false) => {
+    deliverFromPeer: (message: Message, isLate: Late = false) => {
       if (isLate) late.push(message.payload.toString())
       // What a broker keeps of a message is staged while it is delivered.
       if (message.qos > 0) shelf.put({ kind: 99, write: () => {} })

@@ -113,10 +113,15 @@ test('items cut anywhere cannot be read', () => {
 
 test('a batch of what may have come before says so', () => {
   const batch = encode([plain])
-  writeBatchHeader(batch, 7, 0, true)
-  expect(batch.subarray(0, BATCH_HEADER_BYTES)).toEqual(bytesOf('05 000000000007'))
   const reader = new BatchReader()
-  expect([reader.open(batch), reader.late, reader.sequence]).toEqual([true, true, 7])
+  for (const [late, golden] of [
+    ['late', '05 000000000007'],
+    ['handed', '08 000000000007'],
+  ] as const) {
+    writeBatchHeader(batch, 7, 0, late)
+    expect(batch.subarray(0, BATCH_HEADER_BYTES)).toEqual(bytesOf(golden))
+    expect([reader.open(batch), reader.late, reader.sequence]).toEqual([true, late, 7])
+  }
   expect([reader.open(encode([plain])), reader.late]).toEqual([true, false])
 })
 

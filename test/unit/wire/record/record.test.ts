@@ -36,6 +36,7 @@ const message: Message = {
   publisher: 'p' as ClientId,
   stamp: null,
 }
+const parked = { member: stamp.node, items: Buffer.from('items') }
 const retained = { topic: 'a/b', stamp, message: { ...message, stamp } }
 const session = {
   clientId: 'c' as ClientId,
@@ -124,10 +125,17 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
   ],
   [
     'parked',
-    written((into) => writeParked(into, { member: stamp.node, waitedMs: 258.9, items: Buffer.from('items') })),
+    written((into) => writeParked(into, { ...parked, waitedMs: 258.9, handed: false })),
     golden('00112233445566aa 000000000102 00000005 6974656d73'),
     readParked,
-    { member: stamp.node, waitedMs: 258, items: Buffer.from('items') },
+    { ...parked, waitedMs: 258, handed: false },
+  ],
+  [
+    'parked for who keeps sessions going',
+    written((into) => writeParked(into, { ...parked, waitedMs: 258.9, handed: true })),
+    golden('00112233445566aa 800000000102 00000005 6974656d73'),
+    readParked,
+    { ...parked, waitedMs: 258, handed: true },
   ],
   [
     'begun, and released',
