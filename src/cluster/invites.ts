@@ -17,6 +17,7 @@ export const TTL_MAX_MS = 30 * 24 * 3_600_000
 /** An ended invite is kept for so long, to tell whoever comes late why the code is no good. */
 const KEPT_MS = 24 * 3_600_000
 const PREFIX = 'invite.'
+const LIST = '"edge-mqtt invite --list"'
 
 export interface InviteWish {
   readonly ttlMs: number
@@ -31,6 +32,19 @@ export interface MadeInvite {
   readonly endMs: number
 }
 
+/** What people may see of an invite: nothing that lets anybody in. */
+export interface ListedInvite {
+  readonly id: string
+  readonly state: 'good' | 'expired' | 'used up'
+  readonly endMs: number
+  /** Boxes that it may let in, and those that it has. */
+  readonly uses: number
+  readonly used: readonly NodeId[]
+  readonly issuer: boolean
+  /** The node that made it. */
+  readonly by: NodeId
+}
+
 export interface InvitesWorld {
   readonly random: Random
   readonly trust: Pick<KeyedTrust, 'secretKey'>
@@ -38,11 +52,14 @@ export interface InvitesWorld {
   now(): number
 }
 
-export type Verdict = 'good' | 'expired' | 'used up'
+export type Verdict = ListedInvite['state']
 
 /** Whether an invite lets this node in. A node that it has let in may come again: its answer may have been lost. */
 export function judgeInvite(invite: Invite, node: NodeId, nowMs: number): Verdict {
-  if (invite.used.includes(node)) return 'good'
+  return invite.used.includes(node) ? 'good' : stateOf(invite, nowMs)
+}
+
+function stateOf(invite: Invite, nowMs: number): Verdict {
   if (nowMs >= invite.endMs) return 'expired'
   return invite.used.length >= invite.uses ? 'used up' : 'good'
 }
@@ -74,7 +91,7 @@ export class Invites {
     this.#sweep()
     const ids = new Set([...this.#all()].map(([id]) => id))
     if (ids.size >= INVITES_MAX) {
-      return new HostError('unavailable', `there are ${ids.size} invites, which is the bound: wait until one has ended`)
+      return new HostError('unavailable', `there are ${ids.size} invites, which is the bound: ${LIST} shows them`)
     }
     let id = inviteId(random.bytes(INVITE_SEED_BYTES))
     while (ids.has(id)) id = inviteId(random.bytes(INVITE_SEED_BYTES))
@@ -100,6 +117,27 @@ export class Invites {
     const invite = this.find(id)
     if (invite === null || invite.used.includes(node)) return
     this.#put(id, { ...invite, used: [...invite.used, node] })
+  }
+
+  /** By when they end. */
+  list(): ListedInvite[] {
+    const now = this.#world.now()
+    const rows = [...this.#all()].map(([id, invite]) => {
+      const { endMs, uses, used, issuer, by } = invite
+      return { id, state: stateOf(invite, now), endMs, uses, used, issuer, by }
+    })
+    return rows.sort((a, b) => a.endMs - b.endMs)
+  }
+
+  /** Ends it now: who comes with its code hears that it has expired. Who was let in by it stays. */
+  revoke(id: string): ListedInvite | HostError {
+    const row = this.list().find((each) => each.id === id.toUpperCase())
+    if (row === undefined)
+      return new HostError('invalid', `there is no invite ${JSON.stringify(id)}: ${LIST} shows them`)
+    if (row.state !== 'good') return new HostError('invalid', `the invite ${row.id} is ${row.state} already`)
+    const endMs = this.#world.now()
+    this.#put(row.id, { ...this.find(row.id)!, endMs })
+    return { ...row, state: 'expired', endMs }
   }
 
   #put(id: string, invite: Invite): boolean {

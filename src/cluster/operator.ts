@@ -4,7 +4,7 @@ import { HostError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
 import type { ClusterTime } from './clustertime.ts'
 import type { Enrolment } from './enrolment.ts'
-import type { InviteWish, MadeInvite } from './invites.ts'
+import type { InviteWish, ListedInvite, MadeInvite } from './invites.ts'
 import type { Issuing } from './issuing.ts'
 import { joinOutcome } from './joinoutcome.ts'
 import type { Leaving, Left } from './leaving.ts'
@@ -57,6 +57,16 @@ export class Operator {
   /** Makes a code that lets boxes in. */
   invite(wish: InviteWish): MadeInvite | HostError {
     return this.#cluster.presence?.lettingIn.invite(wish) ?? new HostError('unavailable', OFF)
+  }
+
+  /** Codes that were made, on whichever box. */
+  invites(): readonly ListedInvite[] | HostError {
+    return this.#cluster.presence?.lettingIn.invites.list() ?? new HostError('unavailable', OFF)
+  }
+
+  /** Ends a code that nobody is to use any more. */
+  revokeInvite(id: string): ListedInvite | HostError {
+    return this.#cluster.presence?.lettingIn.invites.revoke(id) ?? new HostError('unavailable', OFF)
   }
 
   /** People have compared the words of a waiting box. */

@@ -2,7 +2,7 @@
 
 import { HostError } from '../base/errors.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
-import type { MadeInvite } from '../cluster/invites.ts'
+import type { ListedInvite, MadeInvite } from '../cluster/invites.ts'
 import type { WaitingStatus } from '../cluster/status.ts'
 import type { Node } from '../compose.ts'
 import { parseEndpoint } from './config/kinds.ts'
@@ -11,7 +11,13 @@ import { parseDuration } from './config/units.ts'
 import type { Commands } from './control/server.ts'
 import type { Joined } from './joined.ts'
 
-type Operated = Pick<Node, 'operator'>
+type Operated = Pick<Node, 'operator' | 'status'>
+
+/** Nodes by their names. */
+export interface ShownInvite extends Omit<ListedInvite, 'by' | 'used'> {
+  readonly by: string
+  readonly used: readonly string[]
+}
 
 export function enrolmentCommands(node: () => Promise<Operated>): Commands {
   return {
@@ -31,12 +37,28 @@ export function enrolmentCommands(node: () => Promise<Operated>): Commands {
           )
         }
         const wish = { ttlMs, uses: uses === undefined ? 1 : Number(uses), issuer: issuer === true }
-        const made = (await node()).operator.invite(wish)
-        if (made instanceof HostError) throw made
-        return made
+        return told((await node()).operator.invite(wish))
       },
     },
+    'invite list': {
+      everybody: false,
+      run: async (): Promise<ShownInvite[]> => {
+        const asked = await node()
+        const names = new Map(asked.status().cluster.members.map(({ id, name }) => [id, name]))
+        const name = (id: string) => names.get(id) ?? id
+        return told(asked.operator.invites()).map((row) => ({ ...row, by: name(row.by), used: row.used.map(name) }))
+      },
+    },
+    'invite revoke': {
+      everybody: false,
+      run: async ({ id }) => told((await node()).operator.revokeInvite(text(id) ?? '')),
+    },
   }
+}
+
+function told<T>(result: T | HostError): T {
+  if (result instanceof HostError) throw result
+  return result
 }
 
 const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)

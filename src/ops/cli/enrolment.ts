@@ -1,8 +1,9 @@
 // `edge-mqtt invite`, `cluster join` and `cluster approve`: how another box comes in.
 
 import type { Command } from 'commander'
-import type { MadeInvite } from '../../cluster/invites.ts'
+import type { ListedInvite, MadeInvite } from '../../cluster/invites.ts'
 import type { WaitingStatus } from '../../cluster/status.ts'
+import type { ShownInvite } from '../enrolment.ts'
 import { Ending, Exit } from '../exit.ts'
 import { places } from '../places.ts'
 import { print, printJson } from './output.ts'
@@ -14,10 +15,23 @@ interface Reach {
   readonly json?: true
 }
 
+/** `edge-mqtt invite --list`. */
+export function invitesText(rows: readonly ShownInvite[]): string {
+  if (rows.length === 0) return 'there are no invites: edge-mqtt invite makes one'
+  const lines = rows.map(({ id, state, endMs, uses, used, issuer, by }) => {
+    const whom = used.length === 0 ? '' : `: ${used.join(', ')}`
+    const end = `${state === 'expired' ? 'ended' : 'until'} ${new Date(endMs).toLocaleString()}`
+    return `${id}  ${state.padEnd(7)}  ${end}  used ${used.length} of ${uses}${whom}  made on ${by}${issuer ? ', --issuer' : ''}`
+  })
+  return lines.join('\n')
+}
+
 interface InviteOptions extends Reach {
   readonly ttl: string
   readonly uses: string
   readonly issuer?: true
+  readonly list?: true
+  readonly revoke?: string
 }
 
 /** A box that is let in writes what it is given to its card before it says so. */
@@ -69,9 +83,27 @@ export function addEnrolmentCommands(
     .option('--ttl <duration>', 'how long it is good', '1h')
     .option('--uses <count>', 'for how many boxes', '1')
     .option('--issuer', "whoever joins with it gets the key of the cluster's CA as well")
-    .addHelpText('after', example('edge-mqtt invite', 'edge-mqtt invite --ttl 7d --uses 20'))
+    .option('--list', 'show the invites there are, wherever they were made; their codes are kept nowhere')
+    .option('--revoke <id>', 'end the invite with this id: its code lets nobody in any more')
+    .addHelpText(
+      'after',
+      example(
+        'edge-mqtt invite',
+        'edge-mqtt invite --ttl 7d --uses 20',
+        'edge-mqtt invite --list',
+        'edge-mqtt invite --revoke 2AZZ',
+      ),
+    )
     .action(async (options: InviteOptions) => {
-      const { ttl, uses, issuer } = options
+      const { ttl, uses, issuer, list, revoke } = options
+      if (list === true) {
+        const rows = (await asked(options, 'invite list', {})) as ShownInvite[]
+        return options.json === true ? printJson(rows) : print(invitesText(rows))
+      }
+      if (revoke !== undefined) {
+        const row = (await asked(options, 'invite revoke', { id: revoke })) as ListedInvite
+        return options.json === true ? printJson(row) : print(`${row.id} lets nobody in any more`)
+      }
       if (!/^\d{1,3}$/.test(uses)) throw new Ending(Exit.usage, `--uses ${uses}: right would be a number of boxes`)
       const made = (await asked(options, 'invite', { ttl, uses: Number(uses), issuer })) as MadeInvite
       if (options.json === true) return printJson(made)

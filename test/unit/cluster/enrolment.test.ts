@@ -105,6 +105,37 @@ describe('a code', () => {
     expect(found).toMatchObject([{ linked: false, words: expect.stringMatching(/the code has expired/) }])
   })
 
+  test('is listed on every member, and ended by any of them', () => {
+    const [first, second] = [member(1), member(2)]
+    clock.advance(10_000)
+    const [spare, made] = [first.invite({ uses: 2 }), first.invite({ ttlMs: 60_000, issuer: true })]
+    clock.advance(1000)
+    const joined = box(3).join({ code: spare.code, to: at('10.0.0.1') })
+    clock.advance(5000)
+    expect(joined).toMatchObject([{ linked: true }])
+    const list = () => second.cluster.operator.invites()
+    const [used] = [expect.stringMatching(/^[0-9a-f]{16}$/)]
+    const common = { state: 'good', by: first.id }
+    expect(list()).toEqual([
+      { ...common, id: made.id, endMs: made.endMs, uses: 1, used: [], issuer: true },
+      { ...common, id: spare.id, endMs: spare.endMs, uses: 2, used: [used], issuer: false },
+    ])
+    expect(JSON.stringify(list())).not.toContain(spare.code.slice(9, 14))
+    const ended = second.cluster.operator.revokeInvite(spare.id.toLowerCase())
+    expect(ended).toMatchObject({ id: spare.id, state: 'expired' })
+    clock.advance(1000)
+    const late = box(4).join({ code: spare.code, to: at('10.0.0.1') })
+    clock.advance(5000)
+    expect(late).toMatchObject([{ linked: false, words: expect.stringMatching(/the code has expired/) }])
+    const again = first.cluster.operator.revokeInvite(spare.id)
+    expect(again).toMatchObject({ message: `the invite ${spare.id} is expired already` })
+    expect(first.cluster.operator.revokeInvite('2222')).toMatchObject({
+      message: 'there is no invite "2222": "edge-mqtt invite --list" shows them',
+    })
+    clock.advance(60_000)
+    expect(list()).toMatchObject([{ state: 'expired' }, { state: 'expired' }])
+  })
+
   test('mistyped, of another cluster, made up: each says so, and those that try are slowed', () => {
     const first = member(1)
     clock.advance(1000)

@@ -21,7 +21,7 @@ import { accountsInMemory } from '../broker/make.ts'
 const status = {
   node: { id: '1', name: 'gw-1', version: '1', state: 'ready', uptimeMs: 1 },
   listeners: [{ name: 'mqtt', type: 'mqtt', bind: '0.0.0.0', port: 40_001, connections: 0 }],
-  cluster: { enabled: true, port: 40_002 },
+  cluster: { enabled: true, port: 40_002, members: [{ id: 'a1', name: 'gw-1' }] },
 } as unknown as NodeStatus
 
 class FakeNode implements Node {
@@ -55,6 +55,9 @@ class FakeNode implements Node {
     },
     invite: (wish: InviteWish) =>
       wish.uses > 2 ? new HostError('invalid', 'too many') : { id: '2AZZ', code: 'CODE', endMs: wish.ttlMs },
+    invites: () => [{ id: '2AZZ', state: 'good', endMs: 9, uses: 2, used: ['a1'], issuer: false, by: 'a1' }],
+    revokeInvite: (id: string) =>
+      id === '2AZZ' ? { id, state: 'expired' } : new HostError('invalid', 'there is no invite'),
     approve: (wanted: string, done: (result: WaitingStatus | HostError) => void) =>
       setImmediate(
         done,
@@ -156,6 +159,9 @@ describe('a life', () => {
     expect(await asked('invite', { ttl: '2d', uses: 2 })).toMatchObject({ endMs: 172_800_000 })
     await expect(asked('invite', { uses: 3 })).rejects.toThrow('too many')
     await expect(asked('invite', { ttl: 'soon' })).rejects.toThrow('--ttl "soon": right would be a duration')
+    expect(await asked('invite list')).toMatchObject([{ id: '2AZZ', state: 'good', by: 'gw-1', used: ['gw-1'] }])
+    expect(await asked('invite revoke', { id: '2AZZ' })).toEqual({ id: '2AZZ', state: 'expired' })
+    await expect(asked('invite revoke')).rejects.toThrow('there is no invite')
 
     process.emit('SIGTERM')
     expect(await running).toBe(0)
