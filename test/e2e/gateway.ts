@@ -106,11 +106,14 @@ export class Gateway {
     return execFileSync(process.execPath, [program, ...args, '--data-dir', this.dataDir], { encoding: 'utf8' })
   }
 
-  async ready(withinMs = 15_000): Promise<this> {
+  /** It takes a second of computing, which a busy machine may not have to give for a while. */
+  async ready(withinMs = 45_000): Promise<this> {
     await until(`${this.dataDir} is ready`, withinMs, () => {
       if (this.#child!.exitCode !== null) throw new Error(`exited with ${this.#child!.exitCode}: ${this.#log}`)
       if (!existsSync(join(this.dataDir, 'run/status.sock'))) throw new Error(`no socket yet: ${this.#log}`)
-      return this.status().node.state === 'ready'
+      const { state } = this.status().node
+      if (state !== 'ready') throw new Error(`${state}: ${this.#log}`)
+      return true
     })
     return this
   }

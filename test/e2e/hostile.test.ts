@@ -92,6 +92,17 @@ describe.skipIf(leftOut('hostile', 'mosquitto_pub', 'mosquitto_sub'))('a hostile
     await until('it is gone', 15_000, () => victim.links() === 2)
   })
 
+  test('a hello from which somebody took the newer version is found inside TLS', async () => {
+    const victim = gateways[0]!
+    const before = gateways.map(linkedSince)
+    const later = run([memberScript, dirname(program), 'a downgraded hello', lan.address(1), certs])
+    await until(`it is closed (${later.said()})`, 15_000, () => later.said().includes('closed: tampered'))
+    expect(later.said()).not.toContain('linked')
+    const { refused } = victim.status().cluster
+    expect(refused.map(({ reason }) => reason)).toContain('tampered')
+    expect(gateways.map(linkedSince)).toEqual(before)
+  })
+
   for (const [way, reason] of [
     ['a frame without end', /^broke the rules: frame length out of bounds/],
     ['a frame too short', /^broke the rules: frame length out of bounds/],

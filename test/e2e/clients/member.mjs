@@ -26,6 +26,7 @@ const open = (number, name) => encodeFrame(FrameKind.open, number, encodeOpen(na
 const data = (number, body) => encodeFrame(FrameKind.data, number, body)
 
 const LATER = 'what a later version says'
+const DOWNGRADED = 'a downgraded hello'
 
 const ways = {
   [LATER]: (send) => {
@@ -78,14 +79,18 @@ socket.on('error', () => {})
 const hello = await new Promise((resolve) => socket.once('data', (bytes) => resolve(bytes)))
 socket.pause()
 const theirs = decodeHello(hello)
-const ours = encodeHello({
-  ...theirs,
-  versionMax: way === LATER ? theirs.versionMax + 1 : theirs.versionMax,
-  node: NODE,
-  instance: INSTANCE,
-  nonce: Buffer.alloc(16, 9),
-  intent: 'link',
-})
+const helloOf = (versionMax) =>
+  encodeHello({
+    ...theirs,
+    versionMax,
+    node: NODE,
+    instance: INSTANCE,
+    nonce: Buffer.alloc(16, 9),
+    intent: 'link',
+  })
+// Somebody on the way has taken the newer version out of what is heard in the clear.
+const ours = helloOf(way === LATER || way === DOWNGRADED ? theirs.versionMax + 1 : theirs.versionMax)
+const heard = way === DOWNGRADED ? helloOf(theirs.versionMax) : ours
 const ca = {
   certificate: readFileSync(join(certs, 'ca.crt'), 'utf8'),
   privateKey: readFileSync(join(certs, 'ca.key'), 'utf8'),
@@ -136,5 +141,5 @@ server.on('secureConnection', (secure) => {
     }),
   )
 })
-socket.write(ours)
+socket.write(heard)
 server.emit('connection', socket)
