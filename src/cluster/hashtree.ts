@@ -1,6 +1,6 @@
 // A hash tree over the keys and stamps of a map's entries, so that two boxes find what differs between them by comparing
 // a few hashes. The hash of a leaf is the sum of its entries' hashes, that of a branch the sum of its leaves: it does not
-// depend on the order of writes and follows each in constant time.
+// depend on the order of writes, and all of them follow each write in constant time.
 //
 //   root - 64 branches - 64 leaves each - the entries whose keys hash there, chained
 
@@ -18,10 +18,28 @@ export interface Hash {
   readonly low: number
 }
 
+/** A sum of hashes. */
+class Sum implements Hash {
+  high = 0
+  low = 0
+
+  add(high: number, low: number): void {
+    this.high = (this.high + high) >>> 0
+    this.low = (this.low + low) >>> 0
+  }
+}
+
+class Branch extends Sum {
+  readonly heads: (SharedEntry | null)[] = new Array<SharedEntry | null>(FAN).fill(null)
+  readonly sums: readonly Sum[] = Array.from({ length: FAN }, () => new Sum())
+}
+
+const NOTHING: Hash = { high: 0, low: 0 }
+
 export class HashTree {
-  readonly #heads: (SharedEntry | null)[] = new Array<SharedEntry | null>(LEAVES).fill(null)
-  readonly #high = new Uint32Array(LEAVES)
-  readonly #low = new Uint32Array(LEAVES)
+  /** Made when something comes into them: most maps of most clusters have a few entries. */
+  readonly #branches: (Branch | null)[] = new Array<Branch | null>(FAN).fill(null)
+  readonly #root = new Sum()
   #size = 0
 
   get size(): number {
@@ -29,79 +47,83 @@ export class HashTree {
   }
 
   get root(): Hash {
-    return this.#sum(0, LEAVES)
+    return copyOf(this.#root)
   }
 
   branch(branch: number): Hash {
-    return this.#sum(branch * FAN, (branch + 1) * FAN)
+    return copyOf(this.#branches[branch] ?? NOTHING)
   }
 
   leaf(leaf: number): Hash {
-    return { high: this.#high[leaf]!, low: this.#low[leaf]! }
+    return copyOf(this.#branches[branchOf(leaf)]?.sums[leaf % FAN] ?? NOTHING)
   }
 
   add(entry: SharedEntry): void {
     entry.hash = hashOf(entry.key)
     const leaf = leafOf(entry)
-    entry.next = this.#heads[leaf]!
-    this.#heads[leaf] = entry
+    const branch = (this.#branches[branchOf(leaf)] ??= new Branch())
+    entry.next = branch.heads[leaf % FAN] ?? null
+    branch.heads[leaf % FAN] = entry
     this.#size++
-    this.#count(leaf, entry, entry.stamp, 1)
+    this.#count(branch, leaf, entry, entry.stamp, 1)
   }
 
   /** The entry has another stamp than `before`. */
   restamped(entry: SharedEntry, before: Stamp): void {
     const leaf = leafOf(entry)
-    this.#count(leaf, entry, before, -1)
-    this.#count(leaf, entry, entry.stamp, 1)
+    const branch = this.#branches[branchOf(leaf)]!
+    this.#count(branch, leaf, entry, before, -1)
+    this.#count(branch, leaf, entry, entry.stamp, 1)
   }
 
   isEmpty(leaf: number): boolean {
-    return this.#heads[leaf] === null
+    return this.#head(leaf) === null
   }
 
   /** The entries of a leaf as they are now. */
   entries(leaf: number): SharedEntry[] {
     const entries: SharedEntry[] = []
-    for (let entry = this.#heads[leaf] ?? null; entry !== null; entry = entry.next) entries.push(entry)
+    for (let entry = this.#head(leaf); entry !== null; entry = entry.next) entries.push(entry)
     return entries
   }
 
   /** Takes those entries out of a leaf that `goes` says so of. */
   sweep(leaf: number, goes: (entry: SharedEntry) => boolean): void {
+    const branch = this.#branches[branchOf(leaf)] ?? null
+    if (branch === null) return
     let before: SharedEntry | null = null
-    for (let entry = this.#heads[leaf] ?? null; entry !== null; entry = entry.next) {
+    for (let entry = branch.heads[leaf % FAN] ?? null; entry !== null; entry = entry.next) {
       if (!goes(entry)) {
         before = entry
         continue
       }
-      if (before === null) this.#heads[leaf] = entry.next
+      if (before === null) branch.heads[leaf % FAN] = entry.next
       else before.next = entry.next
       this.#size--
-      this.#count(leaf, entry, entry.stamp, -1)
+      this.#count(branch, leaf, entry, entry.stamp, -1)
     }
   }
 
-  #sum(from: number, to: number): Hash {
-    let high = 0
-    let low = 0
-    for (let leaf = from; leaf < to; leaf++) {
-      high = (high + this.#high[leaf]!) | 0
-      low = (low + this.#low[leaf]!) | 0
-    }
-    return { high: high >>> 0, low: low >>> 0 }
+  #head(leaf: number): SharedEntry | null {
+    return this.#branches[branchOf(leaf)]?.heads[leaf % FAN] ?? null
   }
 
-  #count(leaf: number, entry: SharedEntry, stamp: Stamp, sign: 1 | -1): void {
-    this.#high[leaf]! += sign * digest(entry.hash, stamp, 0x811c9dc5)
-    this.#low[leaf]! += sign * digest(entry.hash, stamp, 0x9e3779b9)
+  #count(branch: Branch, leaf: number, entry: SharedEntry, stamp: Stamp, sign: 1 | -1): void {
+    const high = sign * digest(entry.hash, stamp, 0x811c9dc5)
+    const low = sign * digest(entry.hash, stamp, 0x9e3779b9)
+    branch.sums[leaf % FAN]!.add(high, low)
+    branch.add(high, low)
+    this.#root.add(high, low)
   }
 }
+
+const copyOf = ({ high, low }: Hash): Hash => ({ high, low })
 
 export const sameHash = (a: Hash, b: Hash): boolean => a.high === b.high && a.low === b.low
 
 /** The leaf of a key with that hash. */
 export const leafIn = (hash: number): number => hash >>> LEAF_SHIFT
+const branchOf = (leaf: number): number => (leaf / FAN) | 0
 const leafOf = (entry: SharedEntry): number => leafIn(entry.hash)
 
 /** In which of so many parts of its leaf an entry is. */
