@@ -2,9 +2,13 @@
 
 export class Meter {
   readonly #counts = new Map<string, number>()
+  /** In their order; null: there are new ones among them. */
+  #names: readonly string[] | null = null
 
   count(name: string, by = 1): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by)
+    const before = this.#counts.get(name)
+    if (before === undefined) this.#names = null
+    this.#counts.set(name, (before ?? 0) + by)
   }
 
   get(name: string): number {
@@ -13,6 +17,9 @@ export class Meter {
 
   /** All counters, by name. */
   all(): Readonly<Record<string, number>> {
-    return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)))
+    this.#names ??= [...this.#counts.keys()].sort()
+    const all: Record<string, number> = {}
+    for (const name of this.#names) all[name] = this.get(name)
+    return all
   }
 }

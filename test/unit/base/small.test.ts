@@ -71,6 +71,9 @@ test('Meter counts by name, and lists by name', () => {
     ['a', 5],
     ['b', 2],
   ])
+  meter.count('between')
+  expect(Object.keys(meter.all())).toEqual([...Object.keys(meter.all())].sort())
+  expect(meter.all()).toMatchObject({ between: 1 })
 })
 
 test('every runs at its interval, up to the jitter earlier, until it is cancelled from within or without', () => {
