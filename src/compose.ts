@@ -39,7 +39,7 @@ import { Safekeeping } from './cluster/parking.ts'
 import { Replicated } from './cluster/replicated.ts'
 import type { Bundle, ClusterSettings, HardwareTies } from './cluster/settings.ts'
 import { SharedSettings } from './cluster/sharedsettings.ts'
-import type { ClusterStatus } from './cluster/status.ts'
+import type { ClusterStatus, MemberStatus } from './cluster/status.ts'
 import { MemoryRecords } from './store/memory-records.ts'
 import { Store } from './store/store.ts'
 
@@ -138,6 +138,8 @@ const RATES_MS = 2000
 export interface Insight {
   /** The filters that a member wants as far as this node knows, by the member's id. */
   routesOf(member: string): readonly string[]
+  /** The members of the status, without the rest of it. */
+  memberRows(): readonly MemberStatus[]
 }
 
 export function compose(settings: NodeSettings, ports: Ports): Node & Insight {
@@ -163,6 +165,9 @@ class ComposedNode implements Node, Insight {
   readonly #replicated: Replicated
   readonly #safekeeping: Safekeeping
   readonly certificates: Certificates
+  readonly operator: Operator
+  readonly retained: RetainedDesk
+  readonly memberRows = () => this.#cluster.status().members
   #settings: NodeSettings
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
@@ -203,6 +208,7 @@ class ComposedNode implements Node, Insight {
       drain: (elsewhere) => this.#broker.drain(elsewhere),
       renewed: (papers) => this.certificates.begin(rootsOf(papers)),
     })
+    this.operator = this.#cluster.operator
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
     this.accounts = new Accounts(ports.files, ports.log, (...of) => this.#replicated.share(...of))
     this.accounts.setFileRules(settings.fileRules, settings.listenerRules)
@@ -216,6 +222,7 @@ class ComposedNode implements Node, Insight {
       origin: this.#origin,
       facts: () => this.#facts(),
     })
+    this.retained = this.#broker.retained
     this.accounts.watch({
       rulesChanged: () => this.#broker.rulesChanged(),
       accountChanged: (name) => this.#broker.disconnect(name, 'the account has changed'),
@@ -326,16 +333,8 @@ class ComposedNode implements Node, Insight {
     }
   }
 
-  get retained(): RetainedDesk {
-    return this.#broker.retained
-  }
-
   routesOf(member: string): readonly string[] {
     return [...(this.#cluster.presence?.routes.of(member as NodeId) ?? [])]
-  }
-
-  get operator(): Operator {
-    return this.#cluster.operator
   }
 
   configure(settings: NodeSettings): readonly string[] {

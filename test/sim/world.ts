@@ -13,6 +13,7 @@ import {
   defaultClusterSettings,
   type HardwareTies,
 } from '../../src/cluster/settings.ts'
+import type { MemberStatus } from '../../src/cluster/status.ts'
 import type { Insight, Node, NodeSettings, NodeStatus, Ports } from '../../src/compose.ts'
 import { SimClock, Timeline } from './clock.ts'
 import { SimDatagrams } from './datagrams.ts'
@@ -176,6 +177,11 @@ export class SimNode {
 
   status(): NodeStatus {
     return this.run!.node.status()
+  }
+
+  /** What its status says of the members, itself among them; none while it does not run. */
+  members(): readonly MemberStatus[] {
+    return this.run?.ready === true ? this.run.node.memberRows() : []
   }
 
   /** What it knows of another node's wishes. */

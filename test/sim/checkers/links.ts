@@ -12,10 +12,10 @@ export function missingLinks(scenario: Scenario): string[] {
       missing.push(`${a.label} does not run`)
       continue
     }
-    const status = a.status()
+    const rows = a.members()
     for (const b of scenario.members) {
       if (a === b) continue
-      const member = says(status, b)
+      const member = says(rows, b)
       if (member === undefined) missing.push(`${a.label} does not know ${b.label}`)
       else if (!member.linked) missing.push(`${a.label} is not linked to ${b.label} (${member.state})`)
       else if (member.state !== 'alive') missing.push(`${a.label} calls ${b.label} ${member.state}`)

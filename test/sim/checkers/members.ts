@@ -2,9 +2,10 @@
 // does not belong.
 
 import type { MemberStatus } from '../../../src/cluster/status.ts'
-import type { NodeStatus } from '../../../src/compose.ts'
 import type { Scenario } from '../scenario.ts'
 import type { SimNode, World } from '../world.ts'
+
+type Rows = readonly MemberStatus[]
 
 const EVERY_MS = 250
 /** The state is looked at every so often, and heartbeats fall where they fall. */
@@ -32,8 +33,8 @@ export class MemberWatch {
 
   look(): void {
     const { members, foreign, waiting } = this.#scenario
-    const statuses = new Map<SimNode, NodeStatus>()
-    for (const node of this.#world.nodes) if (node.run?.ready === true) statuses.set(node, node.status())
+    const statuses = new Map<SimNode, Rows>()
+    for (const node of this.#world.nodes) if (node.run?.ready === true) statuses.set(node, node.members())
     for (const [index, a] of members.entries()) {
       for (const b of members.slice(index + 1)) {
         const linked = says(statuses.get(a), b)?.linked === true && says(statuses.get(b), a)?.linked === true
@@ -43,9 +44,9 @@ export class MemberWatch {
         this.#dead(b, a, statuses.get(b))
       }
     }
-    for (const [node, status] of statuses) {
+    for (const [node, rows] of statuses) {
       const expected = members.includes(node) ? members : [node]
-      for (const member of status.cluster.members) {
+      for (const member of rows) {
         const dead = member.state === 'dead' ? members.find((one) => one.id === member.id) : undefined
         if (dead !== undefined && node.routesOf(dead).length > 0) {
           this.#once(`${node.label} calls ${dead.label} dead, and keeps its routes`)
@@ -58,26 +59,26 @@ export class MemberWatch {
           this.#once(`${node.label} has a member that does not belong to its cluster: ${member.id} ${member.name}`)
         }
       }
-      if (node === waiting && status.cluster.members.some((member) => !member.self)) {
+      if (node === waiting && rows.some((member) => !member.self)) {
         this.#once(`${node.label} has no certificate, and members`)
       }
-      if (node === foreign && status.cluster.members.some((member) => member.linked && !member.self)) {
+      if (node === foreign && rows.some((member) => member.linked && !member.self)) {
         this.#once(`${node.label} of another cluster is linked`)
       }
     }
   }
 
   /** When nothing of b has reached a for long enough, a says that b is dead, and is not linked to it. */
-  #dead(a: SimNode, b: SimNode, status: NodeStatus | undefined): void {
-    if (status === undefined) return
+  #dead(a: SimNode, b: SimNode, rows: Rows | undefined): void {
+    if (rows === undefined) return
     const { network, now } = this.#world
     const path = network.path(b.machine, a.machine)
     const causes = [b.up ? now : b.sinceMs, path.cut && a.machine !== b.machine ? path.cutAt : now]
-    const since = Math.max(this.#knownSince(a, b, status), Math.min(...causes))
+    const since = Math.max(this.#knownSince(a, b, rows), Math.min(...causes))
     const { deadAfterMs, heartbeatMs } = this.#scenario
     if (now - since < deadAfterMs + heartbeatMs + SLACK_MS) return
     this.judged++
-    const member = says(status, b)
+    const member = says(rows, b)
     if (member === undefined) return
     if (member.linked || (member.state !== 'dead' && member.state !== 'left')) {
       const silence = ((now - since) / 1000).toFixed(1)
@@ -86,11 +87,11 @@ export class MemberWatch {
   }
 
   /** When this run of a was first seen to know b: it cannot miss who it has never heard of. */
-  #knownSince(a: SimNode, b: SimNode, status: NodeStatus): number {
+  #knownSince(a: SimNode, b: SimNode, rows: Rows): number {
     const key = `${a.index}.${a.runs} ${b.index}`
     let since = this.#known.get(key)
     if (since === undefined) {
-      if (says(status, b) === undefined) return this.#world.now
+      if (says(rows, b) === undefined) return this.#world.now
       since = this.#world.now
       this.#known.set(key, since)
     }
@@ -106,6 +107,6 @@ export class MemberWatch {
 }
 
 /** What one node says of another. */
-export function says(status: NodeStatus | undefined, of: SimNode): MemberStatus | undefined {
-  return of.id === '' ? undefined : status?.cluster.members.find((member) => member.id === of.id)
+export function says(rows: Rows | undefined, of: SimNode): MemberStatus | undefined {
+  return of.id === '' ? undefined : rows?.find((member) => member.id === of.id)
 }
