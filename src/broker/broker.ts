@@ -11,6 +11,7 @@ import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/stre
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import { NoReplica } from '../base/shared.ts'
+import { NO_TARGETS, type ShareTargets } from '../wire/link/sharetargets.ts'
 import type { Late, Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
 import { Connection } from './connection.ts'
@@ -163,7 +164,7 @@ export class Broker implements LocalDelivery {
         if (session.access.mayPublish(will.topic)) this.#publisher.will(session.clientId, will)
         else this.#tally.drop('not-authorized')
       },
-      new Handover(clock, this.#tally, this.#subscriptions, this.#publisher),
+      new Handover(clock, this.#tally, this.#subscriptions, this.#publisher, peers),
       claims,
     )
     this.transfer = new SessionTransfer({
@@ -251,9 +252,9 @@ export class Broker implements LocalDelivery {
     })
   }
 
-  deliverFromPeer(message: Message, late: Late = false): number {
+  deliverFromPeer(message: Message, late: Late = false, targets: ShareTargets = NO_TARGETS): number {
     if (isSys(message.topic)) return 0
-    return this.#publisher.fromPeer(message, late)
+    return this.#publisher.fromPeer(message, late, targets)
   }
 
   connections(listener: string): number {

@@ -274,7 +274,7 @@ export class Connection implements StreamHandler, PacketSink {
     home.log.debug({ client: terms.clientId, address: this.remote.address, present }, 'client connected')
     // What waited for the client comes behind the CONNACK.
     if (home.safety.isSafe(safeAt)) this.#welcome(connected)
-    if (this.#state === connected) session.attach(connected, terms.window)
+    if (this.#state === connected) home.sessions.attach(session, connected, terms.window)
     if (connected.connack === null) return
     // What a clean start has ended must not be there again after a restart. Nothing comes to the new session meanwhile. A
     // full disk keeps nobody out: if what it has ended comes back, nothing is lost.

@@ -1,6 +1,8 @@
 // A message goes round its receivers. The inner loops of the broker: no closures, no values made per receiver.
 
+import { HOPS_MAX } from '../wire/link/sharetargets.ts'
 import type { QoS } from '../wire/message.ts'
+import type { Peers } from './ports.ts'
 import type { Publication, WireVersion } from './publication.ts'
 import type { Receivers } from './receivers.ts'
 import { hadBefore, remember } from './recentids.ts'
@@ -8,9 +10,27 @@ import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
 
 /** Hands the message to every session that is to get it; returns how many that were. */
-export function deliver(publication: Publication, receivers: Receivers): number {
-  const { entries, groups } = receivers
-  const { topic, qos, retain, publisher, foreign } = publication
+export function deliver(publication: Publication, receivers: Receivers, peers: Peers): number {
+  const { groups } = receivers
+  const { targets, foreign, qos } = publication
+  if (groups.length === 0 && targets === null) return deliverToOwn(publication, receivers)
+  // Asked before the same sessions are given it for another group.
+  const served =
+    foreign && qos > 0
+      ? groups.filter((group) => group.some((one) => hadBefore(one.session, publication, qos, true)))
+      : NO_GROUPS
+  const reached = targets?.only === true ? 0 : deliverToOwn(publication, receivers)
+  return (
+    reached +
+    (targets === null ? serve(publication, groups, served, peers) : serveTargets(publication, groups, served, peers))
+  )
+}
+
+const NO_GROUPS: readonly ShareGroup[] = []
+
+/** To those that have subscribed themselves. */
+function deliverToOwn(publication: Publication, { entries }: Receivers): number {
+  const { qos, retain, publisher, foreign } = publication
   let reached = 0
   for (let index = 0; index < entries.length; index++) {
     let receiver = entries[index]!
@@ -26,14 +46,57 @@ export function deliver(publication: Publication, receivers: Receivers): number 
     if (foreign && least > 0) remember(session, publication, least, false)
     reached++
   }
+  return reached
+}
+
+/** Published here: to the groups that have it from their consumers here, which are noted; the others get it elsewhere. */
+function serve(
+  publication: Publication,
+  groups: readonly ShareGroup[],
+  served: readonly ShareGroup[],
+  peers: Peers,
+): number {
+  const { topic, qos, foreign, here } = publication
+  let reached = 0
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!
-    if (foreign && qos > 0 && group.some((one) => hadBefore(one.session, publication, qos, true))) continue
+    if (served.includes(group)) {
+      here.push(group.key)
+      continue
+    }
     const member = group.pick(topic)
-    if (member === null) continue
+    if (member === null || !peers.ours(group.key, member.session.readiness)) continue
+    here.push(group.key)
     deliverToMember(publication, group, member)
     if (foreign && qos > 0) remember(member.session, publication, qos, true)
     reached++
+  }
+  return reached
+}
+
+/** From a member: to the groups that it has chosen us for. What nobody here can take now goes on to somebody who can. */
+export function serveTargets(
+  publication: Publication,
+  groups: readonly ShareGroup[],
+  served: readonly ShareGroup[],
+  peers: Peers,
+): number {
+  const { topic, qos } = publication
+  const targets = publication.targets!
+  let reached = 0
+  for (const key of targets.groups) {
+    const group = groups.find((one) => one.key === key)
+    if (group !== undefined && served.includes(group)) continue
+    const member = group?.pick(topic) ?? null
+    const away = member === null || member.session.connection === null
+    const hops = targets.hops + 1
+    if (away && hops <= HOPS_MAX && peers.handOn(publication.passing(), key, hops, member !== null)) {
+      reached++
+    } else if (member !== null) {
+      deliverToMember(publication, group!, member)
+      if (qos > 0) remember(member.session, publication, qos, true)
+      reached++
+    }
   }
   return reached
 }

@@ -44,6 +44,9 @@ export class Delivery {
     return 0
   }
 
+  /** Another node has been sent it for its share group: it is remembered here until it is safe there. */
+  handedOn(): void {}
+
   /** The session is done with it; `replaced`: another one has it. */
   forget(_replaced = false): void {}
 

@@ -38,6 +38,7 @@ export class KeptDelivery extends Delivery implements Recordable {
   kept: Kept | null = null
   packetId = 0
   awaiting: StoredAwaiting = 'queued'
+  #handedOn = false
 
   constructor(keeping: Keeping, session: Kept, record: MessageRecord, delivery: Delivery) {
     super(delivery.message, delivery.qos, delivery.retain, delivery.subscriptionIds, delivery.share)
@@ -64,8 +65,13 @@ export class KeptDelivery extends Delivery implements Recordable {
     return this.#keeping.keeper.changed(this.kept!)
   }
 
+  override handedOn(): void {
+    this.#handedOn = true
+  }
+
   override forget(replaced = false): void {
-    this.#keeping.forget(this.kept!, this.#record, replaced)
+    if (this.#handedOn) this.#keeping.handedOn(this.kept!, this.#record)
+    else this.#keeping.forget(this.kept!, this.#record, replaced)
   }
 
   write(into: ByteWriter): void {
@@ -168,6 +174,9 @@ export class Keeping {
   /** QoS 2 messages that were released, and what they wait for. */
   readonly #released = new Deque<{ readonly use: Use; readonly position: number }>()
 
+  /** Deliveries that were handed on to other nodes, and the positions that make them safe there. */
+  readonly #onTheirWay = new Deque<{ readonly kept: Kept; readonly record: MessageRecord; readonly position: number }>()
+
   constructor(keeper: Keeper) {
     this.keeper = keeper
     keeper.watch(() => this.#safeMoved())
@@ -237,6 +246,11 @@ export class Keeping {
     this.keeper.remove(record.kept!, replaced)
   }
 
+  handedOn(kept: Kept, record: MessageRecord): void {
+    this.#onTheirWay.push({ kept, record, position: this.keeper.position })
+    this.#safeMoved()
+  }
+
   // For what was found at start.
 
   adoptSession(session: Session, kept: Kept): Recordable {
@@ -278,6 +292,11 @@ export class Keeping {
     for (let next = this.#released.peek(); next !== undefined && next.position <= safe; next = this.#released.peek()) {
       this.#released.shift()
       this.done(next.use)
+    }
+    const way = this.#onTheirWay
+    for (let next = way.peek(); next !== undefined && next.position <= safe; next = way.peek()) {
+      way.shift()
+      this.forget(next.kept, next.record, false)
     }
   }
 

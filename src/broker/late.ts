@@ -6,7 +6,8 @@
 
 import { matches } from '../topic/match.ts'
 import type { Origin, QoS } from '../wire/message.ts'
-import { deliverToMember } from './deliver.ts'
+import { serveTargets } from './deliver.ts'
+import type { Peers } from './ports.ts'
 import type { Publication } from './publication.ts'
 import type { Receivers } from './receivers.ts'
 import { hasHad, remember, wentRound } from './recentids.ts'
@@ -15,10 +16,20 @@ import type { Session } from './session.ts'
 /** Hands the message to every session that is to get it and has not; returns how many that were. */
 export function deliverLate(
   publication: Publication,
-  { entries, groups }: Receivers,
+  receivers: Receivers,
   own: Origin,
   handed: boolean,
+  peers: Peers,
 ): number {
+  const { groups } = receivers
+  const { qos, targets } = publication
+  // Asked before the same sessions are given it for another group.
+  const served = groups.filter((group) => group.some(({ session }) => hasOrHad(session, publication, own, true)))
+  const reached = targets?.only === true ? 0 : lateToOwn(publication, receivers, own, handed)
+  return qos === 0 || targets === null ? reached : reached + serveTargets(publication, groups, served, peers)
+}
+
+function lateToOwn(publication: Publication, { entries }: Receivers, own: Origin, handed: boolean): number {
   const { topic, qos, retain, publisher } = publication
   let reached = 0
   for (let receiver of entries) {
@@ -32,14 +43,6 @@ export function deliverLate(
     if (handed && !cameWithIt(session, topic)) continue
     session.takeLate(publication, least, retain && receiver.retainAsPublished, receiver.ids)
     remember(session, publication, least, false)
-    reached++
-  }
-  for (const group of groups) {
-    if (qos === 0 || group.some(({ session }) => hasOrHad(session, publication, own, true))) continue
-    const member = group.pick(topic)
-    if (member === null) continue
-    deliverToMember(publication, group, member)
-    remember(member.session, publication, qos, true)
     reached++
   }
   return reached
@@ -57,6 +60,7 @@ function cameWithIt({ subscriptions }: Session, topic: string): boolean {
 function hasOrHad(session: Session, publication: Publication, own: Origin, shared: boolean): boolean {
   const { origin, counter } = publication
   const { queue, inflight } = session
-  if (wentRound(queue.since, origin, counter, own) || hasHad(session, publication, shared)) return true
+  // What this node published went to a group here or elsewhere.
+  if ((!shared && wentRound(queue.since, origin, counter, own)) || hasHad(session, publication, shared)) return true
   return queue.holds(origin, counter, shared) || inflight.holds(origin, counter, shared)
 }

@@ -3,6 +3,8 @@
 
 import type { ClientId, NodeId } from '../base/ids.ts'
 import type { Stamp } from '../base/stamps.ts'
+import type { ShareCount } from '../wire/link/shares.ts'
+import type { ShareTargets } from '../wire/link/sharetargets.ts'
 import type { Late, Message } from '../wire/message.ts'
 import type { Numbered, Recordable } from '../wire/record/batch.ts'
 
@@ -11,17 +13,32 @@ export interface Peers {
   /**
    * The first subscription to `filter` on this node; `durable`: some persistent session has it. Called again when that
    * changes. `taken` is called once, now or later, when every linked member has taken the route or is suspect: the
-   * SUBACK waits for it (CLUSTER 5). `filter` is without `$share/group/`.
+   * SUBACK waits for it (CLUSTER 5). Never for a shared subscription.
    */
   wanted(filter: string, durable: boolean, taken: () => void): void
   /** The last subscription to `filter` on this node is gone. */
   unwanted(filter: string): void
   /**
+   * What this node has of a share group (`name/filter`) now; null: nothing any more. `taken` as for `wanted`.
+   */
+  grouped(group: string, count: ShareCount | null, taken: () => void): void
+  /**
+   * Whether a message that was published here is for the group's consumers on this node; else `forward` brings it to
+   * one on another. `ready`: the best of those here takes messages now (2), is connected (1), or away (0).
+   */
+  ours(group: string, ready: 0 | 1 | 2): boolean
+  /**
+   * Brings a message of a share group to a consumer on another node, because the one here has gone; false: there is none.
+   * `hops`: how often that was done with it before. `connected`: one that is away will not do.
+   */
+  handOn(message: Message, group: string, hops: number, connected: boolean): boolean
+  /**
    * Sends the message once to each member that has a matching route, a stamped one to all; returns how many match.
    * Called before or after local delivery, for messages of this node's own clients only: never for what a member sent.
    * The message's bytes are valid during this call only. What a publisher has to wait for is staged in this call.
+   * `here`: the share groups that have been served on this node; of every other one consumer elsewhere gets it.
    */
-  forward(message: Message): number
+  forward(message: Message, here?: readonly string[]): number
   /** Changes whenever the answer of `interested` may have changed, for the broker's cache of receivers. */
   readonly generation: number
   /** Whether any member has a route that matches `topic`. */
@@ -34,6 +51,15 @@ export class NoPeers implements Peers {
     taken()
   }
   unwanted(): void {}
+  grouped(_group: string, _count: ShareCount | null, taken: () => void): void {
+    taken()
+  }
+  ours(): boolean {
+    return true
+  }
+  handOn(): boolean {
+    return false
+  }
   forward(): number {
     return 0
   }
@@ -45,10 +71,11 @@ export class NoPeers implements Peers {
 /** What the cluster asks of the broker; the broker implements it. */
 export interface LocalDelivery {
   /**
-   * A message from a member: to this node's subscribers only, never sent on. `late`: it may have come before, so it is
-   * for persistent sessions that have not had it. Returns how many sessions got it.
+   * A message from a member: to this node's subscribers, and to one consumer of each share group that it is for; never
+   * sent on, but for a group whose consumers here have gone. `late`: it may have come before, so it is for persistent
+   * sessions that have not had it. Returns how many sessions got it.
    */
-  deliverFromPeer(message: Message, late?: Late): number
+  deliverFromPeer(message: Message, late?: Late, targets?: ShareTargets): number
 }
 
 /** A CONNECT that is about to be accepted, as the other boxes have to know of it. */

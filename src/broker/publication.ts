@@ -3,6 +3,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Stamp } from '../base/stamps.ts'
+import type { ShareTargets } from '../wire/link/sharetargets.ts'
 import { EMPTY, type Message, type Origin, type QoS } from '../wire/message.ts'
 import type { Version } from '../wire/mqtt/packets.ts'
 import {
@@ -46,6 +47,10 @@ export class Publication {
   stamp: Stamp | null = null
   /** It came from a member, which may send it again. */
   foreign = false
+  /** The share groups that a member has sent it for; null: it was published here. */
+  targets: ShareTargets | null = null
+  /** The share groups that have been served here. */
+  readonly here: string[] = []
   #expiresAt = 0
   /** When it came; 0 for one that does not expire. */
   nowMs = 0
@@ -134,6 +139,8 @@ export class Publication {
     this.#message = null
     this.#kept = false
     this.#delivery = null
+    this.targets = null
+    this.here.length = 0
     for (let index = 0; index < this.#packetCount; index++) this.#packets[index]!.buffer = EMPTY
     this.#packetCount = 0
   }

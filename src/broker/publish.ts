@@ -3,6 +3,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
+import { NO_TARGETS, type ShareTargets } from '../wire/link/sharetargets.ts'
 import { EMPTY, type Late, type Message, type Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { PublishView } from '../wire/mqtt/publish.ts'
@@ -81,8 +82,12 @@ export class Publisher {
    * sessions then; another box gave it to this one at best.
    */
   again(message: Message): void {
-    if (message.origin.node !== this.#origin.node) this.#message(message, true, true)
-    else if (this.#receivers.of(message.topic).forwards) this.#peers.forward(message)
+    if (message.origin.node !== this.#origin.node) return void this.#message(message, true, true)
+    const { forwards, groups } = this.#receivers.of(message.topic)
+    if (!forwards) return
+    // A group with consumers here had it from them.
+    const here = groups.map(({ key }) => key)
+    this.#peers.forward(message, here)
   }
 
   /** An empty message, which removes what is retained under the topic. */
@@ -119,18 +124,19 @@ export class Publisher {
   }
 
   /**
-   * A message from a member, with bytes that are borrowed: to this node's subscribers only, never sent on. `late`: it
-   * may have come before.
+   * A message from a member, with bytes that are borrowed: to this node's subscribers, and the share groups that it was
+   * sent for. `late`: it may have come before.
    */
-  fromPeer(message: Message, late: Late): number {
+  fromPeer(message: Message, late: Late, targets: ShareTargets = NO_TARGETS): number {
     const publication = this.#publication
     const nowMs = message.expiresAt === Number.POSITIVE_INFINITY ? 0 : this.#clock.now()
     publication.fromMessage(message, false, nowMs, true)
+    publication.targets = targets
     if (publication.retain) this.#retained.hear(publication)
     const receivers = this.#receivers.of(message.topic)
     const reached = late
-      ? deliverLate(publication, receivers, this.#origin, late === 'handed')
-      : deliver(publication, receivers)
+      ? deliverLate(publication, receivers, this.#origin, late === 'handed', this.#peers)
+      : deliver(publication, receivers, this.#peers)
     publication.done()
     return reached
   }
@@ -178,9 +184,11 @@ export class Publisher {
   /** `own`: from this node's own client, so the other members have not seen it. */
   #route(publication: Publication, receivers: Receivers, own: boolean): number {
     if (own && publication.retain) this.#retained.accept(publication)
-    let reached = deliver(publication, receivers)
+    let reached = deliver(publication, receivers, this.#peers)
     // Every member has the map of retained messages.
-    if (own && (receivers.forwards || publication.stamp !== null)) reached += this.#peers.forward(publication.passing())
+    if (own && (receivers.forwards || publication.stamp !== null)) {
+      reached += this.#peers.forward(publication.passing(), publication.here)
+    }
     return reached
   }
 }

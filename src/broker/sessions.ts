@@ -15,7 +15,7 @@ import type { Handover } from './handover.ts'
 import { HERE } from './place.ts'
 import type { Claims } from './ports.ts'
 import { Session } from './session.ts'
-import type { SessionHome } from './session-home.ts'
+import type { SessionConnection, SessionHome } from './session-home.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { willFate } from './will.ts'
 
@@ -122,9 +122,16 @@ export class Sessions {
     return { session, present, safeAt: present ? 0 : this.#endings.safeAt(clientId) }
   }
 
+  /** The client of the session that was opened for it is served from now on. */
+  attach(session: Session, connection: SessionConnection, window: number): void {
+    session.attach(connection, window)
+    this.#subscriptions.attended(session)
+  }
+
   /** The connection is gone. `said`: the client said goodbye with DISCONNECT 0x00, so its will is dropped. */
   left(session: Session, said: boolean): void {
     session.detach()
+    this.#subscriptions.attended(session)
     this.#connected--
     this.#claims.left(session)
     const nowMs = this.#clock.now()
@@ -149,6 +156,11 @@ export class Sessions {
   end(session: Session): void {
     this.#end(session)
     this.#claims.ended(session)
+  }
+
+  /** It keeps going here what another box owned: others of its share groups take what they can. */
+  stoodIn(session: Session): void {
+    this.#handover.stoodIn(session)
   }
 
   /** It goes on in another box: here it never was. */

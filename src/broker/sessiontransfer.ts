@@ -104,7 +104,7 @@ export class SessionTransfer implements LocalSessions {
     }
     for (const { filter } of own(view).subscriptions.values()) {
       missing++
-      this.#home.interest.whenTaken(filter.filter, taken)
+      this.#home.interest.whenTaken(filter, taken)
     }
     taken()
   }
@@ -187,6 +187,7 @@ class Taking implements SessionImport {
       for (const delivery of place.settle()) session.receive(delivery)
     } else if (place.at === 'standing-in') {
       session.place = { ...place, after: this.#lastId }
+      this.#home.sessions.stoodIn(session)
     }
     keeping.session(session)
   }

@@ -99,7 +99,7 @@ export class Subscriber {
       if (sendsRetained(entry, filter, isNew)) wantRetained.push(subscription)
       reasons.push(qos)
       missing++
-      this.#interest.whenTaken(filter.filter, taken)
+      this.#interest.whenTaken(filter, taken)
     }
     // A session that outlives this run promises its subscriptions only when they do, too.
     const position = Math.max(0, ...granted.map(({ subscription }) => subscription.safeAt))

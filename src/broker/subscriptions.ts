@@ -35,6 +35,8 @@ export class Subscription {
   brought = false
   /** The store's position that makes it safe. */
   safeAt = 0
+  /** Its share group counts it as connected. */
+  counted = false
 
   constructor(session: Session, filter: TopicFilter, options: SubscriptionOptions) {
     this.session = session
@@ -106,11 +108,12 @@ export class Subscriptions {
         this.#shared.insert(filter.filter, filter.share, group)
       }
       group.put(subscription)
+      this.#interest.grouped(group)
     }
     this.#watcher.subscriptionsChanged(filter)
-    this.#interest.add(filter.filter, subscription.durable)
+    if (filter.share === null) this.#interest.add(filter.filter, subscription.durable)
     if (replaced !== undefined) {
-      this.#interest.remove(filter.filter, replaced.durable)
+      if (filter.share === null) this.#interest.remove(filter.filter, replaced.durable)
       return false
     }
     this.#count++
@@ -130,14 +133,27 @@ export class Subscriptions {
       this.#own.remove(filter.filter, session.clientId)
     } else {
       const group = this.#shared.get(filter.filter, filter.share)
-      group?.remove(subscription)
-      if (group?.size === 0) this.#shared.remove(filter.filter, filter.share)
+      if (group !== undefined) {
+        group.remove(subscription)
+        if (group.size === 0) this.#shared.remove(filter.filter, filter.share)
+        this.#interest.grouped(group)
+      }
     }
     this.#watcher.subscriptionsChanged(filter)
     this.#count--
     if (filter.share !== null) this.#sharedCount--
-    this.#interest.remove(filter.filter, subscription.durable)
+    else this.#interest.remove(filter.filter, subscription.durable)
     return true
+  }
+
+  /** The client of the session has come, or gone. */
+  attended(session: Session): void {
+    if (this.#sharedCount === 0) return
+    for (const subscription of session.subscriptions.values()) {
+      const { filter, share } = subscription.filter
+      const group = share === null ? undefined : this.#shared.get(filter, share)
+      if (group?.look(subscription)) this.#interest.grouped(group)
+    }
   }
 
   removeAll(session: Session): void {

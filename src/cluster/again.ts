@@ -11,6 +11,6 @@ export function deliverAgain(items: Buffer, local: LocalDelivery, nowMs: number)
   const reader = new BatchReader()
   reader.open(bytes)
   for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
-    local.deliverFromPeer(message, reader.late)
+    local.deliverFromPeer(message, reader.late, reader.targets)
   }
 }

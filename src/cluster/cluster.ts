@@ -217,7 +217,7 @@ export class Cluster implements Surroundings, Announced {
 
   /** Visible routes of other members. */
   routes(): number {
-    return this.#presence?.routes.size ?? 0
+    return (this.#presence?.routes.size ?? 0) + (this.#presence?.shares.size ?? 0)
   }
 
   /** The parts under the present identity, to look at; null when the cluster is off. */
@@ -299,7 +299,8 @@ export class Cluster implements Surroundings, Announced {
     this.#identity = identity
     this.#presence = presence
     if (before.id !== identity.id) this.#box.renamed?.(identity.id)
-    if (this.#peers instanceof CurrentPeers) this.#peers.become(presence.peers, before.routes.own())
+    if (this.#peers instanceof CurrentPeers)
+      this.#peers.become(presence.peers, before.routes.own(), before.shares.own())
     before.stop(goodbye)
     this.#standing = { at: 'setup' }
     // Who leaves is alone, whomever it hears.

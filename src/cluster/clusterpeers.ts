@@ -1,16 +1,20 @@
 // The cluster as the broker sees it: what this node wants, and where its clients' messages go.
 
 import type { Peers } from '../broker/ports.ts'
+import type { ShareCount } from '../wire/link/shares.ts'
 import type { Message } from '../wire/message.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Routes } from './routes.ts'
+import type { Shares } from './shares.ts'
 
 export class ClusterPeers implements Peers {
   readonly #routes: Routes
+  readonly #shares: Shares
   readonly #forwarding: Forwarding
 
-  constructor(routes: Routes, forwarding: Forwarding) {
+  constructor(routes: Routes, shares: Shares, forwarding: Forwarding) {
     this.#routes = routes
+    this.#shares = shares
     this.#forwarding = forwarding
   }
 
@@ -26,8 +30,20 @@ export class ClusterPeers implements Peers {
     this.#routes.unwanted(filter)
   }
 
-  forward(message: Message): number {
-    return this.#forwarding.forward(message)
+  grouped(group: string, count: ShareCount | null, taken: () => void): void {
+    this.#shares.grouped(group, count, taken)
+  }
+
+  ours(group: string, ready: 0 | 1 | 2): boolean {
+    return this.#shares.ours(group, ready)
+  }
+
+  handOn(message: Message, group: string, hops: number, connected: boolean): boolean {
+    return this.#forwarding.handOn(message, group, hops, connected)
+  }
+
+  forward(message: Message, here?: readonly string[]): number {
+    return this.#forwarding.forward(message, here)
   }
 
   interested(topic: string): boolean {

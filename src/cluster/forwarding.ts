@@ -7,16 +7,19 @@ import type { NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
-import { BatchReader, encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
+import { encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
 import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
+import { Incoming } from './incoming.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
 import { Parking, type Safekeeping } from './parking.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 import type { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
+import type { SharedGroup, Shares } from './shares.ts'
+import { Sharing } from './sharing.ts'
 
 /** What the channel keeps for a member by itself; more waits in the member's own queue, whose bound is configured. */
 const QUEUE_BYTES = 256 * 1024
@@ -32,12 +35,15 @@ interface Receivers {
   /** Those in which a persistent session wants it come first. */
   members: readonly Outgoing[]
   durable: number
+  /** Share groups with consumers on members. */
+  groups: readonly SharedGroup[]
   /** As it stands in an item; null until the first message goes. */
   bytes: Buffer | null
 }
 
 /** What forwarding asks of its node. */
 export interface ForwardingNode {
+  readonly shares: Shares
   /** Of the queue for each member. */
   readonly bounds: ClusterSettings['linkQueue']
   /** The broker, for what members send; null: not there yet. */
@@ -50,14 +56,16 @@ export class Forwarding {
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #routes: Routes
+  readonly #shares: Shares
+  readonly #sharing: Sharing
   readonly #bounds: ClusterSettings['linkQueue']
   readonly #local: () => LocalDelivery | null
   readonly #channel: Channel
   readonly #outgoing = new Map<NodeId, Outgoing>()
   readonly #outgoingWorld: OutgoingWorld
   readonly #arrivals: Arrivals
+  readonly #incoming: Incoming
   readonly #parking: Parking
-  readonly #reader = new BatchReader()
   /** Members that have not said yet what they want. */
   readonly #unknown = new Set<NodeId>()
   #unknownUntilMs = 0
@@ -78,12 +86,20 @@ export class Forwarding {
     channels: Channels,
     membership: Membership,
     routes: Routes,
-    { bounds, local, keeping }: ForwardingNode,
+    { shares, bounds, local, keeping }: ForwardingNode,
   ) {
     this.#self = membership.self
     this.#clock = world.clock
     this.#meter = world.meter
     this.#routes = routes
+    this.#shares = shares
+    this.#sharing = new Sharing(shares, {
+      meter: world.meter,
+      now: () => world.clock.now(),
+      member: (peer) => this.#member(peer),
+      dirty: (member) => this.#enlist(member),
+      local,
+    })
     this.#bounds = bounds
     this.#local = local
     this.#parking = new Parking(keeping)
@@ -100,7 +116,9 @@ export class Forwarding {
       dropped: (reason, qos, count) => this.#drop(reason, qos, count),
       count: (name) => world.meter.count(name),
     }
-    this.#arrivals = new Arrivals(run, world, keeping.positions, () => this.#channel)
+    const { positions } = keeping
+    this.#arrivals = new Arrivals(run, world, positions, () => this.#channel)
+    this.#incoming = new Incoming({ ...world, positions, arrivals: this.#arrivals, local })
     this.#channel = channels.open(
       'forward',
       { priority: 'normal', queueBytes: QUEUE_BYTES },
@@ -121,7 +139,7 @@ export class Forwarding {
       },
     )
     membership.onChange((member) => this.#memberChanged(member))
-    keeping.positions.watch(() => {
+    positions.watch(() => {
       for (const member of this.#outgoing.values()) member.safeMoved()
     })
   }
@@ -149,36 +167,48 @@ export class Forwarding {
 
   /** Changes whenever `interested` may answer otherwise. */
   get generation(): number {
-    return this.#routes.generation + this.#unknownChanges
+    return this.#routes.generation + this.#shares.generation + this.#unknownChanges
   }
 
   /** Whether any member has a route that matches `topic`, or may have. */
   interested(topic: string): boolean {
-    return this.#unknown.size > 0 || this.#find(topic).members.length > 0
+    if (this.#unknown.size > 0) return true
+    const { members, groups } = this.#find(topic)
+    return members.length > 0 || groups.length > 0
   }
 
-  /** Sends a message of this node's own clients on; returns how many members with a match it is on its way to. */
-  forward(message: Message): number {
+  /**
+   * Sends a message of this node's own clients on; returns how many members with a match it is on its way to. `here`: the
+   * share groups that were served on this node.
+   */
+  forward(message: Message, here: readonly string[] = NO_GROUPS): number {
     if (this.#unknown.size > 0 && message.qos > 0) this.#toUnknown(message)
     const receivers = this.#find(message.topic)
     // Every member has the map of retained messages.
-    const members = message.stamp === null ? receivers.members : this.#everybody(receivers.members, message.qos)
-    if (members.length === 0) return 0
+    let members = message.stamp === null ? receivers.members : this.#everybody(receivers.members, message.qos)
+    const picks = receivers.groups.length === 0 ? null : this.#sharing.pick(receivers.groups, here, message.qos)
+    if (members.length === 0 && picks === null) return 0
     const expires = message.expiresAt !== Number.POSITIVE_INFINITY
     const leftMs = expires ? message.expiresAt - this.#clock.now() : 0
     if (expires && leftMs <= 0) {
-      this.#drop('expired', message.qos, members.length)
+      this.#drop('expired', message.qos, Math.max(1, members.length))
       return 0
     }
     receivers.bytes ??= encodeText(message.topic)
     const topic = receivers.bytes
     const publisher = message.publisher === this.#lastPublisher ? this.#lastPublisherBytes : this.#publisher(message)
     const length = itemBytes(message, topic, publisher)
-    const matching = receivers.members.length
-    const awaited = message.qos === 0 ? 0 : message.stamp === null ? receivers.durable : Math.max(1, receivers.durable)
+    let matching = receivers.members.length
+    let awaited = message.qos === 0 ? 0 : message.stamp === null ? receivers.durable : Math.max(1, receivers.durable)
     let source: Buffer | null = null
     let sourceAt = 0
     let count = 0
+    if (picks !== null) {
+      count = this.#sharing.sendAll(message, topic, publisher, picks, members.slice(0, awaited))
+      const left = (end: number) => members.slice(0, end).filter((member) => !picks.has(member)).length
+      ;[matching, awaited] = [left(matching), left(awaited)]
+      members = members.filter((member) => !picks.has(member))
+    }
     for (let index = 0; index < members.length; index++) {
       const member = members[index]!
       const clean = !member.isDirty
@@ -203,6 +233,11 @@ export class Forwarding {
     return count
   }
 
+  /** As `Peers` has it. */
+  handOn(message: Message, group: string, hops: number, connected: boolean): boolean {
+    return this.#sharing.handOn(message, group, hops, connected)
+  }
+
   /** `to` keeps sessions of `from` going: what `from` may not have is for it, too, which knows what it has had. */
   handOver(from: NodeId, to: NodeId): void {
     const found = this.#outgoing.get(from)?.undelivered() ?? []
@@ -213,6 +248,8 @@ export class Forwarding {
         this.#member(to).restore({ ...items, member: to, kept: this.#parking.park(to, items, true), handed: true })
       else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
     }
+    const gone = this.#outgoing.get(from)
+    if (gone !== undefined) this.#sharing.withdraw(gone)
     if (found.length > 0 && to !== this.#self) this.#member(to).room()
   }
 
@@ -246,18 +283,19 @@ export class Forwarding {
   }
 
   #find(topic: string): Receivers {
-    const { generation } = this.#routes
+    const generation = this.#routes.generation + this.#shares.generation
     if (topic === this.#lastTopic && this.#last.generation === generation) return this.#last
     let receivers = this.#receivers.get(topic)
     if (receivers === undefined) {
       if (this.#receivers.size >= TOPICS_MAX) this.#receivers.clear()
-      receivers = { generation: -1, members: NOBODY, durable: 0, bytes: null }
+      receivers = { generation: -1, members: NOBODY, durable: 0, groups: [], bytes: null }
       this.#receivers.set(topic, receivers)
     }
     if (receivers.generation !== generation) {
       const peers: NodeId[] = []
       receivers.durable = this.#routes.collect(topic, peers)
       receivers.members = peers.length === 0 ? NOBODY : peers.map((peer) => this.#member(peer))
+      receivers.groups = this.#shares.collect(topic)
       receivers.generation = generation
     }
     this.#lastTopic = topic
@@ -299,8 +337,10 @@ export class Forwarding {
   }
 
   #memberChanged({ id, state, linked }: MemberView): void {
-    if (state === 'left' && !linked) return this.#forget(id)
-    this.#outgoing.get(id)?.is(state)
+    const member = this.#outgoing.get(id)
+    member?.is(state)
+    if (member?.isGone) this.#sharing.gone(member)
+    if (state === 'left' && !linked) this.#forget(id)
   }
 
   #forget(peer: NodeId): void {
@@ -331,7 +371,7 @@ export class Forwarding {
   }
 
   #received(peer: NodeId, bytes: Buffer): void {
-    if (isBatch(bytes)) return this.#batch(peer, bytes)
+    if (isBatch(bytes)) return this.#incoming.batch(peer, bytes)
     const message = decodeTaken(bytes)
     switch (message?.kind) {
       case 'here':
@@ -346,29 +386,6 @@ export class Forwarding {
     }
   }
 
-  #batch(peer: NodeId, bytes: Buffer): void {
-    const reader = this.#reader
-    reader.open(bytes)
-    const { sequence, late } = reader
-    const repeated = this.#arrivals.repeated(peer, sequence)
-    const local = this.#local()
-    const nowMs = this.#clock.now()
-    const before = this.#parking.positions.position
-    let count = 0
-    let promises = false
-    // What came before an item that cannot be read counts, and does not count again over the next link.
-    try {
-      for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
-        if (message.qos > 0) promises = true
-        if (count++ >= repeated) local?.deliverFromPeer(message, late)
-      }
-    } finally {
-      this.#arrivals.delivered(peer, sequence + count - 1, before, bytes.length, promises)
-    }
-    this.#meter.count('forward.in', Math.max(0, count - repeated))
-    if (repeated > 0) this.#meter.count('forward.repeated', Math.min(count, repeated))
-  }
-
   #drop(reason: DropReason, qos: QoS, count: number): void {
     this.dropped += count
     this.#meter.count('forward.dropped', count)
@@ -377,4 +394,5 @@ export class Forwarding {
 }
 
 const NOBODY: readonly Outgoing[] = []
-const NO_RECEIVERS: Receivers = { generation: -1, members: NOBODY, durable: 0, bytes: null }
+const NO_GROUPS: readonly string[] = []
+const NO_RECEIVERS: Receivers = { generation: -1, members: NOBODY, durable: 0, groups: [], bytes: null }

@@ -258,6 +258,13 @@ export class Outgoing {
     return found
   }
 
+  /** The items that the member may not have, where they stand; `sent`: it may have them. */
+  *held(): IterableIterator<readonly [bytes: Buffer, start: number, end: number, sent: boolean]> {
+    this.#batches.seal(this.#world.now())
+    for (const { bytes, start, end } of this.#batches) yield [bytes, start + BATCH_HEADER_BYTES, end, true]
+    for (const { bytes, late } of this.#queue) yield [bytes!, 0, bytes!.length, late !== false]
+  }
+
   /** Takes what an earlier run of this node had parked, or what another member does not get. */
   restore({ bytes, atMs, count, kept, handed }: FoundParked): void {
     const late: Late = handed ? 'handed' : 'late'

@@ -38,6 +38,7 @@ import type { SessionSeam } from './sessionseam.ts'
 import type { ClusterSettings } from './settings.ts'
 import { SharedSessions } from './sharedsessions.ts'
 import type { SharedSettings } from './sharedsettings.ts'
+import { Shares } from './shares.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
 
 export interface PresenceWorld {
@@ -83,6 +84,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly links: Links
   readonly candidates: Candidates
   readonly routes: Routes
+  readonly shares: Shares
   readonly forwarding: Forwarding
   readonly peers: ClusterPeers
   readonly sessions: SharedSessions
@@ -137,13 +139,16 @@ export class Presence implements LinksEvents, LinksSelf {
         this.trust.remove(node, false, (result) => done(result instanceof HostError ? result.message : null)),
     })
     this.routes = new Routes(features, this.#channels, this.members, world.stamps)
+    const policy = () => around.settings().sharedSubscriptions
+    this.shares = new Shares(features, this.#channels, this.members, world.stamps, policy)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, {
+      shares: this.shares,
       bounds: settings.linkQueue,
       local: () => around.local(),
       keeping: world.safekeeping,
     })
     this.forwarding.expect(around.memory.load().flatMap(({ node }) => node ?? []))
-    this.peers = new ClusterPeers(this.routes, this.forwarding)
+    this.peers = new ClusterPeers(this.routes, this.shares, this.forwarding)
     const { seam } = around
     this.copies = new Copies(features, this.#channels, this.members, {
       ...{ directory: seam.directory, records: seam.records, positions: seam.positions, marks: seam.marks },
@@ -210,6 +215,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.lettingIn.stop()
     this.links.stop(goodbye)
     this.routes.stop()
+    this.shares.stop()
     this.forwarding.stop()
     this.sessions.stop()
     this.copies.stop()

@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../base/ports/streams.ts'
 import type { CertificateAuthority } from '../base/ports/trust.ts'
+import type { SharePolicy } from './sharechoice.ts'
 
 /** What ties this node to its hardware, to notice a copied card. Empty text: not known. */
 export interface HardwareTies {
@@ -41,6 +42,8 @@ export interface ClusterSettings {
     readonly maxBytes: number
     readonly whenFull: 'drop-oldest' | 'drop-newest'
   }
+  /** Whose consumers get the messages of a shared subscription: those of the publisher's box first, or all in turn. */
+  readonly sharedSubscriptions: SharePolicy
   /** How many boxes hold each session that outlives its connection: 1 or 2. */
   readonly copies: number
   /** Make a new cluster at first setup without listening first. */
@@ -63,6 +66,7 @@ export const defaultClusterSettings: ClusterSettings = {
   heartbeatMs: 1000,
   deadAfterMs: 5000,
   linkQueue: { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' },
+  sharedSubscriptions: 'local',
   copies: 2,
   newCluster: false,
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { NoPeers } from '../../src/broker/ports.ts'
 import { bytesOf, hex, Lab } from './lab.ts'
 
 describe('PUBLISH from a client', () => {
@@ -352,13 +353,11 @@ describe('what receivers get', () => {
 describe('messages of members', () => {
   test('are delivered here, are not sent on, and what is kept of them has bytes of its own', () => {
     const forwarded: string[] = []
-    const peers = {
+    const peers = Object.assign(new NoPeers(), {
       generation: 0,
-      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
-      unwanted: () => {},
       interested: () => true,
       forward: (message: { topic: string; payload: Buffer }) => forwarded.push(`${message.topic}=${message.payload}`),
-    }
+    })
     const lab = new Lab({ peers })
     const subscriber = lab.subscribed('x', {
       qos: 1,
@@ -392,13 +391,11 @@ describe('messages of members', () => {
   test('interest of members is asked again when their routes change', () => {
     let wants = false
     const forwarded: string[] = []
-    const peers = {
+    const peers = Object.assign(new NoPeers(), {
       generation: 0,
-      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
-      unwanted: () => {},
       interested: () => wants,
       forward: (message: { payload: Buffer }) => forwarded.push(`${message.payload}`),
-    }
+    })
     const lab = new Lab({ peers })
     const publisher = lab.connected().publish('x', '1')
     wants = true

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { NoPeers } from '../../src/broker/ports.ts'
+import type { ShareCount } from '../../src/wire/link/shares.ts'
 import { hex, Lab } from './lab.ts'
 
 describe('SUBSCRIBE', () => {
@@ -150,22 +152,19 @@ describe('SUBSCRIBE', () => {
 })
 
 describe('routes to other members', () => {
-  class Routes {
-    readonly generation = 0
+  class Routes extends NoPeers {
     readonly calls: string[] = []
     readonly waiting = new Map<string, () => void>()
-    wanted(filter: string, _durable: boolean, taken: () => void): void {
+    override wanted(filter: string, _durable: boolean, taken: () => void): void {
       this.calls.push(`+${filter}`)
       this.waiting.set(filter, taken)
     }
-    unwanted(filter: string): void {
+    override unwanted(filter?: string): void {
       this.calls.push(`-${filter}`)
     }
-    forward(): number {
-      return 0
-    }
-    interested(): boolean {
-      return false
+    override grouped(group: string, count: ShareCount | null, taken: () => void): void {
+      this.calls.push(`${group} ${count === null ? 'none' : `${count.connected} of ${count.consumers}`}`)
+      this.waiting.set(group, taken)
     }
   }
 
@@ -182,10 +181,10 @@ describe('routes to other members', () => {
     expect(client.one('suback').granted).toEqual([0, 0])
   })
 
-  test('a filter is wanted once, and unwanted after its last subscription; shared or not is the same', () => {
+  test('a filter is wanted once, and unwanted after its last subscription', () => {
     const peers = new Routes()
     const lab = new Lab({ peers })
-    const [a, b] = [lab.connected().subscribe('x'), lab.connected().subscribe('$share/g/x')]
+    const [a, b] = [lab.connected().subscribe('x'), lab.connected().subscribe('x')]
     expect(peers.calls).toEqual(['+x'])
     // The second waits as well: the route is not taken yet.
     expect([...a.take(), ...b.take()]).toEqual([])
@@ -197,6 +196,31 @@ describe('routes to other members', () => {
     b.drop()
     expect(peers.calls).toEqual(['+x'])
     expect(lab.broker.counts().subscriptions).toBe(1)
+  })
+
+  test('of a share group the others know how many consumers it has here, and SUBACK waits for that', () => {
+    const peers = new Routes()
+    const lab = new Lab({ peers })
+    const a = lab.connected({ id: 'a', properties: { sessionExpiryInterval: 60 } }).subscribe('$share/g/x')
+    expect([a.take(), peers.calls]).toEqual([[], ['g/x 1 of 1']])
+    peers.waiting.get('g/x')!()
+    lab.clock.settle()
+    expect(a.one('suback').granted).toEqual([0])
+    const b = lab.connected().subscribe('$share/g/x').subscribe('$share/g/x')
+    a.drop()
+    lab.client().connect({ id: 'a', clean: false, properties: { sessionExpiryInterval: 60 } })
+    b.drop()
+    lab.client().connect({ id: 'a', clean: true })
+    expect(peers.calls).toEqual([
+      'g/x 1 of 1',
+      'g/x 2 of 2',
+      'g/x 1 of 2',
+      'g/x 2 of 2',
+      'g/x 1 of 2',
+      'g/x 1 of 1',
+      'g/x 0 of 1',
+      'g/x none',
+    ])
   })
 
   test('the last one to go takes the route with it, and the next asks anew', () => {

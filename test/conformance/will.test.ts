@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { NoPeers } from '../../src/broker/ports.ts'
 import { hex, Lab } from './lab.ts'
 
 const will = { topic: 'w', payload: 'gone', qos: 1 as const }
@@ -117,14 +118,12 @@ describe('wills', () => {
 
   test('a will is not delivered by No Local to its own client, and reaches members', () => {
     const forwarded: string[] = []
-    const peers = {
+    const peers = Object.assign(new NoPeers(), {
       generation: 0,
-      wanted: (_filter: string, _durable: boolean, taken: () => void) => taken(),
-      unwanted: () => {},
       interested: () => true,
       forward: (message: { topic: string; counter: number; publisher: string }) =>
         forwarded.push(`${message.topic} ${message.counter} ${message.publisher}`),
-    }
+    })
     const lab = new Lab({ peers })
     const properties = { sessionExpiryInterval: 60 }
     const client = lab.connected({ id: 'c', will, properties }).subscribe('w', { qos: 1, nl: true })

@@ -71,6 +71,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
         maxBytes: cluster.link_queue.max_bytes,
         whenFull: cluster.link_queue.when_full,
       },
+      sharedSubscriptions: cluster.shared_subscriptions,
       copies: sessions.copies,
       newCluster: circumstances.newCluster,
     },

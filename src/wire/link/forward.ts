@@ -10,7 +10,8 @@
 //          | length varint . properties           flag 6: MQTT 5 properties that pass through, as encoded
 //          | payload u32+bytes
 //
-//   field 1: the stamp (16) of a retained message. Field 2: kept for the targets of share groups. Others are passed over.
+//   field 1: the stamp (16) of a retained message. Field 2: the share groups it is for (sharetargets.ts). Others are
+//   passed over.
 //
 // flags: bits 0-1 QoS, bit 2 RETAIN, bits 3-6 as above, bit 7 zero. The publisher's client id is for No Local. Unknown
 // kinds of message are skipped (2 to 4: taken.ts). Aliases never travel: the topic is always spelled out.
@@ -24,6 +25,7 @@ import { PASS_THROUGH, Property, PropertyCursor } from '../mqtt/properties.ts'
 import { isMqttString } from '../mqtt/utf8.ts'
 import { varintBytes, writeVarint } from '../mqtt/varint.ts'
 import { isNodeLocal } from './routes.ts'
+import { decodeTargets, FIELD_TARGETS, NO_TARGETS, type ShareTargets } from './sharetargets.ts'
 import { TextCache } from './textcache.ts'
 
 const BATCH = 1
@@ -43,8 +45,8 @@ const RESERVED = 0x80
 /** Numbers of extra fields; only ever added. */
 const FIELD_STAMP = 1
 const FIELD_HEADER_BYTES = 3
-/** The extra fields of a retained message: their length, and the stamp. */
-const STAMP_FIELD_BYTES = 2 + FIELD_HEADER_BYTES + STAMP_BYTES
+const EXTRA_HEADER_BYTES = 2
+const STAMP_FIELD_BYTES = FIELD_HEADER_BYTES + STAMP_BYTES
 
 const EXPIRY_BYTES = 6
 const ORIGIN_BYTES = ID_BYTES + 6
@@ -71,16 +73,23 @@ export function encodeText(text: string): Buffer {
   return bytes
 }
 
-/** Bytes of the item for a message; `topic` and `publisher` as `encodeText` gives them. */
-export function itemBytes(message: Message, topic: Buffer, publisher: Buffer): number {
+/**
+ * Bytes of the item for a message; `topic` and `publisher` as `encodeText` gives them, `targets` as `encodeTargets`:
+ * empty: for no share group.
+ */
+export function itemBytes(message: Message, topic: Buffer, publisher: Buffer, targets: Buffer = EMPTY): number {
   let length = 1 + topic.length + publisher.length + 4 + message.payload.length
   if (message.qos > 0) length += MESSAGE_ID_BYTES
   if (message.expiresAt !== Number.POSITIVE_INFINITY) length += EXPIRY_BYTES
-  if (message.stamp !== null) length += STAMP_FIELD_BYTES
+  const extra = extraBytes(message, targets)
+  if (extra > 0) length += EXTRA_HEADER_BYTES + extra
   const properties = message.properties.length
   if (properties > 0) length += varintBytes(properties) + properties
   return length
 }
+
+const extraBytes = ({ stamp }: Message, targets: Buffer): number =>
+  (stamp === null ? 0 : STAMP_FIELD_BYTES) + (targets.length === 0 ? 0 : FIELD_HEADER_BYTES + targets.length)
 
 /** Where the expiry lies in an item that has one, for senders that make it wait. */
 export const expiryOffset = (topic: Buffer, publisher: Buffer): number => 1 + topic.length + publisher.length
@@ -97,8 +106,10 @@ export function writeItem(
   topic: Buffer,
   publisher: Buffer,
   leftMs: number,
+  targets: Buffer = EMPTY,
 ): number {
-  const { qos, payload, properties, stamp } = message
+  const { qos, payload, properties } = message
+  const extra = extraBytes(message, targets)
   const expires = message.expiresAt !== Number.POSITIVE_INFINITY
   let at = start
   into[at++] =
@@ -106,7 +117,7 @@ export function writeItem(
     (message.retain ? RETAIN : 0) |
     (expires ? HAS_EXPIRY : 0) |
     (qos > 0 ? HAS_ID : 0) |
-    (stamp === null ? 0 : HAS_EXTRA) |
+    (extra === 0 ? 0 : HAS_EXTRA) |
     (properties.length > 0 ? HAS_PROPERTIES : 0)
   at = copy(topic, into, at)
   at = copy(publisher, into, at)
@@ -118,17 +129,22 @@ export function writeItem(
     at = copy(originBytes(message.origin), into, at)
     at = into.writeUIntBE(message.counter, at, 6)
   }
-  if (stamp !== null) at = writeStampField(into, at, stamp)
+  if (extra > 0) at = writeExtra(into, at, extra, message.stamp, targets)
   if (properties.length > 0) at = copy(properties, into, writeVarint(properties.length, into, at))
   at = into.writeUInt32BE(payload.length, at)
   return copy(payload, into, at)
 }
 
-function writeStampField(into: Buffer, start: number, stamp: Stamp): number {
-  let at = into.writeUInt16BE(STAMP_FIELD_BYTES - 2, start)
-  into[at++] = FIELD_STAMP
-  at = into.writeUInt16BE(STAMP_BYTES, at)
-  return writeStamp(stamp, into, at)
+function writeExtra(into: Buffer, start: number, length: number, stamp: Stamp | null, targets: Buffer): number {
+  let at = into.writeUInt16BE(length, start)
+  if (stamp !== null) {
+    into[at++] = FIELD_STAMP
+    at = into.writeUInt16BE(STAMP_BYTES, at)
+    at = writeStamp(stamp, into, at)
+  }
+  if (targets.length === 0) return at
+  into[at++] = FIELD_TARGETS
+  return copy(targets, into, into.writeUInt16BE(targets.length, at))
 }
 
 /**
@@ -211,6 +227,9 @@ export class BatchReader {
   sequence = 0
   /** Whether its messages may have come before. */
   late: Late = false
+  /** The share groups that the last message is for, and where that field begins. */
+  targets: ShareTargets = NO_TARGETS
+  targetsAt = 0
 
   /** Begins a message of the channel; false: of a kind that a newer version speaks. */
   open(bytes: Buffer): boolean {
@@ -223,6 +242,13 @@ export class BatchReader {
     this.#end = bytes.length
     this.sequence = bytes.readUIntBE(1, 6)
     return true
+  }
+
+  /** Begins items that stand in bytes [start, end), without a header. */
+  openItems(bytes: Buffer, start: number, end: number): void {
+    this.#bytes = bytes
+    this.#at = start
+    this.#end = end
   }
 
   /** The next message, null at the end; its payload and properties are views. Throws PeerError. */
@@ -255,6 +281,7 @@ export class BatchReader {
       counter = bytes.readUIntBE(at + ORIGIN_BYTES, 6)
       if (counter === 0) throw new PeerError('forwarded message id without a counter')
     }
+    this.targets = NO_TARGETS
     const stamp = (flags & HAS_EXTRA) === 0 ? null : this.#extra()
     const passed = (flags & HAS_PROPERTIES) !== 0 ? this.#properties() : EMPTY
     const lengthAt = this.#skip(4)
@@ -301,7 +328,7 @@ export class BatchReader {
     return this.#origin
   }
 
-  /** Reads the extra fields; returns the stamp among them. */
+  /** Reads the extra fields; returns the stamp among them, keeps the targets. */
   #extra(): Stamp | null {
     const end = this.#text()
     let stamp: Stamp | null = null
@@ -309,6 +336,10 @@ export class BatchReader {
       const number = this.#bytes[this.#skip(1)]!
       const at = this.#at + 2
       this.#at = this.#text()
+      if (number === FIELD_TARGETS) {
+        this.targets = decodeTargets(this.#bytes, at, this.#at)
+        this.targetsAt = at
+      }
       if (number !== FIELD_STAMP) continue
       if (this.#at - at !== STAMP_BYTES) throw new PeerError('forwarded stamp of a wrong length')
       stamp = readStamp(this.#bytes, at)

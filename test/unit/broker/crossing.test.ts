@@ -16,6 +16,9 @@ const message = (counter: number, qos: QoS = 1, topic = 't'): Message => ({
   ...{ publisher: 'elsewhere' as ClientId, stamp: null },
 })
 
+/** Of the group in these tests. */
+const targets = { groups: ['g/t'], only: false, hops: 0 }
+
 describe('what may have come before', () => {
   test('goes to persistent sessions that have not had it, and to no others', () => {
     const lab = new Lab()
@@ -56,9 +59,9 @@ describe('what may have come before', () => {
       lab.connected({ id, ...away }).subscribe('$share/g/t', { qos: 1 }),
     )
     for (const client of [one!, other!]) client.one('suback')
-    expect(lab.broker.deliverFromPeer(message(1), false)).toBe(1)
-    expect(lab.broker.deliverFromPeer(message(1), 'late')).toBe(0)
-    expect(lab.broker.deliverFromPeer(message(2), 'late')).toBe(1)
+    expect(lab.broker.deliverFromPeer(message(1), false, targets)).toBe(1)
+    expect(lab.broker.deliverFromPeer(message(1), 'late', targets)).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(2), 'late', targets)).toBe(1)
     lab.advance(0)
     expect([...one!.got(), ...other!.got()].sort()).toEqual(['t=1', 't=2'])
   })
@@ -75,12 +78,12 @@ describe('a member of a group that has a subscription of its own, too, gets both
     for (const filter of ['t', '$share/g/t']) client.subscribe(filter, { qos: 1 })
     lab.commit()
     client.take()
-    expect(lab.broker.deliverFromPeer(message(1, qos), late)).toBe(2)
+    expect(lab.broker.deliverFromPeer(message(1, qos), late, targets)).toBe(2)
     lab.commit()
     expect(client.got()).toEqual(['t=1', 't=1'])
-    expect(lab.broker.deliverFromPeer(message(1, qos), 'late')).toBe(0)
+    expect(lab.broker.deliverFromPeer(message(1, qos), 'late', targets)).toBe(0)
     const again = new DurableLab(platter)
-    expect(again.broker.deliverFromPeer(message(1, qos), 'late')).toBe(0)
+    expect(again.broker.deliverFromPeer(message(1, qos), 'late', targets)).toBe(0)
   })
 
   test('and each once, whichever came first', () => {
@@ -89,10 +92,10 @@ describe('a member of a group that has a subscription of its own, too, gets both
       lab.connected({ id, ...away }).subscribe('$share/g/t', { qos: 1 }),
     )
     lab.commit()
-    lab.broker.deliverFromPeer(message(1, 1), 'late')
+    lab.broker.deliverFromPeer(message(1, 1), 'late', targets)
     for (const client of [both!, other!]) client.subscribe('t', { qos: 1 })
     lab.commit()
-    lab.broker.deliverFromPeer(message(1, 1), 'late')
+    lab.broker.deliverFromPeer(message(1, 1), 'late', targets)
     lab.commit()
     expect([both!.got(), other!.got()].map(({ length }) => length).sort()).toEqual([1, 2])
   })

@@ -3,6 +3,7 @@ import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { ClusterPeers } from '../../../src/cluster/clusterpeers.ts'
 import { Forwarding } from '../../../src/cluster/forwarding.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
+import { Shares } from '../../../src/cluster/shares.ts'
 import { isBatch } from '../../../src/wire/link/forward.ts'
 import { EMPTY, type Late, type Message, type QoS } from '../../../src/wire/message.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
@@ -18,6 +19,7 @@ function member(mesh: Mesh, id: NodeId, linkQueue = bounds, shelf = new Shelf(me
   const got: Message[] = []
   const late: string[] = []
   const routes = new Routes(node.world, node, node, node.stamps)
+  const shares = new Shares(node.world, node, node, node.stamps, () => 'local')
   const local = {
     deliverFromPeer: (message: Message, isLate: Late = false) => {
       if (isLate) late.push(message.payload.toString())
@@ -29,9 +31,10 @@ function member(mesh: Mesh, id: NodeId, linkQueue = bounds, shelf = new Shelf(me
     },
   }
   const forwarding = new Forwarding(node.world, node, node, routes, {
+    shares,
     ...{ bounds: linkQueue, local: () => local, keeping: shelf.keeping },
   })
-  const peers = new ClusterPeers(routes, forwarding)
+  const peers = new ClusterPeers(routes, shares, forwarding)
   return { node, meter: node.meter, routes, forwarding, peers, got, late, shelf }
 }
 
@@ -200,7 +203,9 @@ test('a node without a broker yet takes messages without harm', () => {
   const a = member(mesh, A)
   const node = mesh.start(B)
   const routes = new Routes(node.world, node, node, node.stamps)
+  const shares = new Shares(node.world, node, node, node.stamps, () => 'local')
   const forwarding = new Forwarding(node.world, node, node, routes, {
+    shares,
     ...{ bounds, local: () => null, keeping: new Shelf(mesh.clock).keeping },
   })
   routes.wanted('#', false, () => {})

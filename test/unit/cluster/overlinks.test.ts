@@ -8,6 +8,7 @@ import { StampClock } from '../../../src/base/stamps.ts'
 import { Forwarding } from '../../../src/cluster/forwarding.ts'
 import type { Membership } from '../../../src/cluster/ports.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
+import { Shares } from '../../../src/cluster/shares.ts'
 import { EMPTY } from '../../../src/wire/message.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { node, SeededRandom } from './fakes.ts'
@@ -27,9 +28,11 @@ function member(clock: VirtualClock, self: NodeId, box: LaneBox) {
     deliverFromPeer: ({ topic, payload }: { topic: string; payload: Buffer }) =>
       got.push(`${topic} ${payload.toString('latin1', 0, payload.indexOf(0))} ${payload.length}`),
   }
-  const routes = new Routes(world, box.channels, membership, new StampClock(self, () => clock.wall()))
+  const stamps = new StampClock(self, () => clock.wall())
+  const routes = new Routes(world, box.channels, membership, stamps)
   const bounds = { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' as const }
   const forwarding = new Forwarding(world, box.channels, membership, routes, {
+    shares: new Shares(world, box.channels, membership, stamps, () => 'local'),
     bounds,
     local: () => local,
     keeping: new Shelf(clock).keeping,

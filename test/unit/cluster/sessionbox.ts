@@ -15,6 +15,7 @@ import { Replicated } from '../../../src/cluster/replicated.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { defaultClusterSettings } from '../../../src/cluster/settings.ts'
 import { SharedSessions } from '../../../src/cluster/sharedsessions.ts'
+import { Shares } from '../../../src/cluster/shares.ts'
 import { MemoryRecords } from '../../../src/store/memory-records.ts'
 import { Lab } from '../../conformance/lab.ts'
 import { Mesh, type MeshNode, nodeIdOf } from '../../mesh.ts'
@@ -44,7 +45,8 @@ export class SessionBox {
     const local = () => this.lab.broker
     const { linkQueue } = defaultClusterSettings
     const keeping = new Safekeeping(keeper, positions, () => defaultBrokerSettings.sessions.queue)
-    const forwarding = new Forwarding(node.world, node, node, routes, { bounds: linkQueue, local, keeping })
+    const shares = new Shares(node.world, node, node, node.stamps, () => 'local')
+    const forwarding = new Forwarding(node.world, node, node, routes, { shares, bounds: linkQueue, local, keeping })
     this.copies = new Copies(node.world, node, node, {
       ...{ directory: this.directory, records: keeper, positions, marks: new PassingMarks() },
       local: () => this.lab.broker.transfer,
@@ -61,7 +63,13 @@ export class SessionBox {
       barrier: (done) => done(),
     })
     const claims: Claims = this.sessions
-    this.lab = new Lab({ clock: mesh.clock, keeper, claims, peers: new ClusterPeers(routes, forwarding), node: id })
+    this.lab = new Lab({
+      clock: mesh.clock,
+      keeper,
+      claims,
+      peers: new ClusterPeers(routes, shares, forwarding),
+      node: id,
+    })
   }
 
   session(clientId: string): SessionView | undefined {
