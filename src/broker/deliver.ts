@@ -43,7 +43,8 @@ function deliverToOwn(publication: Publication, { entries }: Receivers): number 
     const least = lower(qos, receiver.qos)
     if (foreign && qos > 0 && hadBefore(session, publication, least, false)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
-    if (foreign && least > 0) remember(session, publication, least, false)
+    // Also what is passed on with QoS 0: should it come again, the client may want it with more by then.
+    if (foreign && qos > 0) remember(session, publication, least, false)
     reached++
   }
   return reached
