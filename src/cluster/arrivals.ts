@@ -1,6 +1,10 @@
 // What has come from the members: how far each has been received, so that nothing counts twice over a new link, and how
 // far it is safe here. Says so at the end of a turn; of what promises nothing, now and then.
+//
+// Of QoS 2 nothing may count twice after our death either, when its exchange is over and its record gone: how far was
+// received is in the store before anybody can have completed it (CLUSTER 6).
 
+import type { ByteWriter } from '../base/bytes.ts'
 import { Deque } from '../base/deque.ts'
 import { PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
@@ -8,16 +12,43 @@ import { KiB } from '../base/limits.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock, Timer } from '../base/ports/clock.ts'
 import type { Positions } from '../base/positions.ts'
+import type { Found, FoundRecord, Keeper, Kept } from '../broker/ports.ts'
 import { encodeTaken, NO_RUN, type RunId, type TakenMessage } from '../wire/link/taken.ts'
+import type { QoS } from '../wire/message.ts'
+import { readArrival, writeArrival } from '../wire/record/arrival.ts'
+import { type Recordable, RecordKind } from '../wire/record/batch.ts'
+import type { Safekeeping } from './parking.ts'
 import type { Channel } from './ports.ts'
 
 /** Of QoS 0 alone, the sender is told after so much, or so long. */
 const UNTOLD_BYTES_MAX = 32 * KiB
 const UNTOLD_MS_MAX = 250
 
+/** How far a member has been received, as it stands in the store. */
+class ArrivalRecord implements Recordable {
+  readonly kind = RecordKind.arrival
+  readonly member: NodeId
+  kept: Kept | null = null
+  run: RunId = NO_RUN
+  received = 0
+  /** Where it was staged last. */
+  position = 0
+
+  constructor(member: NodeId) {
+    this.member = member
+  }
+
+  write(into: ByteWriter): void {
+    writeArrival(into, this)
+  }
+}
+
 /** What has come from one member. */
 class Arrival {
   readonly peer: NodeId
+  readonly record: ArrivalRecord
+  /** Up to here it is to be in the store. */
+  exact = 0
   /** The life of the sender's numbers; the number of the last that was received in it. */
   run: RunId = NO_RUN
   received = 0
@@ -35,6 +66,7 @@ class Arrival {
 
   constructor(peer: NodeId) {
     this.peer = peer
+    this.record = new ArrivalRecord(peer)
   }
 
   /** Up to here all is safe. */
@@ -49,6 +81,7 @@ export class Arrivals {
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #positions: Positions
+  readonly #keeper: Keeper
   readonly #channel: () => Channel
   readonly #byPeer = new Map<NodeId, Arrival>()
   #due: Arrival[] = []
@@ -59,15 +92,17 @@ export class Arrivals {
   constructor(
     run: RunId,
     world: { readonly clock: Clock; readonly meter: Meter },
-    positions: Positions,
+    { keeper, positions, takers }: Safekeeping,
     channel: () => Channel,
   ) {
     this.#run = run
+    this.#keeper = keeper
     this.#clock = world.clock
     this.#meter = world.meter
     this.#positions = positions
     this.#channel = channel
     positions.watch(() => this.#safeMoved())
+    takers.set(RecordKind.arrival, (record, found) => this.#found(record, found))
   }
 
   linked(peer: NodeId): void {
@@ -82,11 +117,25 @@ export class Arrivals {
   }
 
   unlinked(peer: NodeId): void {
-    this.#of(peer).linked = false
+    const arrival = this.#byPeer.get(peer)
+    if (arrival !== undefined) arrival.linked = false
   }
 
   forget(peer: NodeId): void {
+    const kept = this.#byPeer.get(peer)?.record.kept ?? null
+    if (kept !== null) this.#keeper.remove(kept)
     this.#byPeer.delete(peer)
+  }
+
+  #found({ kept, body }: FoundRecord, found: Found): void {
+    const stored = readArrival(body)
+    if (stored === null || this.#byPeer.has(stored.member)) return found.remove(kept)
+    const arrival = this.#of(stored.member)
+    const { record } = arrival
+    arrival.run = record.run = stored.run
+    arrival.received = record.received = stored.received
+    record.kept = kept
+    found.adopt(kept, record)
   }
 
   /** The sender says where its numbers go on. */
@@ -96,6 +145,7 @@ export class Arrivals {
     if (run !== arrival.run) {
       arrival.run = run
       arrival.received = 0
+      arrival.exact = 0
       arrival.unsafe.clear()
       arrival.toldReceived = 0
       arrival.toldSafe = 0
@@ -116,18 +166,22 @@ export class Arrivals {
   }
 
   /**
-   * The items up to that number have been delivered; `before`: the position before they were. `promises`: there is
-   * something among them that its publisher may wait for.
+   * The items up to that number have been delivered; `before`: the position before they were. `most`: the highest QoS
+   * among them; its publisher may wait for what has one.
    */
-  delivered(peer: NodeId, last: number, before: number, bytes: number, promises: boolean): void {
+  delivered(peer: NodeId, last: number, before: number, bytes: number, most: QoS): void {
     const arrival = this.#of(peer)
     if (last <= arrival.received) return
     const { position, ours } = this.#positions
     // Up to the one before, all is safe when what was staged before is.
     if (position > before && position > ours) arrival.unsafe.push({ sequence: arrival.received, position })
     arrival.received = last
+    if (most === 2 && position > before) {
+      arrival.exact = last
+      this.#record(arrival)
+    }
     arrival.untoldBytes += bytes
-    if (promises || arrival.untoldBytes >= UNTOLD_BYTES_MAX) this.#tellSoon(arrival)
+    if (most > 0 || arrival.untoldBytes >= UNTOLD_BYTES_MAX) this.#tellSoon(arrival)
     else this.#lazy ??= this.#clock.after(UNTOLD_MS_MAX, 'forward.untold', this.#tellAll)
   }
 
@@ -157,7 +211,23 @@ export class Arrivals {
       const before = unsafe.length
       for (let next = unsafe.peek(); next !== undefined && next.position <= ours; next = unsafe.peek()) unsafe.shift()
       if (unsafe.length < before) this.#tell(arrival)
+      if (arrival.exact > 0) this.#record(arrival)
     }
+  }
+
+  /**
+   * Stages how far the member has been received, unless that is being written as it was a little before: then it is staged
+   * when that is safe, which is before the client can have been told of what came meanwhile.
+   */
+  #record(arrival: Arrival): void {
+    const { record, run, received, exact } = arrival
+    if (!this.#keeper.durable || record.position > this.#positions.ours) return
+    if (record.run === run && record.received >= exact) return
+    record.run = run
+    record.received = received
+    if (record.kept === null) record.kept = this.#keeper.put(record)
+    else this.#keeper.changed(record.kept)
+    record.position = this.#positions.position
   }
 
   #tellSoon(arrival: Arrival): void {

@@ -10,6 +10,7 @@ import type { LocalDelivery } from '../broker/ports.ts'
 import { encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
+import { RecordKind } from '../wire/record/batch.ts'
 import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
 import { Incoming } from './incoming.ts'
@@ -103,10 +104,10 @@ export class Forwarding {
     this.#bounds = bounds
     this.#local = local
     this.#parking = new Parking(keeping)
-    keeping.taker = (record, found) => {
+    keeping.takers.set(RecordKind.parked, (record, found) => {
       const parked = this.#parking.found(record, found)
       if (parked !== null) this.#member(parked.member).restore(parked)
-    }
+    })
     // One life of this node's numbers, and of what it remembers of others'.
     const run = world.random.bytes(RUN_BYTES).toString('hex')
     this.#outgoingWorld = {
@@ -117,7 +118,7 @@ export class Forwarding {
       count: (name) => world.meter.count(name),
     }
     const { positions } = keeping
-    this.#arrivals = new Arrivals(run, world, positions, () => this.#channel)
+    this.#arrivals = new Arrivals(run, world, keeping, () => this.#channel)
     this.#incoming = new Incoming({ ...world, positions, arrivals: this.#arrivals, local })
     this.#channel = channels.open(
       'forward',

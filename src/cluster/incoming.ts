@@ -6,6 +6,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Positions } from '../base/positions.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import { BatchReader } from '../wire/link/forward.ts'
+import type { QoS } from '../wire/message.ts'
 import type { Arrivals } from './arrivals.ts'
 
 export interface IncomingHome {
@@ -36,15 +37,15 @@ export class Incoming {
     const nowMs = clock.now()
     const before = positions.position
     let count = 0
-    let promises = false
+    let most: QoS = 0
     // What came before an item that cannot be read counts, and does not count again over the next link.
     try {
       for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
-        if (message.qos > 0) promises = true
+        if (message.qos > most) most = message.qos
         if (count++ >= repeated) local?.deliverFromPeer(message, late, reader.targets)
       }
     } finally {
-      arrivals.delivered(peer, sequence + count - 1, before, bytes.length, promises)
+      arrivals.delivered(peer, sequence + count - 1, before, bytes.length, most)
     }
     meter.count('forward.in', Math.max(0, count - repeated))
     if (repeated > 0) meter.count('forward.repeated', Math.min(count, repeated))

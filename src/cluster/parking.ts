@@ -18,14 +18,14 @@ export interface ParkedItems {
   readonly atMs: number
 }
 
-/** Where what is parked is kept; outlives the identity that this node has in the cluster. */
+/** Where what is parked, and how far it was received, is kept; outlives the identity that this node has in the cluster. */
 export class Safekeeping {
   readonly keeper: Keeper
   readonly positions: Positions
   /** Of what is parked for one member. */
   readonly bounds: () => QueueBounds
-  /** Takes what is found at start; null: nobody, for there is no cluster. */
-  taker: ((record: FoundRecord, found: Found) => void) | null = null
+  /** Who takes what is found at start, by the kind of record; nobody does without a cluster. */
+  readonly takers = new Map<number, (record: FoundRecord, found: Found) => void>()
 
   constructor(keeper: Keeper, positions: Positions, bounds: () => QueueBounds) {
     this.keeper = keeper
@@ -35,9 +35,10 @@ export class Safekeeping {
 
   /** Takes a record found at start, if it is one of these. */
   found(record: FoundRecord, found: Found): boolean {
-    if (record.kind !== RecordKind.parked) return false
-    if (this.taker === null) found.remove(record.kept)
-    else this.taker(record, found)
+    if (record.kind !== RecordKind.parked && record.kind !== RecordKind.arrival) return false
+    const taker = this.takers.get(record.kind)
+    if (taker === undefined) found.remove(record.kept)
+    else taker(record, found)
     return true
   }
 }

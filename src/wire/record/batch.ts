@@ -26,6 +26,7 @@ export const RecordKind = {
   shared: 8,
   horizon: 9,
   parked: 10,
+  arrival: 11,
 } as const
 
 /** A record: a number for life, and what is to be written under it; null: it was removed. */

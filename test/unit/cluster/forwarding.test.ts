@@ -6,6 +6,7 @@ import { Routes } from '../../../src/cluster/routes.ts'
 import { Shares } from '../../../src/cluster/shares.ts'
 import { isBatch } from '../../../src/wire/link/forward.ts'
 import { EMPTY, type Late, type Message, type QoS } from '../../../src/wire/message.ts'
+import { RecordKind } from '../../../src/wire/record/batch.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
 import { Shelf } from './shelf.ts'
 
@@ -402,6 +403,48 @@ test('a member that begins anew gets all that was not safe there again, marked a
   mesh.clock.advance(100)
   expect(again.late).toHaveLength(3)
   expect([again.got.length, a.shelf.size]).toEqual([4, 0])
+})
+
+test('of QoS 2 a member that begins anew is not sent again what its store has, though it could not say so', () => {
+  const { mesh, a, b, publish } = pair({ quick: false })
+  publish(2)
+  publish(1)
+  mesh.clock.advance(100)
+  b.shelf.commit()
+  mesh.clock.settle()
+  // What comes while it is written how far was received is in what is written next.
+  publish(2)
+  mesh.clock.advance(100)
+  mesh.cut(A, B)
+  b.shelf.commit()
+  mesh.clock.settle()
+  b.shelf.commit()
+  publish(2)
+  const shelf = new Shelf(mesh.clock)
+  const found = b.shelf.found(shelf)
+  const again = member(mesh, B, bounds, shelf)
+  for (const record of found.records) shelf.keeping.found(record, found)
+  again.peers.wanted('#', true, () => {})
+  mesh.link(A, B)
+  mesh.clock.advance(100)
+  expect(payloads(b.got)).toEqual(['1', '2', '3'])
+  expect(payloads(again.got)).toEqual(['4'])
+  expect(a.shelf.size).toBe(0)
+  mesh.cut(A, B)
+  again.node.sees(A, 'left')
+  expect([...shelf.found(new Shelf(mesh.clock)).records].map(({ kind }) => kind)).not.toContain(RecordKind.arrival)
+})
+
+test('how far was received of an earlier life of the sender says nothing of its next', () => {
+  const { mesh, b, publish } = pair()
+  publish(2)
+  mesh.clock.advance(100)
+  const next = member(mesh, A)
+  mesh.link(A, B)
+  mesh.clock.advance(100)
+  next.peers.forward(message('t', 'next', 2))
+  mesh.clock.advance(100)
+  expect(payloads(b.got)).toEqual(['1', 'next'])
 })
 
 test('for a dead member QoS 0 is dropped, and what its persistent sessions want is parked within bounds', () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { ByteWriter } from '../../../../src/base/bytes.ts'
 import type { ClientId, NodeId } from '../../../../src/base/ids.ts'
 import type { Message } from '../../../../src/wire/message.ts'
+import { readArrival, writeArrival } from '../../../../src/wire/record/arrival.ts'
 import { BatchWriter, RecordKind, readBatch } from '../../../../src/wire/record/batch.ts'
 import { readBegun, readDelivery, writeBegun, writeDelivery } from '../../../../src/wire/record/delivery.ts'
 import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
@@ -136,6 +137,13 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('00112233445566aa 800000000102 00000005 6974656d73'),
     readParked,
     { ...parked, waitedMs: 258, handed: true },
+  ],
+  [
+    'arrival',
+    written((into) => writeArrival(into, { member: stamp.node, run: '0102030405060708', received: 258 })),
+    golden('00112233445566aa 0102030405060708 000000000102'),
+    readArrival,
+    { member: stamp.node, run: '0102030405060708', received: 258 },
   ],
   [
     'begun, and released',
