@@ -8,6 +8,9 @@
 //
 // What others were sent is in lanes of kind 'theirs'. A member tells the others how far its *own* are safe: if it waited
 // for theirs before it said so, two members that send each other messages would wait for each other for ever.
+//
+// What is parked for a member that is silent is safe when the *store* has it: if that waited for the copies too, a silent
+// copy and a silent member would keep a publisher waiting one after the other.
 
 import { assert } from './errors.ts'
 import type { Clock } from './ports/clock.ts'
@@ -97,10 +100,13 @@ interface Line {
   moved(): void
 }
 
+export type LaneKind = 'store' | 'copies' | 'theirs'
+
 export class Positions {
   readonly #clock: Clock
   readonly #line: Line
-  readonly #ours = new Front()
+  readonly #store = new Front()
+  readonly #copies = new Front()
   readonly #theirs = new Front()
   readonly #watchers: (() => void)[] = []
   #telling = false
@@ -117,12 +123,17 @@ export class Positions {
 
   /** Everything up to here is safe. */
   get safe(): number {
-    return Math.min(this.#line.position, this.#ours.safe, this.#theirs.safe)
+    return Math.min(this.#line.position, this.#store.safe, this.#copies.safe, this.#theirs.safe)
   }
 
   /** Everything up to here is safe as far as this node and its copies are concerned. */
   get ours(): number {
-    return Math.min(this.#line.position, this.#ours.safe)
+    return Math.min(this.#line.position, this.#store.safe, this.#copies.safe)
+  }
+
+  /** Everything up to here that was for the store is there. */
+  get stored(): number {
+    return Math.min(this.#line.position, this.#store.safe)
   }
 
   /** Of what was staged last in a lane of 'theirs'. */
@@ -130,11 +141,11 @@ export class Positions {
     return this.#theirs.last
   }
 
-  lane(of: 'ours' | 'theirs' = 'ours'): Lane {
-    return new PositionLane(this.#line, of === 'ours' ? this.#ours : this.#theirs)
+  lane(of: LaneKind): Lane {
+    return new PositionLane(this.#line, of === 'store' ? this.#store : of === 'copies' ? this.#copies : this.#theirs)
   }
 
-  /** `moved` is called when `safe` or `ours` has grown by something that was settled, at the end of that turn. */
+  /** `moved` is called when `safe`, `ours` or `stored` has grown by something that was settled, at the end of that turn. */
   watch(moved: () => void): void {
     this.#watchers.push(moved)
   }

@@ -143,7 +143,7 @@ export class CopyFeed {
 
   /** It is heard again: what is promised from now on waits for it. */
   heard(): void {
-    if (this.#linked && this.#agreed && !this.#late) this.#lane ??= this.#positions.lane()
+    if (this.#linked && this.#agreed && !this.#late) this.#lane ??= this.#positions.lane('copies')
   }
 
   /** Whether it has kept somebody waiting for `longestMs`, though it is heard. */

@@ -7,7 +7,7 @@
 //   away --linked--> greeting --here: what it has--> open          any --unlinked--> away
 //
 // While the member is open and heard, an acknowledgement waits until its messages are safe there (in a lane of
-// positions). When it is not, they are parked first, and then nobody waits any more.
+// positions). When it is not, they are parked in the store first, and then nobody waits any more.
 
 import { PeerError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
@@ -55,7 +55,7 @@ export class Outgoing {
   #announced = 0
   /** Of what is awaited of this member; null: nobody waits for it. */
   #lane: Lane | null = null
-  /** Lanes that end when what was parked for them is safe here. */
+  /** Lanes that end when what was parked for them is in the store. */
   #closing: { readonly lane: Lane; readonly position: number }[] = []
   /** It kept somebody waiting too long: nobody waits for it again until this is safe there; 0: it did not. */
   #lateUntil = 0
@@ -218,12 +218,12 @@ export class Outgoing {
     this.#pumpQueue()
   }
 
-  /** What was staged here is safe further than before: lanes end behind what was parked for them. */
+  /** The store has more than before: lanes end behind what was parked for them. */
   safeMoved(): void {
     if (this.#closing.length === 0) return
-    const { ours } = this.#world.parking.positions
+    const { stored } = this.#world.parking.positions
     this.#closing = this.#closing.filter(({ lane, position }) => {
-      if (position > ours) return true
+      if (position > stored) return true
       lane.close()
       return false
     })
@@ -362,7 +362,7 @@ export class Outgoing {
     return this.#world.parking.park(this.peer, { bytes, start: 0, end: bytes.length, atMs: this.#world.now() })
   }
 
-  /** Nobody waits for the member any more, once all that was awaited of it is parked and safe here. */
+  /** Nobody waits for the member any more, once all that was awaited of it is parked, and in the store. */
   #closeLane(): void {
     const lane = this.#lane
     if (lane === null) return

@@ -78,7 +78,7 @@ export class Store implements Keeper {
   constructor(world: StoreWorld) {
     this.#world = world
     this.#positions = world.positions
-    this.#lane = world.positions.lane()
+    this.#lane = world.positions.lane('store')
     this.records = new KeyedRecords(this)
   }
 

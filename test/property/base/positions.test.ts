@@ -2,10 +2,11 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Lane, Positions } from '../../../src/base/positions.ts'
+import { type Lane, type LaneKind, Positions } from '../../../src/base/positions.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
-const LANES = 5
+const KINDS: readonly LaneKind[] = ['store', 'store', 'copies', 'copies', 'theirs', 'theirs']
+const LANES = KINDS.length
 
 const step = fc.record({
   lane: fc.nat(LANES - 1),
@@ -20,16 +21,16 @@ test('safe is the oldest that is waited for, less one, and never goes back', () 
       const clock = new VirtualClock()
       const positions = new Positions(clock)
       const lanes: Lane[] = []
-      for (let index = 0; index < LANES; index++) lanes.push(positions.lane(index < 3 ? 'ours' : 'theirs'))
+      for (const kind of KINDS) lanes.push(positions.lane(kind))
       const closed = new Set<number>()
       let waiting: { lane: number; position: number }[] = []
       const safeOf = (some: typeof waiting) =>
         some.length === 0 ? positions.position : Math.min(...some.map(({ position }) => position)) - 1
       let told: number[] = []
       positions.watch(() => {
-        told = [positions.safe, positions.ours]
+        told = [positions.safe, positions.ours, positions.stored]
       })
-      let before = [0, 0]
+      let before = [0, 0, 0]
       for (const { lane, kind, of } of steps) {
         const own = waiting.filter((one) => one.lane === lane)
         if (kind === 'stage') {
@@ -45,12 +46,13 @@ test('safe is the oldest that is waited for, less one, and never goes back', () 
           lanes[lane]!.settled(at + 1 < own.length ? own[at + 1]!.position - 1 : positions.position)
           waiting = waiting.filter((one) => one.lane !== lane || one.position > own[at]!.position)
         }
-        const now = [safeOf(waiting), safeOf(waiting.filter((one) => one.lane < 3))]
-        expect([positions.safe, positions.ours]).toEqual(now)
+        const ours = waiting.filter((one) => KINDS[one.lane] !== 'theirs')
+        const stored = waiting.filter((one) => KINDS[one.lane] === 'store')
+        const now = [safeOf(waiting), safeOf(ours), safeOf(stored)]
+        expect([positions.safe, positions.ours, positions.stored]).toEqual(now)
         clock.settle()
         if (kind !== 'stage' && now.some((safe, index) => safe > before[index]!)) expect(told).toEqual(now)
-        expect(now[0]).toBeGreaterThanOrEqual(before[0]!)
-        expect(now[1]).toBeGreaterThanOrEqual(before[1]!)
+        for (const [index, safe] of now.entries()) expect(safe).toBeGreaterThanOrEqual(before[index]!)
         before = now
       }
     }),

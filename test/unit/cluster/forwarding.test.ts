@@ -344,6 +344,20 @@ test('a member that is silent gets nothing and keeps nobody waiting, until it is
   expect(waits(publish())).toBe(true)
 })
 
+test('nor does it after a copy that is silent: what is parked is in the store, whatever copies of later ones say', () => {
+  const { mesh, a, publish, waits } = pair({ quick: false })
+  const copy = a.shelf.positions.lane('copies')
+  copy.staged()
+  const position = publish()
+  copy.staged()
+  a.node.sees(B, 'suspect')
+  mesh.clock.settle()
+  expect([a.forwarding.parked, waits(position)]).toEqual([1, true])
+  copy.settled(position)
+  mesh.clock.settle()
+  expect(waits(position)).toBe(false)
+})
+
 test('a member that takes messages but does not get them safe keeps nobody waiting for long', () => {
   const { mesh, a, b, publish, waits } = pair({ quick: false })
   const position = publish()

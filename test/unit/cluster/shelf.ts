@@ -28,7 +28,7 @@ export class Shelf implements Keeper {
   constructor(clock: Clock, quick = true) {
     this.#clock = clock
     this.positions = new Positions(clock)
-    this.#lane = this.positions.lane()
+    this.#lane = this.positions.lane('store')
     this.quick = quick
     this.keeping = new Safekeeping(this, this.positions, () => this.bounds())
   }
