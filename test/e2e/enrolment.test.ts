@@ -12,7 +12,7 @@ import { Lan, leftOut, until } from './lan.ts'
 const PASSWORD = 'four words make a password'
 const rounds = Number(process.env['EDGE_E2E_ROUNDS'] ?? 2)
 
-describe.skipIf(leftOut('enrolment', 'tshark'))('a box comes in', () => {
+describe.skipIf(leftOut('enrolment', 'tshark', 'mosquitto_pub', 'mosquitto_sub'))('a box comes in', () => {
   let lan: Lan
   let certs: string
   const took: string[] = []
@@ -51,6 +51,12 @@ describe.skipIf(leftOut('enrolment', 'tshark'))('a box comes in', () => {
     }
     throw new Error(`edge-mqtt ${args.join(' ')} was not refused`)
   }
+
+  test('with the folder of the first', async () => {
+    const first = await member(1)
+    const second = await timed('with the folder of the first', () => member(2))
+    expect(second.status().cluster.id).toBe(first.status().cluster.id)
+  })
 
   test('with a code, while it runs, or before its first start', async () => {
     const first = await member(1)
@@ -131,12 +137,44 @@ describe.skipIf(leftOut('enrolment', 'tshark'))('a box comes in', () => {
     lan.isolate(2)
     const lone = await box(2)
     const own = await until('it has a cluster of its own', 20_000, () => lone.status().cluster.id)
+    const at = (place: number) => (topic: string, message: string) =>
+      lan.exec(place, 'mosquitto_pub', '-h', '127.0.0.1', '-q', '1', '-r', '-t', topic, '-m', message)
+    const [atFirst, atLone] = [at(1), at(2)]
+    atFirst('house/both', 'theirs')
+    atFirst('house/first', 'theirs')
+    atLone('house/both', 'brought')
+    atLone('house/lone', 'brought')
+    first.command('user', 'add', 'both', '--random', '--group', 'theirs')
+    lone.command('user', 'add', 'both', '--random', '--group', 'brought')
+    const anna = JSON.parse(lone.command('user', 'add', 'anna', '--random', '--json')) as { password: string }
+    lone.command('acl', 'add', 'user:anna', 'deny', 'publish', 'secret/#')
     lan.heal()
     const row = await until('it asks', 30_000, () => first.status().cluster.waiting[0])
     expect(lone.status().cluster).toMatchObject({ state: 'alone', id: own })
     first.command('cluster', 'approve', row.id)
     await lone.linkedWith(1, 10_000)
     expect(lone.status().cluster.id).toBe(first.status().cluster.id)
+    // It brings what it has, and gives way where there is something already.
+    const retained = (place: number) =>
+      lan
+        .exec(place, 'mosquitto_sub', '-h', '127.0.0.1', '-t', 'house/#', '-F', '%t %p', '-W', '1', '-C', '3')
+        .trim()
+        .split('\n')
+        .sort()
+    const all = ['house/both theirs', 'house/first theirs', 'house/lone brought']
+    for (const place of [1, 2]) {
+      await until(`all of it at gw-${place}`, 30_000, () => JSON.stringify(retained(place)) === JSON.stringify(all))
+    }
+    const accounts = (gateway: Gateway) =>
+      (JSON.parse(gateway.command('user', 'list', '--json')) as { name: string; groups: string[] }[])
+        .map(({ name, groups }) => `${name} ${groups.join()}`.trim())
+        .sort()
+    for (const gateway of [first, lone]) {
+      await until('all accounts', 20_000, () => accounts(gateway).join() === 'anna,both theirs,devices')
+      expect(gateway.command('acl', 'list', '--json')).toContain('secret/#')
+    }
+    const asAnna = ['-u', 'anna', '-P', anna.password]
+    lan.exec(1, 'mosquitto_pub', '-h', '127.0.0.1', '-q', '1', ...asAnna, '-t', 'house/x', '-m', 'x')
     await lone.stop()
     await lone.start().ready()
     await lone.linkedWith(1, 10_000)
