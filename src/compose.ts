@@ -64,8 +64,11 @@ export interface Ports {
   readonly issuer?: ServiceIssuer
   /** Without it there is always enough. */
   readonly memory?: Memory
-  /** The accounts that every box of a cluster makes alike, from the CA's key. */
-  readonly firstAccounts?: (ca: CertificateAuthority, cluster: ClusterId) => readonly Account[]
+  /**
+   * The CA is this one, after so many replacements; null: without its key. Returns the accounts that every box of a
+   * cluster makes alike, from the key of the first one: devices keep their password when that is replaced.
+   */
+  readonly firstAccounts?: (ca: CertificateAuthority | null, of: ClusterId, generation: number) => readonly Account[]
 }
 
 export interface StoreSettings {
@@ -201,12 +204,9 @@ class ComposedNode implements Node, Insight {
       // A living copy of this card may count its messages under the id that was ours.
       renamed: (node) => Object.assign(this.#origin, { node, incarnation: this.#stamps.next().wallMs }),
       devicePorts: () => this.#devicePorts(),
-      joined: (papers) => {
-        this.#makeFirstAccounts(papers)
-        this.certificates.begin(rootsOf(papers))
-      },
+      joined: (papers) => this.#standsOn(papers),
       drain: (elsewhere) => this.#broker.drain(elsewhere),
-      renewed: (papers) => this.certificates.begin(rootsOf(papers)),
+      renewed: (papers) => this.#standsOn(papers),
     })
     this.operator = this.#cluster.operator
     this.#origin = { node: this.#cluster.self.id, incarnation: 0 }
@@ -363,12 +363,11 @@ class ComposedNode implements Node, Insight {
     return this.#listeners.rows().flatMap(({ settings: { type }, port }) => deviceService(type, port))
   }
 
-  /** A box without the CA's key makes none. */
-  #makeFirstAccounts({ authority, generation }: Papers): void {
-    const ca = caOf(authority)
-    // Made once, from the first CA: devices keep their password when that is replaced.
-    const firsts = ca === null || generation > 0 ? [] : (this.#ports.firstAccounts?.(ca, authority.clusterId) ?? [])
+  #standsOn(papers: Papers): void {
+    const { authority, generation } = papers
+    const firsts = this.#ports.firstAccounts?.(caOf(authority), authority.clusterId, generation) ?? []
     this.accounts.joined(authority.clusterId, firsts)
+    this.certificates.begin(rootsOf(papers))
   }
 
   *#facts(): IterableIterator<Fact> {

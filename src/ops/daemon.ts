@@ -1,15 +1,13 @@
 // The life of the daemon: start, serve, reload, stop. One node, its log, its control sockets and the signals.
 
 import { Bug, HostError } from '../base/errors.ts'
-import type { ClusterId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
-import type { CertificateAuthority } from '../base/ports/trust.ts'
 import type { HardwareTies } from '../cluster/settings.ts'
 import type { Node, NodeSettings } from '../compose.ts'
-import { accountCommands, type ClusterSecret } from './auth/commands.ts'
+import { accountCommands } from './auth/commands.ts'
 import { ThreadDeriver } from './auth/deriver.ts'
-import { devicesAccount } from './auth/devices.ts'
 import { Gate, type GateSettings } from './auth/gate.ts'
+import { KeptDevices } from './auth/keptdevices.ts'
 import { certificateCommands } from './certificates.ts'
 import { timeCommands } from './clustertime.ts'
 import type { Configuration } from './config/schema.ts'
@@ -63,7 +61,7 @@ class Daemon {
   #node: Node | null = null
   #hardware: HardwareTies | null = null
   readonly #deriver = new ThreadDeriver()
-  #secret: ClusterSecret | null = null
+  #devices: KeptDevices | null = null
   #stopping: { readonly sinceMs: number } | null = null
   #stopped: () => void = () => {}
   readonly #untilStopped = new Promise<void>((resolve) => {
@@ -110,10 +108,9 @@ class Daemon {
       deriver: this.#deriver,
       settings: () => this.#gateSettings(),
     })
-    const firstAccounts = (ca: CertificateAuthority, cluster: ClusterId) => {
-      this.#secret = { ca, cluster }
-      return [devicesAccount(ca, cluster)]
-    }
+    const devices = new KeptDevices(ports.files)
+    this.#devices = devices
+    const firstAccounts = devices.standsOn.bind(devices)
     const node = compose(this.#settings(this.#plan), { ...ports, log, authenticator, firstAccounts })
     authenticator.attach(node.accounts)
     this.#node = node
@@ -246,7 +243,7 @@ class Daemon {
       ...accountCommands(
         () => this.#composed,
         this.#deriver,
-        () => this.#secret,
+        () => this.#devices?.password ?? null,
       ),
       ...certificateCommands(() => this.#composed),
       ...retainedCommands(() => this.#composed),

@@ -67,6 +67,9 @@ describe.skipIf(leftOut('trustlife'))('trust while the cluster lives', () => {
     const [first, second, third] = [await start(1), await start(2), await start(3)]
     await Promise.all([first, second, third].map((gateway) => gateway.linkedWith(2, 20_000)))
     const before = asked<ShownAuthority>(first, 'ca', 'show')
+    const devices = () => first.command('user', 'show', 'devices').trim()
+    const url = devices()
+    expect(url).toMatch(/^mqtt:\/\/devices:\w+@/)
     await third.stop()
     const counted = await steady(100, first, second)
 
@@ -104,6 +107,12 @@ describe.skipIf(leftOut('trustlife'))('trust while the cluster lives', () => {
     console.log('rotation and removal under load:', JSON.stringify(count))
     expect(count).toMatchObject({ acknowledged: count.sent, missing: 0, doubled: 0, disordered: 0, broken: 0 })
     expect(count.sent).toBeGreaterThan(4000)
+    // What devices were given counts on, and is told again, though it was made from a CA that is gone.
+    expect(devices()).toBe(url)
+    await first.stop()
+    first.start()
+    await first.ready()
+    expect(devices()).toBe(url)
   })
 
   test('the key of the CA: in files of the service alone, from all boxes but two by a sealing, in a new one after a theft', async () => {

@@ -2,15 +2,13 @@
 // when the command ends.
 
 import { HostError, ProtocolError } from '../../base/errors.ts'
-import type { ClusterId } from '../../base/ids.ts'
-import type { CertificateAuthority } from '../../base/ports/trust.ts'
 import { type Account, type GrantedRule, isWho } from '../../broker/accountfile.ts'
 import type { Accounts } from '../../broker/accounts.ts'
 import type { Node } from '../../compose.ts'
 import { parseTopicFilter } from '../../topic/filter.ts'
 import type { Command, Commands } from '../control/server.ts'
 import type { Deriver } from './deriver.ts'
-import { DEVICES, devicesPassword, devicesUrl } from './devices.ts'
+import { DEVICES, devicesUrl } from './devices.ts'
 import { isRandomOne, makeScram, makeVerifier, randomPassword, randomVerifier } from './passwords.ts'
 
 type Args = Readonly<Record<string, unknown>>
@@ -24,19 +22,14 @@ export interface AccountRow {
 
 export type RuleRow = Omit<GrantedRule, 'is' | 'plain'>
 
-/** What `devices` is derived from. */
-export interface ClusterSecret {
-  readonly ca: CertificateAuthority
-  readonly cluster: ClusterId
-}
-
 const LEVELS_MAX = 1000
 const PASSWORD_BYTES_MAX = 1024
 
 export function accountCommands(
   node: () => Promise<Pick<Node, 'accounts' | 'status'>>,
   deriver: Deriver,
-  secret: () => ClusterSecret | null,
+  /** What the account `devices` was made with, where that is known. */
+  made: () => string | null,
 ): Commands {
   const command = (run: (accounts: Accounts, args: Args) => unknown): Command => ({
     everybody: false,
@@ -68,7 +61,7 @@ export function accountCommands(
     }),
     'user show': {
       everybody: false,
-      run: async (args) => shown(await node(), nameOf(args['name']), secret()),
+      run: async (args) => shown(await node(), nameOf(args['name']), made()),
     },
     'user list': command((accounts) =>
       accounts.accounts().map(({ name, groups, scram }): AccountRow => ({ name, groups, scram: scram !== null })),
@@ -92,12 +85,11 @@ export function accountCommands(
   }
 }
 
-/** An account, and for `devices` its URL while its password is the derived one. */
-function shown(node: Pick<Node, 'accounts' | 'status'>, name: string, secret: ClusterSecret | null) {
+/** An account, and for `devices` its URL while its password is the one that it was made with. */
+function shown(node: Pick<Node, 'accounts' | 'status'>, name: string, password: string | null) {
   const { groups, scram, verifier } = existing(node.accounts, name)
   const row = { name, groups, scram: scram !== null }
-  if (name !== DEVICES || secret === null) return { ...row, url: null }
-  const password = devicesPassword(secret.ca.privateKey, secret.cluster)
+  if (name !== DEVICES || password === null) return { ...row, url: null }
   const port = node.status().listeners.find(({ type }) => type === 'mqtt')?.port
   const derived = port !== undefined && isRandomOne(verifier, Buffer.from(password))
   return { ...row, url: derived ? devicesUrl(password, port) : null }

@@ -10,12 +10,16 @@ import { lettersOf, randomVerifier } from './passwords.ts'
 
 export const DEVICES = 'devices'
 const LABEL = 'edge-mqtt account devices'
+const KEPT_LABEL = 'edge-mqtt account devices, kept'
 
 /** The password that the CA's key and the cluster's id come to. */
-export function devicesPassword(caKey: string, cluster: ClusterId): string {
-  const derived = hkdfSync('sha256', secretOf(createPrivateKey(caKey)), Buffer.from(cluster, 'hex'), LABEL, 32)
-  return lettersOf(Buffer.from(derived))
-}
+export const devicesPassword = (caKey: string, cluster: ClusterId): string => lettersOf(derived(caKey, cluster, LABEL))
+
+/** What it is sealed with where it is kept. */
+export const keptKey = (caKey: string, cluster: ClusterId): Buffer => derived(caKey, cluster, KEPT_LABEL)
+
+const derived = (caKey: string, cluster: ClusterId, label: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', secretOf(createPrivateKey(caKey)), Buffer.from(cluster, 'hex'), label, 32))
 
 /** The secret number alone, where the kind of key has one to show: the same key may stand in different files. */
 function secretOf(key: KeyObject): Buffer {

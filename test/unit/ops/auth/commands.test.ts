@@ -4,7 +4,7 @@ import { HostError } from '../../../../src/base/errors.ts'
 import type { ClusterId } from '../../../../src/base/ids.ts'
 import type { Account } from '../../../../src/broker/accountfile.ts'
 import type { NodeStatus } from '../../../../src/compose.ts'
-import { accountCommands, type ClusterSecret } from '../../../../src/ops/auth/commands.ts'
+import { accountCommands } from '../../../../src/ops/auth/commands.ts'
 import { ThreadDeriver } from '../../../../src/ops/auth/deriver.ts'
 import { devicesAccount, devicesPassword } from '../../../../src/ops/auth/devices.ts'
 import { randomPassword, verify } from '../../../../src/ops/auth/passwords.ts'
@@ -27,9 +27,9 @@ K1o6syHhPCkeeqBsl+XLCc6BJDrkhnUT2A==
 -----END EC PRIVATE KEY-----
 `
 const cluster = '0123456789abcdef' as ClusterId
-const secret: ClusterSecret = { ca: { certificate: '', privateKey: KEY }, cluster }
+const ca = { certificate: '', privateKey: KEY }
 
-function make(withSecret: ClusterSecret | null = null) {
+function make(made: string | null = null) {
   const files = new FilesInMemory()
   const accounts = accountsInMemory(files)
   const listeners = [{ name: 'mqtt', type: 'mqtt', bind: '0.0.0.0', port: 1883, connections: 0 }]
@@ -37,7 +37,7 @@ function make(withSecret: ClusterSecret | null = null) {
   const commands = accountCommands(
     () => Promise.resolve({ accounts, status }),
     deriver,
-    () => withSecret,
+    () => made,
   )
   const run = async (command: string, args: Record<string, unknown> = {}) => commands[command]!.run(args, false)
   const right = (name: string, password: string) =>
@@ -135,9 +135,9 @@ describe('acl', () => {
 })
 
 describe('devices', () => {
-  const show = async (withSecret: ClusterSecret | null, change?: (account: Account) => Account) => {
-    const { run, accounts } = make(withSecret)
-    const first = devicesAccount(secret.ca, cluster)
+  const show = async (made: string | null, change?: (account: Account) => Account) => {
+    const { run, accounts } = make(made)
+    const first = devicesAccount(ca, cluster)
     accounts.joined(cluster, [first])
     if (change !== undefined) accounts.setAccount(change(first), () => {})
     return ((await run('user show', { name: 'devices' })) as { url: string | null }).url
@@ -165,13 +165,13 @@ describe('devices', () => {
     }
   })
 
-  test('its URL is shown where the CA key is', async () => {
-    expect(await show(secret)).toMatch(/^mqtt:\/\/devices:sr33c7s72mwnr78uk6pxfg7k@.+:1883$/)
+  test('its URL is shown where its password is known', async () => {
+    expect(await show(devicesPassword(KEY, cluster))).toMatch(/^mqtt:\/\/devices:sr33c7s72mwnr78uk6pxfg7k@.+:1883$/)
     expect(await show(null)).toBeNull()
   })
 
   test('and not once it has a password of its own', async () => {
     const verifier = { kind: 'sha256', hash: 'AAAA' } as const
-    expect(await show(secret, (first) => ({ ...first, verifier }))).toBeNull()
+    expect(await show(devicesPassword(KEY, cluster), (first) => ({ ...first, verifier }))).toBeNull()
   })
 })
