@@ -76,6 +76,7 @@ PROGRAM=$ROOT/opt/edge-mqtt
 CONFIG=$ROOT/etc/edge-mqtt
 STATE=$ROOT/var/lib/edge-mqtt
 UNIT=$ROOT/etc/systemd/system/edge-mqtt.service
+ADDRESS_UNIT=$ROOT/etc/systemd/system/edge-mqtt-address.service
 COMMAND=$ROOT/usr/local/bin/edge-mqtt
 # Beside the program: what --uninstall gives back.
 REPLACED=$PROGRAM/replaced-mosquitto
@@ -110,12 +111,13 @@ if [ -n "$uninstall" ]; then
     exit 0
   fi
   systemctl disable --now --quiet edge-mqtt 2>/dev/null || true
+  systemctl stop --quiet edge-mqtt-address 2>/dev/null || true
   give_back_mosquitto
-  rm -f "$UNIT" "$COMMAND"
+  rm -f "$UNIT" "$ADDRESS_UNIT" "$COMMAND"
   rm -rf "$PROGRAM" "$PROGRAM.new" "$PROGRAM.old"
   if live; then
     systemctl daemon-reload
-    systemctl reset-failed edge-mqtt 2>/dev/null || true
+    systemctl reset-failed edge-mqtt edge-mqtt-address 2>/dev/null || true
   fi
   if [ -n "$purge" ]; then
     rm -rf "$CONFIG" "$STATE" /run/edge-mqtt
@@ -160,7 +162,7 @@ if [ -e "$HERE/SHA256SUMS" ] || [ -e "$HERE/node" ]; then
   [ -e "$HERE/SHA256SUMS" ] || fail 'this release is not whole: SHA256SUMS is missing' 'unpack the tarball again'
   wrong=$(cd "$HERE" && sha256sum -c --quiet SHA256SUMS 2>/dev/null | head -n 5) || true
   [ -z "$wrong" ] || fail 'this release is damaged:' "$wrong" 'copy the tarball again and unpack it into an empty folder'
-  for file in node/bin/node dist/main.js systemd/edge-mqtt.service node_modules/commander/package.json; do
+  for file in node/bin/node dist/main.js systemd/edge-mqtt.service systemd/edge-mqtt-address node_modules/commander/package.json; do
     [ -e "$HERE/$file" ] || fail "this release is not whole: $file is missing" 'unpack the tarball again'
   done
   made_for=$(machine "$HERE/node/bin/node")
@@ -238,7 +240,7 @@ fi
 done=''
 was_active=''
 made='' # what this run has made, a path a line, newest first
-changed='' made_user='' made_group='' old_unit='' old_command='' swapped='' stopped_mosquitto=''
+changed='' made_user='' made_group='' old_unit='' old_address_unit='' old_command='' swapped='' stopped_mosquitto=''
 put_back() {
   status=$?
   trap - EXIT
@@ -252,9 +254,10 @@ put_back() {
   if [ -n "$swapped" ]; then
     if live; then systemctl stop edge-mqtt 2>/dev/null; fi
     [ -n "$old_unit" ] || rm -f "$ROOT/etc/systemd/system/multi-user.target.wants/edge-mqtt.service"
-    rm -rf "$PROGRAM" "$UNIT" "$COMMAND"
+    rm -rf "$PROGRAM" "$UNIT" "$ADDRESS_UNIT" "$COMMAND"
     [ ! -e "$PROGRAM.old" ] || mv "$PROGRAM.old" "$PROGRAM"
     [ -z "$old_unit" ] || printf '%s\n' "$old_unit" >"$UNIT"
+    [ -z "$old_address_unit" ] || printf '%s\n' "$old_address_unit" >"$ADDRESS_UNIT"
     [ -z "$old_command" ] || { printf '%s\n' "$old_command" >"$COMMAND"; chmod 0755 "$COMMAND"; }
     if live; then systemctl daemon-reload; systemctl reset-failed edge-mqtt 2>/dev/null; fi
   fi
@@ -323,7 +326,7 @@ fi
 changed=yes
 rm -rf "$PROGRAM.new"
 mkdir -p "$PROGRAM.new"
-for part in dist node_modules package.json package-lock.json CHANGELOG.md LICENSE docs ${release:+node}; do
+for part in dist systemd node_modules package.json package-lock.json CHANGELOG.md LICENSE docs ${release:+node}; do
   [ ! -e "$HERE/$part" ] || cp -R "$HERE/$part" "$PROGRAM.new/" || fail "$part could not be copied: see above" 'make room (df -h), then type: sudo ./install.sh'
 done
 if [ -z "$release" ]; then
@@ -376,6 +379,7 @@ $made"
 if [ -e "$HERE/certs/ca.crt" ] && [ ! -e "$CONFIG/certs/ca.crt" ]; then lay_ca "$HERE/certs" "$CONFIG/certs" 0640 0 "$gid"; fi
 
 [ ! -e "$UNIT" ] || old_unit=$(cat "$UNIT")
+[ ! -e "$ADDRESS_UNIT" ] || old_address_unit=$(cat "$ADDRESS_UNIT")
 [ ! -e "$COMMAND" ] || old_command=$(cat "$COMMAND")
 swapped=yes
 # The power may have failed between these two lines of an earlier run.
@@ -390,6 +394,7 @@ exec /opt/edge-mqtt/node/bin/node /opt/edge-mqtt/dist/main.js "$@"
 END
 chmod 0755 "$COMMAND"
 install -m 0644 "$HERE/systemd/edge-mqtt.service" "$UNIT"
+install -m 0644 "$HERE/systemd/edge-mqtt-address.service" "$ADDRESS_UNIT"
 
 if [ -n "$ROOT" ]; then
   mkdir -p "$ROOT/etc/systemd/system/multi-user.target.wants"

@@ -27,6 +27,8 @@ export function debTree(release: Tree, packaging: string): Tree {
   }
   const unit = bytesOf(release.get('systemd/edge-mqtt.service')!).toString()
   tree.set('usr/lib/systemd/system/edge-mqtt.service', text(debUnit(unit)))
+  tree.set('usr/lib/systemd/system/edge-mqtt-address.service', release.get('systemd/edge-mqtt-address.service')!)
+  tree.set(`${PROGRAM}/systemd/edge-mqtt-address`, release.get('systemd/edge-mqtt-address')!)
   tree.set('usr/bin/edge-mqtt', text(`#!/bin/sh\nexec /${PROGRAM}/node/bin/node /${PROGRAM}/dist/main.js "$@"\n`, true))
   tree.set(CONFIGURATION, text(readFileSync(join(packaging, 'deb/edge-mqtt.yaml'), 'utf8')))
   const license = bytesOf(release.get('LICENSE')!).toString()
@@ -66,6 +68,7 @@ Architecture: ${debArch(arch)}
 Maintainer: edge-mqtt
 Installed-Size: ${kibibytes}
 Depends: libc6 (>= 2.28), libstdc++6, systemd, passwd, init-system-helpers
+Recommends: iproute2
 Suggests: mosquitto-clients
 Section: net
 Priority: optional

@@ -4,6 +4,7 @@
 import { HostError } from './base/errors.ts'
 import type { ClusterId, NodeId } from './base/ids.ts'
 import { Meter } from './base/meter.ts'
+import type { AddressUnit } from './base/ports/addressunit.ts'
 import { type Clock, every, type Timer } from './base/ports/clock.ts'
 import type { Datagrams } from './base/ports/datagrams.ts'
 import type { StoreEngine } from './base/ports/engine.ts'
@@ -32,7 +33,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { ClusterTime } from './cluster/clustertime.ts'
 import { CopiedRecords } from './cluster/copiedrecords.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
-import { wantsInterface } from './cluster/interfaces.ts'
+import { reachableAddresses } from './cluster/interfaces.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Operator } from './cluster/operator.ts'
 import { Safekeeping } from './cluster/parking.ts'
@@ -62,6 +63,8 @@ export interface Ports {
   readonly authenticator: Authenticator
   /** Without it the listeners have the certificates that people give them, and no others. */
   readonly issuer?: ServiceIssuer
+  /** Without it a floating address cannot be held here. */
+  readonly addressUnit?: AddressUnit
   /** Without it there is always enough. */
   readonly memory?: Memory
   /**
@@ -353,10 +356,8 @@ class ComposedNode implements Node, Insight {
   }
 
   #reachedBy(): Reached {
-    const { nodeName, advertise } = this.#settings.cluster
-    const own = this.#ports.datagrams.interfaces().filter(({ name }) => wantsInterface(name, []))
-    const addresses = [...own.map(({ address }) => address), ...(advertise === null ? [] : [advertise.address])]
-    return reachedBy(nodeName, this.#settings.hostName ?? nodeName, addresses)
+    const { cluster, hostName = cluster.nodeName } = this.#settings
+    return reachedBy(cluster.nodeName, hostName, reachableAddresses(cluster, this.#ports.datagrams.interfaces()))
   }
 
   #devicePorts(): readonly DeviceService[] {

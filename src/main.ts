@@ -6,7 +6,7 @@ import { run } from './ops/cli/program.ts'
 import type { World } from './ops/world.ts'
 
 const world: World = {
-  async ports(stateDir) {
+  async ports(stateDir, runDir) {
     const [
       { HostClock },
       { HostRandom },
@@ -18,6 +18,7 @@ const world: World = {
       { HostMemory },
       { LogEngine, logDirectory },
       { Synchronised },
+      { SocketAddressUnit },
     ] = await Promise.all([
       import('./host/clock.ts'),
       import('./host/random.ts'),
@@ -29,6 +30,7 @@ const world: World = {
       import('./host/memory.ts'),
       import('./host/log-engine.ts'),
       import('./host/synchronised.ts'),
+      import('./host/address-unit.ts'),
     ])
     const synchronised = new Synchronised()
     await synchronised.first()
@@ -45,6 +47,7 @@ const world: World = {
       memory: new HostMemory(),
       engine: new LogEngine(logDirectory(`${stateDir}/store`)),
       synchronised: () => synchronised.now(),
+      ...(runDir === undefined ? {} : { addressUnit: new SocketAddressUnit(`${runDir}/address.sock`) }),
     }
   },
   async trust() {

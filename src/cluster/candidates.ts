@@ -49,6 +49,8 @@ export interface CandidatesSelf {
   readonly instance: InstanceId
   /** Null while this box has no certificate: it then dials nobody. */
   cluster(): ClusterId | null
+  /** Whether it is an address that moves from box to box. */
+  floats?(address: string): boolean
 }
 
 /** Begins one attempt; `expected` is the node known to live there. `done` is called once. */
@@ -102,7 +104,7 @@ export class Candidates {
   /** A sighting, believed or not: beacons and mDNS make strangers, the rest makes proven candidates. */
   heard(sighting: Sighting): void {
     const { endpoint, source, node, instance, cluster } = sighting
-    if (endpoint.port === 0) return
+    if (endpoint.port === 0 || this.#self.floats?.(endpoint.address) === true) return
     if (node === this.#self.id() && instance === this.#self.instance) return
     const nowMs = this.#world.clock.now()
     if (source !== 'beacon' && source !== 'mdns') {
@@ -163,7 +165,7 @@ export class Candidates {
   linkUp(node: NodeId, endpoint: Endpoint | null): void {
     const nowMs = this.#world.clock.now()
     this.#linked.set(node, nowMs)
-    if (endpoint !== null && endpoint.port !== 0) {
+    if (endpoint !== null && endpoint.port !== 0 && this.#self.floats?.(endpoint.address) !== true) {
       const known = this.#table.get(endpoint)
       const candidate = known ?? this.#add(endpoint, 'member', node, nowMs)
       if (candidate !== null) this.#proved(candidate, node, nowMs)

@@ -3,7 +3,6 @@
 
 import { assert, HostError } from '../base/errors.ts'
 import { type ClusterId, type InstanceId, instanceId, type NodeId, nodeId } from '../base/ids.ts'
-import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { StateFiles } from '../base/ports/files.ts'
 import type { Names } from '../base/ports/names.ts'
 import type { Endpoint, Listening } from '../base/ports/streams.ts'
@@ -18,7 +17,7 @@ import { CurrentPeers } from './currentpeers.ts'
 import type { Papers } from './custody.ts'
 import { Enrolment, type EnrolmentSelf } from './enrolment.ts'
 import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
-import { ownEndpoints } from './interfaces.ts'
+import { ownEndpoints, withoutAddress } from './interfaces.ts'
 import { KnownKeys } from './keys.ts'
 import { Leaving } from './leaving.ts'
 import { Memory } from './memory.ts'
@@ -34,7 +33,6 @@ import { type ClusterStatus, ownRow, REMOVED } from './status.ts'
 import { Together } from './together.ts'
 
 export interface ClusterWorld extends PresenceWorld, SessionGround {
-  readonly datagrams: Datagrams
   readonly names: Names
   readonly files: StateFiles
 }
@@ -101,7 +99,8 @@ export class Cluster implements Surroundings, Announced {
   readonly #fallbackId: NodeId
 
   /** Reads the identity; opens and sends nothing. */
-  constructor(settings: ClusterSettings, world: ClusterWorld, box: ClusterBox) {
+  constructor(settings: ClusterSettings, given: ClusterWorld, box: ClusterBox) {
+    const world = { ...given, datagrams: withoutAddress(given.datagrams, () => this.#settings.address) }
     const { clock, random, files, log, meter } = world
     this.#started = settings
     this.#settings = settings
@@ -208,6 +207,7 @@ export class Cluster implements Surroundings, Announced {
       state: this.#state(),
       port: this.#listening?.port ?? null,
       role: 'core',
+      address: presence?.address.status() ?? null,
       members: [own, ...(presence?.members.rows() ?? [])],
       refused: this.refusals.rows(),
       waiting: presence?.lettingIn.waiting.rows() ?? [],
@@ -236,7 +236,7 @@ export class Cluster implements Surroundings, Announced {
     if (this.#world.clock.now() - this.#twinMs < TWIN_TOLD_MS) {
       found.push('another box runs with a copy of the identity of this one (a copied card); one of them gets a new one')
     }
-    return [...found, ...this.announcing.problems(), ...(this.#presence?.copies.problems() ?? [])]
+    return [...found, ...this.announcing.problems(), ...(this.#presence?.problems() ?? [])]
   }
 
   // What is announced, and what the presence asks:

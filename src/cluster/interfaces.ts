@@ -1,6 +1,6 @@
 // Which interfaces the cluster speaks on, and which addresses are on their subnets.
 
-import type { NetInterface } from '../base/ports/datagrams.ts'
+import type { Datagrams, NetInterface } from '../base/ports/datagrams.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
 import { ENDPOINTS_MAX } from '../wire/link/confirm.ts'
 import type { ClusterSettings } from './settings.ts'
@@ -58,11 +58,30 @@ export function onLink(address: string, interfaces: readonly NetInterface[]): bo
   })
 }
 
+/** The interfaces with the addresses that are this machine's own: the floating one is another's tomorrow. */
+export function withoutAddress(datagrams: Datagrams, floating: () => string | null): Datagrams {
+  const own = (face: NetInterface) => floating()?.startsWith(`${face.address}/`) !== true
+  return {
+    interfaces: () => datagrams.interfaces().filter(own),
+    bind: (...how) => datagrams.bind(...how),
+  }
+}
+
 /** Where a beacon goes from one interface. Loopback has no neighbours, but other nodes of this machine. */
 export function broadcastAddresses(face: NetInterface): readonly string[] {
   // The host part of a /31 or /32 is too small for a broadcast address: what the port says there is a neighbour.
   const subnet = ((ipv4(face.netmask) ?? 0) & 0b11) === 0 ? [face.broadcast] : []
   return face.loopback ? subnet : ['255.255.255.255', ...subnet]
+}
+
+/** Where devices may look for a node, in its own opinion: the floating address is each one's, sooner or later. */
+export function reachableAddresses(
+  { advertise, address }: Pick<ClusterSettings, 'advertise' | 'address'>,
+  faces: readonly NetInterface[],
+): readonly string[] {
+  const own = faces.filter(({ name }) => wantsInterface(name, [])).map((face) => face.address)
+  const floating = address === null ? [] : [address.slice(0, address.indexOf('/'))]
+  return [...own, ...floating, ...(advertise === null ? [] : [advertise.address])]
 }
 
 /** Where others reach a node that listens at `port`, in its own opinion. */

@@ -4,7 +4,9 @@
 import { HostError } from '../base/errors.ts'
 import type { ClusterId, InstanceId, NodeId } from '../base/ids.ts'
 import type { Meter } from '../base/meter.ts'
+import type { AddressUnit } from '../base/ports/addressunit.ts'
 import type { Clock } from '../base/ports/clock.ts'
+import type { Datagrams } from '../base/ports/datagrams.ts'
 import type { Log } from '../base/ports/log.ts'
 import type { Random } from '../base/ports/random.ts'
 import type { ByteStream, Endpoint, Streams } from '../base/ports/streams.ts'
@@ -20,6 +22,7 @@ import { ClusterPeers } from './clusterpeers.ts'
 import type { ClusterTime } from './clustertime.ts'
 import { Copies } from './copies.ts'
 import type { Papers } from './custody.ts'
+import { FloatingAddress } from './floatingaddress.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
 import type { Hellos } from './greeting.ts'
@@ -46,6 +49,9 @@ export interface PresenceWorld {
   readonly random: Random
   readonly streams: Streams
   readonly trust: Trust
+  readonly datagrams: Datagrams
+  /** Without it a floating address cannot be held here. */
+  readonly addressUnit?: AddressUnit
   /** Null: no certificates for listeners and devices are made here. */
   readonly issuer: ServiceIssuer | null
   readonly log: Log
@@ -91,6 +97,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly copies: Copies
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
+  readonly address: FloatingAddress
   readonly #world: PresenceWorld
   readonly #around: Surroundings
   readonly #channels: LinkChannels
@@ -108,7 +115,12 @@ export class Presence implements LinksEvents, LinksSelf {
     this.links = new Links(world, this, around.refusals, this)
     this.candidates = new Candidates(
       world,
-      { id: () => id, instance: around.instance, cluster: () => this.cluster },
+      {
+        id: () => id,
+        instance: around.instance,
+        cluster: () => this.cluster,
+        floats: (address) => around.settings().address?.startsWith(`${address}/`) === true,
+      },
       (to, expected, done) => this.links.dial(to, expected, done),
     )
     // Before all that is judged by it: channels are announced in the order in which they were opened.
@@ -165,6 +177,13 @@ export class Presence implements LinksEvents, LinksSelf {
       copies: this.copies,
       barrier: (done) => done(),
     })
+    this.address = new FloatingAddress(features, this.#channels, this.members, {
+      unit: world.addressUnit ?? null,
+      settings: () => around.settings(),
+      interfaces: () => world.datagrams.interfaces(),
+      member: () => this.cluster !== null && !this.removed(id, ''),
+      nameOf: (member) => this.members.get(member)?.name ?? member,
+    })
     this.#heartbeat = new Heartbeat(
       clock,
       settings,
@@ -174,6 +193,7 @@ export class Presence implements LinksEvents, LinksSelf {
         const longestMs = 2 * around.settings().heartbeatMs - marginMs
         this.forwarding.look(nowMs, longestMs)
         this.copies.look(nowMs, longestMs)
+        this.address.look(nowMs)
       },
     )
   }
@@ -211,6 +231,7 @@ export class Presence implements LinksEvents, LinksSelf {
   stop(goodbye: GoodbyeReason): void {
     this.candidates.stop()
     this.#heartbeat.stop()
+    this.address.stop()
     this.#world.time.stop()
     this.lettingIn.stop()
     this.links.stop(goodbye)
@@ -220,6 +241,10 @@ export class Presence implements LinksEvents, LinksSelf {
     this.sessions.stop()
     this.copies.stop()
     this.trust.stop()
+  }
+
+  problems(): readonly string[] {
+    return [...this.copies.problems(), ...this.address.problems()]
   }
 
   // What links ask of this node:

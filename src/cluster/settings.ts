@@ -29,6 +29,8 @@ export interface ClusterSettings {
   readonly advertise: Endpoint | null
   /** Boxes that share it form one cluster by themselves; null: there is none. */
   readonly password: string | null
+  /** An address, `a.b.c.d/n`, that one living box holds beside its own; null: there is none. */
+  readonly address: string | null
   readonly beacon: { readonly enabled: boolean; readonly port: number; readonly intervalMs: number }
   readonly mdns: { readonly enabled: boolean }
   /** Interfaces to speak on; empty: all but container and tunnel interfaces. */
@@ -59,6 +61,7 @@ export const defaultClusterSettings: ClusterSettings = {
   port: 4883,
   advertise: null,
   password: null,
+  address: null,
   beacon: { enabled: true, port: 4883, intervalMs: 5000 },
   mdns: { enabled: true },
   interfaces: [],

@@ -57,6 +57,8 @@ export interface ClusterStatus {
   readonly state: 'member' | 'waiting' | 'alone' | 'removed'
   readonly port: number | null
   readonly role: 'core' | 'worker'
+  /** The floating address and who holds it; null: none is set. */
+  readonly address: { readonly address: string; readonly holder: string | null } | null
   readonly members: readonly MemberStatus[]
   readonly refused: readonly RefusedStatus[]
   readonly waiting: readonly WaitingStatus[]

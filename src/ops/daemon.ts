@@ -96,7 +96,7 @@ class Daemon {
     // First of all: a second daemon at the same place must not touch the first one's files.
     await this.#control.open(this.#plan.places)
     const [ports, hardware, compose] = await Promise.all([
-      this.#world.ports(this.#plan.places.stateDir),
+      this.#world.ports(this.#plan.places.stateDir, this.#plan.places.runDir),
       this.#world.hardware(),
       this.#world.compose(),
     ])

@@ -95,6 +95,12 @@ export function clusterText(status: NodeStatus, nowMs: number): string {
   if (!cluster.enabled) return 'Cluster    off (cluster.enabled is false)\n'
   const id = cluster.id === null ? 'no cluster yet' : cluster.id
   const lines = [`Cluster    ${safe(cluster.name)} (${id}), port ${cluster.port ?? 'not open'}: ${standing(status)}`]
+  if (cluster.address !== null) {
+    const holder = cluster.members.find(({ id }) => id === cluster.address?.holder)
+    lines.push(
+      `Address    ${cluster.address.address}: ${holder === undefined ? 'held by nobody' : `held by ${safe(holder.name)}`}`,
+    )
+  }
   if (cluster.members.length > 0) {
     lines.push('', 'Members', ...table(cluster.members.map((member) => memberRow(member, nowMs))))
   }

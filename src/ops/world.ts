@@ -8,7 +8,8 @@ import type { Node, NodeSettings, Ports } from '../compose.ts'
 export type HostPorts = Omit<Ports, 'log' | 'authenticator' | 'firstAccounts'>
 
 export interface World {
-  ports(stateDir: string): Promise<HostPorts>
+  /** `runDir`: where the unit that holds the floating address finds the daemon; without it there is none. */
+  ports(stateDir: string, runDir?: string): Promise<HostPorts>
   /** X.509 alone, to judge files before anything is started. */
   trust(): Promise<Trust>
   hardware(): Promise<HardwareTies>

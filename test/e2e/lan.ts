@@ -80,6 +80,11 @@ export class Lan {
     return /inet ([0-9.]+)/.exec(route)![1]!
   }
 
+  /** Of all gateways. */
+  places(): readonly number[] {
+    return Array.from({ length: this.#gateways }, (_, index) => index + 1)
+  }
+
   namespace(gateway: number | 'sw' | 'rt'): string {
     return `${this.#name}-${gateway}`
   }

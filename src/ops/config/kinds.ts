@@ -4,6 +4,7 @@
 import { isIP } from 'node:net'
 import * as z from 'zod'
 import type { Endpoint } from '../../base/ports/streams.ts'
+import { ipv4 } from '../../cluster/interfaces.ts'
 import { durationText, parseDuration, parseSize, sizeText } from './units.ts'
 
 export interface Kind {
@@ -137,6 +138,24 @@ export function parseEndpoint(text: string, defaultPort: number): Endpoint | nul
 export const advertised = () =>
   leaf<Endpoint | null>(null, 'address or address:port, or null', false, (found) =>
     found === null ? null : typeof found === 'string' ? (parseEndpoint(found, 0) ?? undefined) : undefined,
+  )
+
+/** An address beside those that the boxes have, with the bits of its network; null: none. */
+export const floatingAddress = () =>
+  leaf<string | null>(
+    null,
+    'a free IPv4 address of the LAN with its network, such as 192.168.1.50/24, or null',
+    false,
+    (found) => {
+      if (found === null) return null
+      const [, address, bits] = (typeof found === 'string' && /^([\d.]+)\/(\d{1,2})$/.exec(found)) || []
+      if (address === undefined || isIP(address) !== 4) return undefined
+      const [number, prefix] = [ipv4(address)!, Number(bits)]
+      // Neither the network itself nor its broadcast address, and no multicast.
+      const host = number % 2 ** (32 - prefix)
+      const good = prefix >= 8 && prefix <= 30 && host !== 0 && host !== 2 ** (32 - prefix) - 1
+      return good && number >= 0x0100_0000 && number < 0xe000_0000 ? (found as string) : undefined
+    },
   )
 
 /** Characters that nobody tries out. */

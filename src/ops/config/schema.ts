@@ -13,6 +13,7 @@ import {
   duration,
   endpoints,
   flag,
+  floatingAddress,
   interfaceNames,
   listenerPath,
   mountPoint,
@@ -69,6 +70,7 @@ export const schema = section({
     port: port(CLUSTER_PORT),
     advertise: advertised(),
     password: clusterPassword(),
+    address: floatingAddress(),
     discovery: section({
       beacon: section({ enabled: flag(true), port: port(CLUSTER_PORT, 1), interval: duration('5s', '500ms', '1h') }),
       mdns: section({ enabled: flag(true) }),

@@ -56,6 +56,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       port: cluster.port,
       advertise: cluster.advertise,
       password: cluster.password,
+      address: cluster.address,
       beacon: {
         enabled: cluster.discovery.beacon.enabled,
         port: cluster.discovery.beacon.port,

@@ -34,7 +34,7 @@ describe('what happens to a member', () => {
 
 test('$SYS/cluster has the members, and takes away the topic of one that is forgotten', () => {
   const status = (...members: MemberStatus[]): ClusterStatus => ({
-    ...{ enabled: true, name: 'default', id: '00', state: 'member', port: 4883, role: 'core' },
+    ...{ enabled: true, name: 'default', id: '00', state: 'member', port: 4883, role: 'core' as const, address: null },
     ...{ members, refused: [], waiting: [], asking: null },
   })
   const topics = new MemberTopics()

@@ -131,6 +131,8 @@ describe('values', () => {
     ])
     expect(at('cluster.advertise=203.0.113.5').cluster.advertise).toEqual({ address: '203.0.113.5', port: 0 })
     expect(at('cluster.advertise=null').cluster.advertise).toBe(null)
+    expect(at('cluster.address=192.168.1.50/24').cluster.address).toBe('192.168.1.50/24')
+    expect(at('cluster.address=null').cluster.address).toBe(null)
     expect(at('cluster.discovery={ mdns: { enabled: false } }').cluster.mdns.enabled).toBe(false)
     expect(at('node.name=007').cluster.nodeName).toBe('007')
     expect(at('cluster.enabled=false').cluster.newCluster).toBe(true)
@@ -170,6 +172,13 @@ describe('values', () => {
       /^a text of 12 characters or more \(at most 1024\), or null$/,
     ],
     ['cluster.advertise', '"a b"', '"a b"', /^address or address:port, or null$/],
+    ['cluster.address', '192.168.1.50', '"192.168.1.50"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', '192.168.1.0/24', '"192.168.1.0/24"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', '192.168.1.255/24', '"192.168.1.255/24"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', '192.168.1.5/31', '"192.168.1.5/31"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', '192.168.1.300/24', '"192.168.1.300/24"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', '224.0.0.9/24', '"224.0.0.9/24"', /such as 192.168.1.50\/24, or null$/],
+    ['cluster.address', 'fd00::1/64', '"fd00::1/64"', /such as 192.168.1.50\/24, or null$/],
     ['cluster', '3', '3', /^a section with the keys enabled, name, bind, port/],
     ['cluster.discovery', '[eth0]', '["eth0"]', /^a section with the keys beacon, mdns/],
     ['listeners', '1883', '1883', /^a map of name to listener/],

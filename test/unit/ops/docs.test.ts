@@ -69,4 +69,14 @@ test('the unit does what the program counts on', () => {
   }
   expect(unit).toMatch(/^RestrictAddressFamilies=.*\bAF_NETLINK\b/m)
   expect(unit).not.toMatch(/^MemoryDenyWriteExecute=yes/m)
+  expect(unit).toMatch(/^Wants=edge-mqtt-address.service$/m)
+})
+
+test('the unit of the floating address has the two rights that it is there for, and no others', () => {
+  const unit = read('systemd/edge-mqtt-address.service')
+  for (const set of ['CapabilityBoundingSet', 'AmbientCapabilities']) {
+    expect(unit.match(new RegExp(`^${set}=.*`, 'gm'))).toEqual([`${set}=CAP_NET_ADMIN CAP_NET_RAW`])
+  }
+  expect(unit).toMatch(/^RestrictAddressFamilies=.*\bAF_PACKET\b/m)
+  expect(unit).toMatch(/^PartOf=edge-mqtt.service$/m)
 })

@@ -30,6 +30,7 @@ const base: NodeStatus = {
     state: 'member',
     port: 4883,
     role: 'core',
+    address: null,
     members: [self, member('gw-2'), member('gw-3')],
     refused: [],
     waiting: [],

@@ -75,13 +75,17 @@ describe('the Debian package', () => {
   test('lays the release down where the unit and the command look for it', () => {
     const files = ['dist/main.js', 'node/bin/node', 'install.sh', 'SHA256SUMS', 'certs/README.md', 'LICENSE']
     const release = new Map(files.map((path) => [path, text(path)]))
-    release.set('systemd/edge-mqtt.service', text(read('systemd/edge-mqtt.service')))
+    for (const name of ['edge-mqtt.service', 'edge-mqtt-address.service', 'edge-mqtt-address']) {
+      release.set(`systemd/${name}`, text(read(`systemd/${name}`)))
+    }
     expect([...debTree(release, join(repository, 'packaging')).keys()].sort()).toEqual([
       'etc/edge-mqtt/edge-mqtt.yaml',
       'opt/edge-mqtt/LICENSE',
       'opt/edge-mqtt/dist/main.js',
       'opt/edge-mqtt/node/bin/node',
+      'opt/edge-mqtt/systemd/edge-mqtt-address',
       'usr/bin/edge-mqtt',
+      'usr/lib/systemd/system/edge-mqtt-address.service',
       'usr/lib/systemd/system/edge-mqtt.service',
       'usr/share/doc/edge-mqtt/copyright',
     ])
