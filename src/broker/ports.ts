@@ -150,6 +150,8 @@ export interface SessionImport {
   readonly session: SessionView | null
   /** Records that make no sense are passed over. The items' bytes are valid during this call only. */
   add(items: readonly RecordItem[]): void
+  /** What that member had sent to the former owner is all there: what comes from it directly need not wait any more. */
+  passed(member: NodeId): void
   /** That was all of it. */
   end(): void
 }

@@ -119,7 +119,7 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   if (session === undefined || message === undefined) return false
   const { qos, retain, awaiting, packetId, subscriptionIds } = stored
   if (awaiting !== 'queued' && session.inflight.find(packetId) !== null) return false
-  if (session.place.at === 'arriving' && !session.place.pass(message)) return false
+  if (session.place.at === 'arriving' && !session.place.take(message, stored.share !== null)) return false
   const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
   // Only its name counts: the group itself stands where subscriptions are.
   const share = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)

@@ -2,6 +2,7 @@
 // client never gets an older retained message after a newer live one.
 
 import type { Message, QoS } from '../wire/message.ts'
+import { bounds } from './bounds.ts'
 import { Delivery } from './delivery.ts'
 import type { Session } from './session.ts'
 import type { Subscription } from './subscriptions.ts'
@@ -16,10 +17,6 @@ export interface RetainedPlace {
 export class RetainedFeeds {
   #feeds: RetainedFeed[] = []
 
-  get isEmpty(): boolean {
-    return this.#feeds.length === 0
-  }
-
   add(feed: RetainedFeed): void {
     this.remove(feed.filter)
     this.#feeds.push(feed)
@@ -29,19 +26,20 @@ export class RetainedFeeds {
     this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
   }
 
-  /** The next one to be sent; null: no more. */
-  next(nowMs: number): Delivery | null {
+  /** Sends as many as are for one turn, as long as `send` takes them. */
+  pump(nowMs: number, send: (delivery: Delivery) => boolean): 'all' | 'a turn' | 'full' {
+    let left: number = bounds.retainedPerTurn
     for (let feed = this.#feeds[0]; feed !== undefined; feed = this.#feeds[0]) {
-      const delivery = feed.next(nowMs)
-      if (delivery !== null) return delivery
+      for (let delivery = feed.next(nowMs); delivery !== null; delivery = feed.next(nowMs)) {
+        if (!send(delivery)) {
+          feed.back()
+          return 'full'
+        }
+        if (--left <= 0) return 'a turn'
+      }
       this.#feeds.shift()
     }
-    return null
-  }
-
-  /** The one that `next` gave could not be sent yet. */
-  back(): void {
-    this.#feeds[0]!.back()
+    return 'all'
   }
 }
 

@@ -10,7 +10,6 @@ import type { Stamp } from '../base/stamps.ts'
 import type { QoS } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 import { Access } from './authorize.ts'
-import { bounds } from './bounds.ts'
 import type { Deadline } from './deadlines.ts'
 import type { Awaiting, Delivery } from './delivery.ts'
 import { Inbound } from './inbound.ts'
@@ -127,7 +126,7 @@ export class Session {
       return
     }
     const delivery = this.#home.keeping.delivery(this, publication.delivery(qos, retain, ids, share))
-    if (this.place.at === 'arriving') return this.place.hold(delivery)
+    if (this.#keepsBack(delivery)) return
     if (connection === null || !this.#mayBegin() || this.queue.length > 0) return void this.#enqueue(delivery)
     const outgoing = this.#admit(delivery)
     if (!this.#mayBeSaid(outgoing)) (this.#held ??= new Deque()).push(outgoing)
@@ -165,7 +164,6 @@ export class Session {
   /** The subscription to the filter is gone, or is served anew. */
   unfeed(filter: string): void {
     this.#feeds?.remove(filter)
-    if (this.#feeds?.isEmpty) this.#feeds = null
   }
 
   /** [MQTT-4.3.2-3] */
@@ -277,9 +275,17 @@ export class Session {
 
   /** Takes a delivery of its own that has come in another way than round the receivers. */
   receive(delivery: Delivery): void {
-    if (this.place.at === 'arriving') return this.place.hold(delivery)
+    if (this.#keepsBack(delivery)) return
     if (this.#enqueue(delivery)) this.queue.putInOrder()
     this.pump()
+  }
+
+  /** While it arrives, what comes directly may have to wait: no more of that than its queue holds. */
+  #keepsBack(delivery: Delivery): boolean {
+    const { place } = this
+    if (place.at !== 'arriving' || !place.keepsBack(delivery)) return false
+    for (const one of place.overflow()) this.receive(one)
+    return true
   }
 
   #enqueueQoS0(delivery: Delivery): void {
@@ -380,14 +386,14 @@ export class Session {
   #pumpFeeds(sender: Sender): void {
     const feeds = this.#feeds
     if (feeds === null) return
-    const { clock } = this.#home
+    const { clock, keeping } = this.#home
     const nowMs = clock.now()
-    let turn: number = bounds.retainedPerTurn
-    for (let delivery = feeds.next(nowMs); delivery !== null; delivery = feeds.next(nowMs)) {
-      if (sender.congested || (delivery.qos > 0 && this.inflight.size >= this.#window)) return feeds.back()
-      this.#begin(sender, this.#home.keeping.delivery(this, delivery), nowMs)
-      if (--turn <= 0) return clock.soon(() => this.pump())
-    }
-    this.#feeds = null
+    const told = feeds.pump(nowMs, (delivery) => {
+      if (sender.congested || (delivery.qos > 0 && this.inflight.size >= this.#window)) return false
+      this.#begin(sender, keeping.delivery(this, delivery), nowMs)
+      return true
+    })
+    if (told === 'all') this.#feeds = null
+    else if (told === 'a turn') clock.soon(() => this.pump())
   }
 }

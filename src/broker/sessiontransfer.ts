@@ -173,6 +173,12 @@ class Taking implements SessionImport {
     this.session?.pump()
   }
 
+  passed(member: NodeId): void {
+    const { session } = this
+    if (session === null || !this.#isThere(session) || session.place.at !== 'arriving') return
+    for (const delivery of session.place.passed(member)) session.receive(delivery)
+  }
+
   end(): void {
     const { keeping } = this.#home
     for (const { message, kept } of this.#seen.messages.values()) {
@@ -214,10 +220,14 @@ class Taking implements SessionImport {
       this.#home.sessions.countDown(session)
       return
     }
-    const arrival = new Arrival(this.#from)
+    const { settings, tally } = this.#home
+    const { maxMessages } = settings.sessions.queue
+    const arrival = new Arrival(this.#from, maxMessages, () => tally.count('sessions.held-full'))
     session.place = arrival
     for (const { message, qos, retain, subscriptionIds, share } of late) {
-      arrival.hold(this.#home.keeping.delivery(session, new Delivery(message, qos, retain, subscriptionIds, share)))
+      arrival.keepsBack(
+        this.#home.keeping.delivery(session, new Delivery(message, qos, retain, subscriptionIds, share)),
+      )
     }
   }
 
@@ -265,6 +275,8 @@ class Joining implements SessionImport {
       }
     }
   }
+
+  passed(): void {}
 
   end(): void {
     this.#messages.clear()

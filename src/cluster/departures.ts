@@ -5,7 +5,7 @@ import type { NodeId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import type { Kept, LocalSessions, SessionView } from '../broker/ports.ts'
 import { writeItem } from '../wire/link/records.ts'
-import { beginRecords, endRecords, type Part, type Side } from '../wire/link/sessions.ts'
+import { beginRecords, encodeSession, endRecords, type Part, type Side } from '../wire/link/sessions.ts'
 import { RecordKind } from '../wire/record/batch.ts'
 import type { Channel } from './ports.ts'
 
@@ -22,6 +22,9 @@ export class Departure {
   readonly #nowMs: () => number
   /** Messages that the other box has been sent. */
   readonly #messages = new Set<number>()
+  /** Members that are to be named behind what is in the queue now, and those behind what is being sent. */
+  readonly #passed: NodeId[] = []
+  readonly #due: NodeId[] = []
   #part: 'head' | 'queue' | 'end'
   #next: readonly Kept[]
   #nextAt = 0
@@ -67,6 +70,12 @@ export class Departure {
     return true
   }
 
+  /** All that the member has sent here is in the session: the other is told so behind it. */
+  passed(member: NodeId): void {
+    this.#passed.push(member)
+    this.pump()
+  }
+
   /** Nothing more comes for it: what there is is all. */
   end(): void {
     this.#mayEnd = true
@@ -90,9 +99,16 @@ export class Departure {
   #message(): Buffer | null {
     if (this.#part === 'end') return null
     if (this.#part === 'queue' && this.#nextAt >= this.#next.length) {
-      this.#next = this.#local.queued(this.session, this.#cursor)
-      this.#nextAt = 0
-      if (this.#next.length === 0 && !this.#mayEnd) return null
+      if (this.#due.length === 0) {
+        this.#next = this.#local.queued(this.session, this.#cursor)
+        this.#nextAt = 0
+        this.#due.push(...this.#passed.splice(0))
+      }
+      if (this.#nextAt >= this.#next.length) {
+        const member = this.#due.shift()
+        if (member !== undefined) return encodeSession({ kind: 'passed', number: this.number, member })
+        if (!this.#mayEnd) return null
+      }
     }
     const writer = beginRecords(this.side, this.number)
     while (this.#nextAt < this.#next.length && writer.length < limits.pieceBytes) this.#write(writer)

@@ -8,15 +8,18 @@ import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import { encodeText, expiryOffset, isBatch, itemBytes, writeItem } from '../wire/link/forward.ts'
+import { decodeMark } from '../wire/link/marks.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
 import { RecordKind } from '../wire/record/batch.ts'
 import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
+import { Barriers } from './barriers.ts'
 import { Incoming } from './incoming.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
 import { Parking, type Safekeeping } from './parking.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
+import { Publishers } from './publishers.ts'
 import type { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 import type { SharedGroup, Shares } from './shares.ts'
@@ -24,9 +27,8 @@ import { Sharing } from './sharing.ts'
 
 /** What the channel keeps for a member by itself; more waits in the member's own queue, whose bound is configured. */
 const QUEUE_BYTES = 256 * 1024
-/** Topics and client ids whose bytes and receivers are remembered. */
+/** Topics whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
-const PUBLISHERS_MAX = 32_768
 /** How long a node that begins takes it that members it knew want everything, as long as they have not said so. */
 const UNKNOWN_MS = 30_000
 
@@ -67,16 +69,15 @@ export class Forwarding {
   readonly #arrivals: Arrivals
   readonly #incoming: Incoming
   readonly #parking: Parking
+  readonly barriers: Barriers
   /** Members that have not said yet what they want. */
   readonly #unknown = new Set<NodeId>()
   #unknownUntilMs = 0
   #unknownChanges = 0
   readonly #receivers = new Map<string, Receivers>()
-  readonly #publishers = new Map<string, Buffer>()
+  readonly #publishers = new Publishers()
   #lastTopic = ''
   #last: Receivers = NO_RECEIVERS
-  #lastPublisher = ''
-  #lastPublisherBytes = encodeText('')
   #dirty: Outgoing[] = []
   #flushArmed = false
   /** Messages that did not reach a member: each reason has a counter of its own. */
@@ -127,6 +128,7 @@ export class Forwarding {
         linked: (peer) => {
           this.#arrivals.linked(peer)
           this.#member(peer).link()
+          this.barriers.linked(peer)
         },
         unlinked: (peer) => {
           this.#arrivals.unlinked(peer)
@@ -136,9 +138,14 @@ export class Forwarding {
         room: (peer) => {
           this.#arrivals.room(peer)
           this.#outgoing.get(peer)?.room()
+          this.barriers.room(peer)
         },
       },
     )
+    this.barriers = new Barriers(world, membership, {
+      send: (peer, bytes) => this.#channel.send(peer, bytes) === 'sent',
+      behind: (peer, bytes) => this.#member(peer).behind(bytes),
+    })
     membership.onChange((member) => this.#memberChanged(member))
     positions.watch(() => {
       for (const member of this.#outgoing.values()) member.safeMoved()
@@ -152,6 +159,7 @@ export class Forwarding {
 
   stop(): void {
     this.#arrivals.stop()
+    this.barriers.stop()
     for (const member of this.#outgoing.values()) member.unlink()
   }
 
@@ -197,7 +205,7 @@ export class Forwarding {
     }
     receivers.bytes ??= encodeText(message.topic)
     const topic = receivers.bytes
-    const publisher = message.publisher === this.#lastPublisher ? this.#lastPublisherBytes : this.#publisher(message)
+    const publisher = this.#publishers.bytesOf(message.publisher)
     const length = itemBytes(message, topic, publisher)
     let matching = receivers.members.length
     let awaited = message.qos === 0 ? 0 : message.stamp === null ? receivers.durable : Math.max(1, receivers.durable)
@@ -316,18 +324,6 @@ export class Forwarding {
     return [...matching, ...flowing, ...others.filter(({ flows }) => !flows)]
   }
 
-  #publisher(message: Message): Buffer {
-    let bytes = this.#publishers.get(message.publisher)
-    if (bytes === undefined) {
-      if (this.#publishers.size >= PUBLISHERS_MAX) this.#publishers.clear()
-      bytes = encodeText(message.publisher)
-      this.#publishers.set(message.publisher, bytes)
-    }
-    this.#lastPublisher = message.publisher
-    this.#lastPublisherBytes = bytes
-    return bytes
-  }
-
   #member(peer: NodeId): Outgoing {
     let member = this.#outgoing.get(peer)
     if (member === undefined) {
@@ -373,6 +369,8 @@ export class Forwarding {
 
   #received(peer: NodeId, bytes: Buffer): void {
     if (isBatch(bytes)) return this.#incoming.batch(peer, bytes)
+    const mark = decodeMark(bytes)
+    if (mark !== null) return this.barriers.received(peer, mark)
     const message = decodeTaken(bytes)
     switch (message?.kind) {
       case 'here':

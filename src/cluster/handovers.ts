@@ -20,8 +20,8 @@ export interface HandoverHome {
   wants(clientId: ClientId, epoch: SessionView['epoch'], from: NodeId): Want
   /** A departure or return ended before all of it was there. */
   interrupted(session: SessionView): void
-  /** Calls `done` when whatever members sent here for the session of a client that has moved has come. */
-  barrier(done: () => void): void
+  /** Calls `passed` for each member when what it has sent here has come, `done` when that is so of all. */
+  barrier(passed: (member: NodeId) => void, done: () => void): void
 }
 
 interface Offer {
@@ -96,7 +96,7 @@ export class Handovers {
     this.#offer(peer)
   }
 
-  received(peer: NodeId, message: Exclude<SessionMessage, { kind: 'claim' | 'none' }>): void {
+  received(peer: NodeId, message: Exclude<SessionMessage, { kind: 'claim' | 'none' | 'passed' }>): void {
     switch (message.kind) {
       case 'more': {
         const departure = this.#departures.get(keyOf(peer, message.side, message.number))
@@ -139,7 +139,12 @@ export class Handovers {
   }
 
   #routed(key: string): void {
-    this.#home.barrier(() => this.#departures.get(key)?.end())
+    const departure = this.#departures.get(key)
+    if (departure !== undefined)
+      this.#home.barrier(
+        (member) => departure.passed(member),
+        () => departure.end(),
+      )
   }
 
   #whole(key: string): void {

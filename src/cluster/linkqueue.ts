@@ -3,6 +3,7 @@
 
 import { Deque } from '../base/deque.ts'
 import type { Kept } from '../broker/ports.ts'
+import { ageItems, writeExpiry } from '../wire/link/forward.ts'
 import type { Late, QoS } from '../wire/message.ts'
 import type { ClusterSettings } from './settings.ts'
 
@@ -162,4 +163,16 @@ export class LinkQueue {
     }
     item.bytes = null
   }
+}
+
+/** Writes what waited at `at`, with what is left of its expiry now. The store may still want it as it was. */
+export function writeWaited(
+  { bytes, expiresAt, expiryAt, atMs }: WaitingItem,
+  into: Buffer,
+  at: number,
+  nowMs: number,
+): void {
+  bytes!.copy(into, at)
+  if (expiryAt < 0) ageItems(into, at, at + bytes!.length, nowMs - atMs)
+  else if (expiresAt !== Number.POSITIVE_INFINITY) writeExpiry(into, at + expiryAt, expiresAt - nowMs)
 }

@@ -14,14 +14,16 @@ import type { NodeId } from '../base/ids.ts'
 import { MiB } from '../base/limits.ts'
 import type { Lane } from '../base/positions.ts'
 import type { Kept } from '../broker/ports.ts'
-import { ageItems, BATCH_HEADER_BYTES, writeExpiry } from '../wire/link/forward.ts'
+import { BATCH_HEADER_BYTES } from '../wire/link/forward.ts'
 import { encodeTaken, type RunId, type TakenMessage } from '../wire/link/taken.ts'
 import type { Late, QoS } from '../wire/message.ts'
 import { age, BATCH_BYTES, Batches } from './batches.ts'
-import { LinkQueue, type WaitingItem } from './linkqueue.ts'
-import type { FoundParked, ParkedItems, Parking } from './parking.ts'
+import { Behind } from './behind.ts'
+import { LinkQueue, type WaitingItem, writeWaited } from './linkqueue.ts'
+import type { FoundParked, Parking } from './parking.ts'
 import type { Channel, MemberView } from './ports.ts'
 import type { ClusterSettings } from './settings.ts'
+import { batched, queued, type Undelivered } from './undelivered.ts'
 
 /** Bytes sent and not taken yet: more waits in the queue. */
 const SENT_BYTES_MAX = 8 * MiB
@@ -57,6 +59,7 @@ export class Outgoing {
   #lane: Lane | null = null
   /** Lanes that end when what was parked for them is in the store. */
   #closing: { readonly lane: Lane; readonly position: number }[] = []
+  readonly #behind: Behind
   /** It kept somebody waiting too long: nobody waits for it again until this is safe there; 0: it did not. */
   #lateUntil = 0
 
@@ -65,6 +68,7 @@ export class Outgoing {
     this.#channel = channel
     this.#world = world
     const { parking } = world
+    this.#behind = new Behind(peer, channel)
     this.#batches = new Batches(({ records }) => {
       if (records !== null) for (const kept of records) parking.release(kept)
     })
@@ -158,6 +162,7 @@ export class Outgoing {
 
   unlink(): void {
     this.#state = 'away'
+    this.#behind.clear()
     this.#change()
   }
 
@@ -218,6 +223,13 @@ export class Outgoing {
     this.#pumpQueue()
   }
 
+  /** Says something behind all that there is for the member now; forgotten with the link. */
+  behind(bytes: Buffer): void {
+    const after = this.#batches.sequence + this.#batches.items + this.#queue.length
+    if (this.#behind.add(bytes, after)) this.room()
+    else this.#world.count('forward.behind.full')
+  }
+
   /** The store has more than before: lanes end behind what was parked for them. */
   safeMoved(): void {
     if (this.#closing.length === 0) return
@@ -241,21 +253,10 @@ export class Outgoing {
   }
 
   /** What the member may not have, in order and with its expiry as it is now: for who stands in for it. */
-  undelivered(): readonly (ParkedItems & { readonly count: number })[] {
+  undelivered(): readonly Undelivered[] {
     const nowMs = this.#world.now()
     this.#batches.seal(nowMs)
-    const found: (ParkedItems & { readonly count: number })[] = []
-    for (const { bytes, start, end, first, last, atMs } of this.#batches) {
-      const items = Buffer.from(bytes.subarray(start + BATCH_HEADER_BYTES, end))
-      found.push({ bytes: items, start: 0, end: items.length, count: last - first + 1, atMs })
-    }
-    for (const item of this.#queue) {
-      if (item.bytes === null || item.qos === 0) continue
-      const items = Buffer.alloc(item.bytes.length)
-      writeWaited(item, items, 0, nowMs)
-      found.push({ bytes: items, start: 0, end: items.length, count: item.count, atMs: nowMs })
-    }
-    return found
+    return [...batched(this.#batches), ...queued(this.#queue, nowMs)]
   }
 
   /** The items that the member may not have, where they stand; `sent`: it may have them. */
@@ -307,6 +308,7 @@ export class Outgoing {
       this.#announced = batch.last + 1
       this.#batches.handed()
     }
+    this.#behind.gone(this.#announced - 1, this.#batches.items === 0 && this.#queue.length === 0)
   }
 
   // What waits.
@@ -389,11 +391,4 @@ export class Outgoing {
   #settleIdle(): void {
     if (this.#batches.isEmpty && this.#queue.length === 0) this.#lane?.settled(this.#world.parking.positions.position)
   }
-}
-
-/** Writes what waited at `at`, with what is left of its expiry now. The store may still want it as it was. */
-function writeWaited({ bytes, expiresAt, expiryAt, atMs }: WaitingItem, into: Buffer, at: number, nowMs: number): void {
-  bytes!.copy(into, at)
-  if (expiryAt < 0) ageItems(into, at, at + bytes!.length, nowMs - atMs)
-  else if (expiresAt !== Number.POSITIVE_INFINITY) writeExpiry(into, at + expiryAt, expiresAt - nowMs)
 }

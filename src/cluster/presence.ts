@@ -175,7 +175,7 @@ export class Presence implements LinksEvents, LinksSelf {
       local: () => seam.local,
       heartbeatMs: () => this.heartbeatMs(),
       copies: this.copies,
-      barrier: (done) => done(),
+      barrier: (passed, done) => this.forwarding.barriers.ask(passed, done),
     })
     this.address = new FloatingAddress(features, this.#channels, this.members, {
       unit: world.addressUnit ?? null,

@@ -9,9 +9,10 @@ import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
 import type { Claim, Claimed, Claims, LocalSessions, SessionView } from '../broker/ports.ts'
 import { decodeSession, encodeSession, type SessionClaim, type Want } from '../wire/link/sessions.ts'
 import { ConnectedClients } from './connectedclients.ts'
-import { type Directory, type DirectoryEntry, noEpoch, verdict } from './directory.ts'
+import { type Directory, type DirectoryEntry, noEpoch } from './directory.ts'
 import { Handovers } from './handovers.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
+import { Settling } from './settling.ts'
 import { Takeover } from './takeover.ts'
 
 export interface SharedSessionsHome {
@@ -19,8 +20,8 @@ export interface SharedSessionsHome {
   heartbeatMs(): number
   /** The copies that are kept for and by other boxes. */
   readonly copies: CopiesView
-  /** Calls `done` when all that members have sent here until now has come. */
-  barrier(done: () => void): void
+  /** Calls `passed` for each member when what it has sent here until now has come, `done` when that is so of all. */
+  barrier(passed: (member: NodeId) => void, done: () => void): void
 }
 
 /** What the sessions ask of their copies. */
@@ -35,8 +36,6 @@ export interface CopiesView {
   restore(clientId: ClientId): boolean
 }
 
-/** Sessions looked at in one turn. */
-const LOOKS_PER_TURN = 256
 /** A CONNECT that comes while the session is on its way elsewhere is tried again so often, and for so long. */
 const AGAIN_MS = 100
 const TRIES_MAX = 26
@@ -54,12 +53,9 @@ export class SharedSessions implements Claims {
   readonly #clients: ConnectedClients
   readonly #takeover: Takeover
   readonly #handovers: Handovers
+  readonly #settling: Settling
   readonly #members = new Set<NodeId>()
-  readonly #toLook = new Set<ClientId>()
-  /** Sessions of which another box has got only a part. */
-  readonly #torn = new Set<ClientId>()
   readonly #sweeping: Timer
-  #looking = false
 
   constructor(
     world: FeatureWorld,
@@ -93,15 +89,23 @@ export class SharedSessions implements Claims {
       heartbeatMs: () => home.heartbeatMs(),
       fromCopy: (clientId, account) => this.#fromCopy(clientId, account),
       owned: (clientId, epoch, from) => this.#owned(clientId, epoch, from),
-      whole: (clientId) => this.look(clientId),
+      whole: (clientId) => this.#settling.look(clientId),
     })
     this.#handovers = new Handovers(world, membership, this.#channel, {
       local: () => home.local(),
       wants: (clientId, epoch) => this.#wants(clientId, epoch),
-      interrupted: (session) => this.#interrupted(session),
-      barrier: (done) => home.barrier(done),
+      interrupted: (session) => this.#settling.interrupted(session),
+      barrier: (passed, done) => home.barrier(passed, done),
     })
-    directory.watch((clientId) => this.look(clientId))
+    this.#settling = new Settling(world, membership, directory, {
+      local: () => home.local(),
+      copies: home.copies,
+      isBusy: (clientId) => this.#handovers.isBusy(clientId),
+      owe: (session, owner) => this.#handovers.owe(session, owner),
+      set: (session, which, prior) => this.#set(session, which, prior),
+      isAlone: () => this.#members.size === 0,
+    })
+    directory.watch((clientId) => this.#settling.look(clientId))
     membership.onChange((member) => this.#memberChanged(member))
     this.#sweeping = every(world.clock, SWEEP_MS, 'sessions.sweep', () => directory.sweep(world.clock.wall() - OVER_MS))
   }
@@ -148,8 +152,7 @@ export class SharedSessions implements Claims {
 
   /** Another box may have said something of this session; looked at when this turn is over. */
   look(clientId: ClientId): void {
-    this.#toLook.add(clientId)
-    this.#lookSoon()
+    this.#settling.look(clientId)
   }
 
   /** `backup` holds the copy of the session from now on. */
@@ -192,8 +195,7 @@ export class SharedSessions implements Claims {
   #linked(peer: NodeId): void {
     this.#takeover.linked(peer)
     this.#handovers.linked(peer)
-    for (const { clientId } of this.#home.local()?.all() ?? []) this.#toLook.add(clientId)
-    this.#lookSoon()
+    this.#settling.lookAtAll()
   }
 
   #memberChanged({ id, state, linked }: MemberView): void {
@@ -208,6 +210,7 @@ export class SharedSessions implements Claims {
       case 'claim':
         return this.#claimed(peer, message)
       case 'none':
+      case 'passed':
         return this.#takeover.received(peer, message)
       case 'records':
         if (message.side === 'claim') return this.#takeover.received(peer, message)
@@ -288,100 +291,6 @@ export class SharedSessions implements Claims {
   #over(clientId: ClientId, epoch: Stamp): void {
     const { self } = this.#membership
     this.#directory.set(clientId, { over: true, fresh: true, epoch, base: epoch, owner: self, backup: null })
-  }
-
-  #lookSoon(): void {
-    if (this.#looking) return
-    this.#looking = true
-    this.#world.clock.soon(this.#looks)
-  }
-
-  readonly #looks = (): void => {
-    this.#looking = false
-    let left = LOOKS_PER_TURN
-    for (const clientId of this.#toLook) {
-      if (left-- <= 0) return this.#lookSoon()
-      this.#toLook.delete(clientId)
-      const session = this.#home.local()?.get(clientId)
-      if (session !== undefined && session.kept !== null) this.#settle(session)
-    }
-  }
-
-  /** Brings a session in line with what the directory says of it. */
-  #settle(session: SessionView): void {
-    const { clientId, place } = session
-    if (place.at === 'arriving' || place.at === 'departing' || this.#handovers.isBusy(clientId)) return
-    const { self } = this.#membership
-    const local = this.#home.local()!
-    const entry = this.#directory.get(clientId)
-    const found = verdict(session, entry, self)
-    switch (found.at) {
-      case 'mine':
-        this.#torn.delete(clientId)
-        if (place.at !== 'here') local.put(session, { at: 'here' })
-        return this.#home.copies.keep(session, entry!.backup)
-      case 'unknown':
-        if (place.at === 'here') this.#say(session, entry)
-        return
-      case 'stand-in': {
-        // It does not come back: what it owned is ours.
-        if (this.#membership.member(found.owner)?.state === 'left') {
-          local.put(session, { at: 'here' })
-          return this.#set(session, entry!, entry)
-        }
-        const after = place.at === 'standing-in' ? place.after : 0
-        return this.#standIn(session, found.owner, after)
-      }
-      case 'gone-on': {
-        const after =
-          found.owed === 'all' || this.#torn.has(clientId)
-            ? 0
-            : place.at === 'standing-in'
-              ? place.after
-              : this.#home.copies.copiedTo(session)
-        this.#torn.delete(clientId)
-        this.#world.meter.count('sessions.gone-on')
-        local.disconnect(session)
-        if (local.get(clientId) !== session) return
-        if (after === Number.POSITIVE_INFINITY) return local.drop(session)
-        return this.#standIn(session, found.owner, after)
-      }
-      case 'over':
-        this.#world.meter.count('sessions.over-elsewhere')
-        return local.drop(session)
-    }
-  }
-
-  #standIn(session: SessionView, owner: NodeId, after: number): void {
-    this.#home.local()!.put(session, { at: 'standing-in', owner, after })
-    this.#handovers.owe(session, owner)
-  }
-
-  /** It is ours, and the others do not know. */
-  #say(session: SessionView, entry: DirectoryEntry | null): void {
-    if (this.#members.size === 0) return
-    const { self } = this.#membership
-    const epoch = session.epoch ?? noEpoch(self)
-    if (entry !== null) {
-      // Somebody has written of an older epoch later than we of ours.
-      return this.#set(session, { epoch, base: entry.base, fresh: entry.fresh }, entry)
-    }
-    const { clientId } = session
-    const backup = this.#home.copies.backupFor(clientId, null)
-    this.#directory.recall(clientId, { epoch, base: noEpoch(self), fresh: false, over: false, owner: self, backup })
-    this.#home.copies.keep(session, backup)
-  }
-
-  #interrupted(session: SessionView): void {
-    const local = this.#home.local()
-    const { clientId, place } = session
-    if (local === null || local.get(clientId) !== session) return
-    if (place.at === 'departing') {
-      // What the other has got of it is not all, whatever the directory comes to say.
-      this.#torn.add(clientId)
-      local.put(session, { at: 'here' })
-    }
-    this.look(clientId)
   }
 
   #wants(clientId: ClientId, epoch: Stamp | null): Want {

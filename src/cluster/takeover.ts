@@ -99,17 +99,21 @@ export class Takeover {
   }
 
   /** An answer to a claim of ours. */
-  received(peer: NodeId, message: SessionMessage & { kind: 'none' | 'records' }): void {
+  received(peer: NodeId, message: SessionMessage & { kind: 'none' | 'records' | 'passed' }): void {
     const pending = this.#byNumber.get(message.number)
     if (pending === undefined || pending.peer !== peer) {
       // We have asked another meanwhile.
-      if (message.kind === 'none') return
+      if (message.kind !== 'records') return
       return void this.#channel.send(peer, encodeSession({ kind: 'stop', side: 'claim', number: message.number }))
     }
     if (message.kind === 'none') {
       const { elsewhere } = message
       if (elsewhere !== null && elsewhere !== this.#membership.self) pending.candidates.unshift(elsewhere)
       return this.#next(pending)
+    }
+    if (message.kind === 'passed') {
+      pending.taking?.passed(message.member)
+      return void this.#channel.send(peer, encodeSession({ kind: 'more', side: 'claim', number: pending.number }))
     }
     const local = this.#home.local()
     if (local === null) return

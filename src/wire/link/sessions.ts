@@ -14,6 +14,7 @@
 //     whole    6 | side u8 . number u32                      all of it is there
 //     offer    7 | number u32 | epoch 16 | client u16+utf8   I have something of this session of yours
 //     stop     9 | side u8 . number u32                      nothing more of it is wanted
+//     passed  10 | number u32 | member 8                     what that member had sent to the former owner is all there
 //     wanted   8 | number u32 | what u8                      0 nothing, 1 what is new, 2 all, 3 ask again later
 //
 // Whoever asks gives the number; side: 0 the number of a claim, 1 of an offer. Unknown kinds are skipped.
@@ -100,6 +101,7 @@ const WHOLE = 6
 const OFFER = 7
 const WANTED = 8
 const STOP = 9
+const PASSED = 10
 
 const PARTS = ['head', 'head-end', 'queue', 'end'] as const
 export type Part = (typeof PARTS)[number]
@@ -128,6 +130,7 @@ export type SessionMessage =
     }
   | { readonly kind: 'more' | 'whole' | 'stop'; readonly side: Side; readonly number: number }
   | { readonly kind: 'routed'; readonly number: number }
+  | { readonly kind: 'passed'; readonly number: number; readonly member: NodeId }
   | { readonly kind: 'offer'; readonly number: number; readonly epoch: Stamp; readonly clientId: ClientId }
   | { readonly kind: 'wanted'; readonly number: number; readonly what: Want }
 
@@ -172,6 +175,8 @@ export function encodeSession(message: Exclude<SessionMessage, { kind: 'records'
         .done()
     case 'routed':
       return writer.u8(ROUTED).u32(message.number).done()
+    case 'passed':
+      return writer.u8(PASSED).u32(message.number).id(message.member).done()
     case 'offer':
       return stamp(writer.u8(OFFER).u32(message.number), message.epoch).text(message.clientId).done()
     case 'wanted':
@@ -212,6 +217,8 @@ function read(reader: ByteReader): SessionMessage | null {
       return { kind: 'more', side: one(SIDES, reader.u8()), number: reader.u32() }
     case ROUTED:
       return { kind: 'routed', number: reader.u32() }
+    case PASSED:
+      return { kind: 'passed', number: reader.u32(), member: reader.id<NodeId>() }
     case WHOLE:
       return { kind: 'whole', side: one(SIDES, reader.u8()), number: reader.u32() }
     case STOP:

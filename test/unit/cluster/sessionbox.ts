@@ -60,7 +60,7 @@ export class SessionBox {
       local: () => this.lab.broker.transfer,
       heartbeatMs: () => 1000,
       copies: this.copies,
-      barrier: (done) => done(),
+      barrier: (passed, done) => forwarding.barriers.ask(passed, done),
     })
     const claims: Claims = this.sessions
     this.lab = new Lab({

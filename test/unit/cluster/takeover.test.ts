@@ -1,7 +1,7 @@
 // One client id has one session and one connection in the cluster, wherever it connects.
 
 import { describe, expect, test } from 'vitest'
-import { A, B, boxes, boxesWith, C } from './sessionbox.ts'
+import { A, B, boxes, boxesWith, C, type SessionBox } from './sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
 const texts = (packets: { payload?: unknown }[]) => packets.flatMap(({ payload }) => (payload ? [String(payload)] : []))
@@ -158,6 +158,73 @@ describe('a session', () => {
       expect(once).toEqual(Array.from({ length: number }, (_, at) => at + 1))
     }
     expect(mesh.errors).toEqual([])
+  })
+
+  describe('whose former owner has not heard all of a member yet', () => {
+    /** The client of a session at A is at B now; what C publishes is stuck on its way to A. */
+    function underway() {
+      const { mesh, boxes: made } = boxes(A, B, C)
+      const [a, b, c] = made as [SessionBox, SessionBox, SessionBox]
+      a.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+      mesh.clock.advance(100)
+      const publisher = c.lab.connected({ id: 'p' })
+      mesh.stall(C, A, true)
+      publisher.publish('t', 'c1', { qos: 1, messageId: 1 })
+      mesh.clock.advance(10)
+      const client = b.lab.client().connect({ id: 's', ...lasting })
+      mesh.clock.advance(50)
+      publisher.publish('t', 'c2', { qos: 1, messageId: 2 })
+      b.lab.connected({ id: 'q' }).publish('t', 'b1', { qos: 1, messageId: 1 })
+      mesh.clock.advance(50)
+      // The way from B is clear, so nothing of B waits.
+      expect(texts(client.take())).toEqual(['b1'])
+      return { mesh, a, b, c, publisher, client }
+    }
+
+    test('gets it first, and then what has come directly', () => {
+      const { mesh, a, publisher, client } = underway()
+      mesh.stall(C, A, false)
+      mesh.clock.advance(50)
+      publisher.publish('t', 'c3', { qos: 1, messageId: 3 })
+      mesh.clock.advance(50)
+      expect(texts(client.take())).toEqual(['c1', 'c2', 'c3'])
+      expect(a.session('s')).toBeUndefined()
+      expect(mesh.errors).toEqual([])
+    })
+
+    test('over a link that breaks and comes again', () => {
+      const { mesh, a, client } = underway()
+      mesh.cut(A, C)
+      mesh.clock.advance(100)
+      expect(client.take()).toEqual([])
+      mesh.link(A, C)
+      mesh.clock.advance(100)
+      expect(texts(client.take())).toEqual(['c1', 'c2'])
+      expect(a.session('s')).toBeUndefined()
+    })
+
+    test('does not wait for it when the member is dead, or for ever', () => {
+      for (const dead of [true, false]) {
+        const { mesh, a, client } = underway()
+        if (dead) a.node.sees(C, 'dead', false)
+        mesh.clock.advance(dead ? 100 : 9800)
+        expect(texts(client.take())).toEqual(dead ? ['c2'] : [])
+        mesh.clock.advance(200)
+        expect(texts(client.take())).toEqual(dead ? [] : ['c2'])
+        expect(a.node.meter.get('sessions.barrier.late')).toBe(dead ? 0 : 1)
+        expect(a.session('s')).toBeUndefined()
+      }
+    })
+
+    test('holds back no more than its queue does', () => {
+      const { mesh, publisher, client } = underway()
+      for (let number = 3; number <= 10_002; number++) {
+        publisher.publish('t', `c${number}`, { qos: 1, messageId: number })
+        if (number % 500 === 0) mesh.clock.advance(5)
+      }
+      mesh.clock.advance(100)
+      expect(texts(client.take()).length).toBeGreaterThan(0)
+    })
   })
 
   test('Clean Start ends it on whichever box it is', () => {
