@@ -41,13 +41,16 @@ export const guestOf = (terms: NamedTerms, { proxied, certificateName }: Visitor
 export const requestOf = (
   { terms, proxied, certified }: Guest,
   { clientId, username, password }: Pick<ConnectPacket, 'clientId' | 'username' | 'password'>,
-  { remote, local }: Pick<ByteStream, 'remote' | 'local'>,
+  stream: Pick<ByteStream, 'remote' | 'local'>,
 ): AuthenticationRequest => ({
   clientId,
   username: certified ?? username,
   password,
-  remoteAddress: remote.address,
-  localAddress: local.address,
+  remoteAddress: stream.remote.address,
+  // Asking the kernel costs as much as a keyed hash, and few need the answer.
+  get localAddress() {
+    return stream.local.address
+  },
   listener: terms.name,
   proxied,
   certified,

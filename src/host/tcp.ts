@@ -20,6 +20,7 @@ import {
   type Streams,
   type Visitor,
 } from '../base/ports/streams.ts'
+import { type Arrival, Arrivals } from './arrivals.ts'
 import { hostError } from './host-errors.ts'
 import { BACKLOG, isPlain, listenError, listenThrough } from './listening.ts'
 import { type OnRead, SocketStream } from './socket-stream.ts'
@@ -58,10 +59,14 @@ export class TcpStreams implements Streams {
     try {
       server.listen({ host: at.address, port: at.port, backlog: BACKLOG }, () => {
         told = true
-        if (this.#staticBuffers) acceptHandles(server, accepted)
+        const arrivals = this.#staticBuffers ? acceptHandles(server, accepted) : null
         const bound = server.address()
         const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
-        done({ port, close: () => server.close() })
+        const close = () => {
+          server.close()
+          arrivals?.close()
+        }
+        done({ port, close })
       })
     } catch (error) {
       // A port that is no port.
@@ -125,7 +130,7 @@ function acceptedStream(make: (onread: OnRead) => Socket, staticBuffer = false):
 
 /** What we use of a listening handle, if it is there. */
 interface ListeningHandle {
-  onconnection(status: number, handle: unknown): void
+  onconnection(status: number, handle: Arrival | undefined): void
 }
 
 function listeningHandle(server: Server): ListeningHandle | null {
@@ -134,14 +139,15 @@ function listeningHandle(server: Server): ListeningHandle | null {
   return has && typeof handle.onconnection === 'function' ? (handle as ListeningHandle) : null
 }
 
-/** Takes accepted handles before the server makes sockets of them; leaves everything as it is where it cannot. */
-function acceptHandles(server: Server, accepted: (stream: ByteStream) => void): void {
+/** Takes accepted handles before the server makes sockets of them; null, and all as it was, where it cannot. */
+function acceptHandles(server: Server, accepted: (stream: ByteStream) => void): Arrivals<Arrival> | null {
   const listening = listeningHandle(server)
-  if (listening === null || !handlesTakeStaticBuffers()) return
+  if (listening === null || !handlesTakeStaticBuffers()) return null
+  const arrivals = new Arrivals((handle) => accepted(acceptedStream((onread) => socketOver(handle, onread), true)))
   listening.onconnection = (status, handle) => {
-    if (status !== 0 || handle === undefined) return
-    accepted(acceptedStream((onread) => socketOver(handle, onread), true))
+    if (status === 0 && handle !== undefined) arrivals.add(handle)
   }
+  return arrivals
 }
 
 function socketOver(handle: unknown, onread: OnRead): Socket {

@@ -58,6 +58,7 @@ class Daemon {
   readonly #control: ControlServer
   readonly #supervision: Supervision
   #plan: Plan
+  #gate: GateSettings
   #node: Node | null = null
   #hardware: HardwareTies | null = null
   readonly #deriver = new ThreadDeriver()
@@ -82,6 +83,7 @@ class Daemon {
     this.#supervision = supervision
     this.#options = options
     this.#plan = plan
+    this.#gate = gateSettings(plan)
     this.#world = world
     this.#log = log
     this.#control = new ControlServer(this.#commands(), log.log)
@@ -106,7 +108,7 @@ class Daemon {
       clock: ports.clock,
       log,
       deriver: this.#deriver,
-      settings: () => this.#gateSettings(),
+      settings: () => this.#gate,
     })
     const devices = new KeptDevices(ports.files)
     this.#devices = devices
@@ -153,16 +155,6 @@ class Daemon {
       fileRules: plan.authFiles.rules,
       listenerRules: plan.authFiles.rulesAt,
     })
-  }
-
-  #gateSettings(): GateSettings {
-    const { auth, listeners } = this.#plan.configuration
-    return {
-      anonymous: auth.anonymous,
-      anonymousAt: Object.fromEntries(Object.entries(listeners).map(([name, each]) => [name, each.auth.anonymous])),
-      passwords: this.#plan.authFiles.passwords,
-      passwordsAt: this.#plan.authFiles.passwordsAt,
-    }
   }
 
   #stop(signal: NodeJS.Signals): void {
@@ -221,6 +213,7 @@ class Daemon {
     ]
     this.#log.setLevel(plan.configuration.log.level)
     this.#plan = plan
+    this.#gate = gateSettings(plan)
     log.info({ config: plan.file }, 'settings reloaded')
     if (restart.length > 0) log.warn({ keys: restart }, 'these settings take a restart: systemctl restart edge-mqtt')
   }
@@ -253,6 +246,14 @@ class Daemon {
     }
   }
 }
+
+/** What the gate asks for at each connection. */
+const gateSettings = ({ configuration: { auth, listeners }, authFiles }: Plan): GateSettings => ({
+  anonymous: auth.anonymous,
+  anonymousAt: Object.fromEntries(Object.entries(listeners).map(([name, each]) => [name, each.auth.anonymous])),
+  passwords: authFiles.passwords,
+  passwordsAt: authFiles.passwordsAt,
+})
 
 /** Keys of ours that only a restart applies; the node names its own. */
 const needsRestart = (before: Configuration, after: Configuration): readonly string[] =>
