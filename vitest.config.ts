@@ -1,7 +1,20 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
-// Three projects: everything that runs in one process; the end-to-end tests, which own network namespaces and therefore
-// run one file at a time; and, before a release, the image in a machine of its own (`npm run test:appliance`).
+/** They measure what a box does while others load it: beside other files they would measure those. */
+const ALONE = ['accounts', 'faults', 'overload'].map((name) => `test/e2e/${name}.test.ts`)
+
+const e2e = {
+  include: ['test/e2e/**/*.test.ts'],
+  // What a test may take is said where it waits; this finds what hangs.
+  testTimeout: 600_000,
+  // The first run makes the Debians of the boxes, and each change of the tree a release.
+  hookTimeout: 600_000,
+}
+
+// Everything that runs in one process; the end-to-end tests, each file with LANs and boxes of its own, several at a time
+// because they mostly wait for each other's timers, and those that measure by themselves; and, before a release, the image
+// in a machine of its own (`npm run test:appliance`).
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
@@ -12,17 +25,20 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/appliance/**'],
           testTimeout: 30_000,
+          maxWorkers: availableParallelism(),
         },
       },
       {
         test: {
+          ...e2e,
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 120_000,
-          // The first run makes the Debians of the boxes, and each change of the tree a release.
-          hookTimeout: 600_000,
+          exclude: ALONE,
+          maxWorkers: Number(process.env['EDGE_E2E_FILES'] ?? 2 * availableParallelism()),
+          sequence: { groupOrder: 1 },
         },
+      },
+      {
+        test: { ...e2e, name: 'e2e-alone', include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } },
       },
       {
         test: {
@@ -32,6 +48,7 @@ export default defineConfig({
           testTimeout: 600_000,
           // The Debian below the image takes ten minutes when it is made for the first time.
           hookTimeout: 2_400_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

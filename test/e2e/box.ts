@@ -5,7 +5,9 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { NodeStatus } from '../../src/compose.ts'
 import { type Lan, lanMissing, until } from './lan.ts'
+import { statusFrom } from './status.ts'
 
 /** A Debian that boxes are made of. */
 interface System {
@@ -193,6 +195,17 @@ export class Box {
 
   property(name: string, unit = 'edge-mqtt'): string {
     return this.exec('systemctl', 'show', '-p', name, '--value', unit).trim()
+  }
+
+  /** What the installed daemon says of itself. */
+  status(): NodeStatus {
+    return statusFrom((...command) => this.exec(...command, '/run/edge-mqtt/status.sock'))
+  }
+
+  /** The living members that it is linked with. */
+  links(): number {
+    const others = this.status().cluster.members.filter((member) => !member.self)
+    return others.filter((member) => member.state === 'alive' && member.linked).length
   }
 
   journal(unit = 'edge-mqtt'): string {

@@ -5,20 +5,16 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NodeStatus } from '../../src/compose.ts'
 import { Box, boxesLeftOut } from './box.ts'
 import { Lan, until } from './lan.ts'
 import { release } from './release.ts'
 
-const statusOf = (box: Box): NodeStatus => JSON.parse(box.exec('edge-mqtt', 'status', '--json')) as NodeStatus
 /** The library that tells a service another time; a box has no clock of its own that could be wrong. */
 const FAKETIME = '/usr/lib/libfaketime.so.1'
 const faketime = (): string | undefined =>
   readdirSync('/usr/lib')
     .map((folder) => `/usr/lib/${folder}/faketime/libfaketime.so.1`)
     .find((file) => existsSync(file))
-const linksOf = (box: Box): number =>
-  statusOf(box).cluster.members.filter((member) => !member.self && member.state === 'alive' && member.linked).length
 
 if (faketime() === undefined)
   console.warn('\n*** boxes.test.ts: a boot in 1970 SKIPPED: libfaketime is not installed ***\n')
@@ -56,13 +52,13 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
     second.push(join(first.root, 'root/edge-mqtt'), '/root/edge-mqtt')
     const installed = performance.now()
     second.exec('/root/edge-mqtt/install.sh')
-    await until('both are linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('both are linked', 20_000, () => first.links() === 1 && second.links() === 1)
     const heard = lan.spawn(2, 'mosquitto_sub', ['-h', '127.0.0.1', '-t', 'greeting', '-C', '1', '-q', '1'])
     let text = ''
     heard.stdout!.on('data', (bytes: Buffer) => {
       text += bytes.toString()
     })
-    await until('the route is known', 5_000, () => statusOf(first).routes === 1)
+    await until('the route is known', 5_000, () => first.status().routes === 1)
     lan.exec(1, 'mosquitto_pub', '-h', '127.0.0.1', '-t', 'greeting', '-m', 'across the boxes', '-q', '1')
     await until('it has come', 5_000, () => text === 'across the boxes\n')
     expect(performance.now() - installed).toBeLessThan(20_000)
@@ -76,14 +72,14 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
     address('flush')
     await second.boot()
     await until('it is active', 20_000, () => second.property('ActiveState') === 'active')
-    expect(linksOf(second)).toBe(0)
+    expect(second.links()).toBe(0)
     lan.exec(2, 'mosquitto_pub', '-h', '127.0.0.1', '-t', 'greeting', '-m', 'alone', '-q', '1')
     address('add', '10.77.0.2/24', 'brd', '+')
-    await until('it is linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('it is linked', 20_000, () => first.links() === 1 && second.links() === 1)
     address('flush')
     address('add', '10.77.0.102/24', 'brd', '+')
     await until('it is linked again', 30_000, () => {
-      const other = statusOf(first).cluster.members.find((member) => !member.self)
+      const other = first.status().cluster.members.find((member) => !member.self)
       return other?.linked === true && other.address.startsWith('10.77.0.102:')
     })
   })
@@ -96,14 +92,14 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
     second.write(clock, `[Service]\nEnvironment=${words.join(' ')}\n`)
     await second.reboot()
     await until('it is active', 20_000, () => second.property('ActiveState') === 'active')
-    await until('it is linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('it is linked', 20_000, () => first.links() === 1 && second.links() === 1)
     await until('systemctl status says so', 20_000, () => /2 of 2 members linked/.test(second.property('StatusText')))
     const hour = 3_600_000
-    expect(Math.max(...statusOf(second).cluster.members.map(({ sinceMs }) => sinceMs))).toBeLessThan(hour)
-    expect(Math.max(...statusOf(first).cluster.members.map(({ sinceMs }) => sinceMs))).toBeGreaterThan(hour)
+    expect(Math.max(...second.status().cluster.members.map(({ sinceMs }) => sinceMs))).toBeLessThan(hour)
+    expect(Math.max(...first.status().cluster.members.map(({ sinceMs }) => sinceMs))).toBeGreaterThan(hour)
     // And the right time again, decades later.
     second.sh(`rm ${clock} && systemctl daemon-reload && systemctl restart edge-mqtt`)
-    await until('it is linked again', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('it is linked again', 20_000, () => first.links() === 1 && second.links() === 1)
   })
 
   test('a box with a folder from elsewhere waits and says what to type, and then does as it is told', async () => {
@@ -119,24 +115,24 @@ describe.skipIf(boxesLeftOut('boxes.test.ts'))('gateways on one LAN', () => {
       third.push(join(first.root, 'root/edge-mqtt/certs', file), `/root/edge-mqtt/certs/${file}`)
     }
     third.exec('/root/edge-mqtt/install.sh')
-    await until('all three are linked', 20_000, () => linksOf(first) === 2 && linksOf(third) === 2)
+    await until('all three are linked', 20_000, () => first.links() === 2 && third.links() === 2)
   })
 
   test('a copy of a whole disk, started beside its original, makes itself a new identity and links', async () => {
     const [first, second] = boxes as [Box, Box]
-    const original = statusOf(second)
+    const original = second.status()
     await second.crash()
     const copy = add(4)
     copy.copyDiskOf(second)
     await second.boot()
     // The later start gives way, and starts are told apart by the second.
-    await until('the original has run for a while', 30_000, () => statusOf(second).node.uptimeMs > 1500)
+    await until('the original has run for a while', 30_000, () => second.status().node.uptimeMs > 1500)
     await copy.boot()
     await until('the copy is another', 30_000, () => {
-      const { node, cluster } = statusOf(copy)
+      const { node, cluster } = copy.status()
       return node.id !== original.node.id && cluster.id === original.cluster.id
     })
-    expect(statusOf(second).node.id).toBe(original.node.id)
-    await until('all four are linked', 30_000, () => linksOf(first) === 3 && linksOf(copy) === 3)
+    expect(second.status().node.id).toBe(original.node.id)
+    await until('all four are linked', 30_000, () => first.links() === 3 && copy.links() === 3)
   })
 })

@@ -7,7 +7,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NodeStatus } from '../../src/compose.ts'
 import { Box, boxCache, boxesLeftOut } from './box.ts'
 import { Lan, until } from './lan.ts'
 import { release } from './release.ts'
@@ -17,9 +16,6 @@ const CLONE = '/home/pi/edge-mqtt'
 
 const sh = (script: string, ...args: readonly string[]): string =>
   execFileSync('sh', ['-ec', script, 'sh', ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-const statusOf = (box: Box): NodeStatus => JSON.parse(box.exec('edge-mqtt', 'status', '--json')) as NodeStatus
-const linksOf = (box: Box): number =>
-  statusOf(box).cluster.members.filter((member) => !member.self && member.linked).length
 
 /** This tree as a repository of its own, with what is not committed yet. */
 function repositoryOf(folder: string): string {
@@ -100,13 +96,13 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
   }, 300_000)
 
   test('git pull and a second run upgrade it in place', () => {
-    const before = statusOf(box)
+    const before = box.status()
     box.sh(
       `cd /srv/edge-mqtt && sed -i 's/"version": "${before.node.version}"/"version": "99.0.1"/' package.json &&
        git -c user.name=test -c user.email=test@localhost commit -qam newer && runuser -u pi -- git -C ${CLONE} pull -q`,
     )
     expect(install()).toMatchObject({ status: 0 })
-    const after = statusOf(box)
+    const after = box.status()
     expect([after.node.version, after.node.id]).toEqual(['99.0.1', before.node.id])
   }, 300_000)
 
@@ -132,7 +128,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
         small.push(join(box.root, CLONE, 'certs', file), `/root/built/certs/${file}`)
       expect(small.exec('/root/built/install.sh')).toContain('edge-mqtt runs on gw-2 and will at every boot')
       expect(small.sh('readlink -f /proc/$(systemctl show -p MainPID --value edge-mqtt)/exe')).toBe('/usr/bin/node\n')
-      await until('both are linked', 20_000, () => linksOf(box) === 1 && linksOf(small) === 1)
+      await until('both are linked', 20_000, () => box.links() === 1 && small.links() === 1)
       await until('systemctl status says so', 20_000, () => /2 of 2 members linked/.test(small.property('StatusText')))
       expect(small.journal()).not.toMatch(/warn|Failed/i)
     })
@@ -141,7 +137,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
       const local = (place: number, command: string, ...args: readonly string[]) =>
         lan.exec(place, command, '-h', '127.0.0.1', '-q', '1', '-t', 'over/there', ...args)
       local(2, 'mosquitto_sub', '-c', '-i', 'keeper', '-E')
-      await until('the route is known', 10_000, () => statusOf(box).routes === 1)
+      await until('the route is known', 10_000, () => box.status().routes === 1)
       local(1, 'mosquitto_pub', '-m', 'to 32 bits')
       local(2, 'mosquitto_pub', '-m', 'among them')
       await small.reboot()

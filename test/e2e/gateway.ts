@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { NodeStatus } from '../../src/compose.ts'
 import { type Lan, until } from './lan.ts'
+import { STATUS_MS, statusFrom } from './status.ts'
 
 export const program = resolve(import.meta.dirname, '../../dist/main.js')
 
@@ -18,15 +19,6 @@ export interface GatewayOptions {
   /** A program that runs the daemon, for example faketime with its arguments. */
   readonly under?: readonly string[]
 }
-
-/** Puts a line to a unix socket and prints all of the answer. */
-const ASK = [
-  '-MIO::Socket::UNIX',
-  '-e',
-  'my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\\n"; print $socket "$ARGV[1]\\n"; print <$socket>',
-]
-/** As long as the command waits. */
-const STATUS_MS = 5000
 
 let gateways = 0
 
@@ -90,16 +82,13 @@ export class Gateway {
 
   /** The daemon's own account of itself: what `edge-mqtt status` prints, asked without starting Node.js each time. */
   status(): NodeStatus {
-    const request = JSON.stringify({ 'edge-mqtt': 1, command: 'status' })
-    const socket = join(this.dataDir, 'run/status.sock')
-    const answer = execFileSync('perl', [...ASK, socket, request], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: STATUS_MS,
-    })
-    const { ok, result, error } = JSON.parse(answer)
-    if (!ok) throw new Error(error)
-    return result as NodeStatus
+    return statusFrom((...command) =>
+      execFileSync(command[0], [...command.slice(1), join(this.dataDir, 'run/status.sock')], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+        timeout: STATUS_MS,
+      }),
+    )
   }
 
   command(...args: string[]): string {

@@ -4,14 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { NodeStatus } from '../../src/compose.ts'
 import { Box, boxesLeftOut } from './box.ts'
 import { Lan, until } from './lan.ts'
 import { release } from './release.ts'
 
-const statusOf = (box: Box): NodeStatus => JSON.parse(box.exec('edge-mqtt', 'status', '--json')) as NodeStatus
-const linksOf = (box: Box): number =>
-  statusOf(box).cluster.members.filter((member) => !member.self && member.linked).length
 const inviteOf = (box: Box): string =>
   (JSON.parse(box.exec('edge-mqtt', 'invite', '--json')) as { readonly code: string }).code
 
@@ -52,10 +48,10 @@ describe.skipIf(boxesLeftOut('joinboxes.test.ts'))('install.sh on a LAN with a c
     expect(wrong.output).toMatch(/no member of the cluster that the code is for is heard here/)
     expect(second.try('test', '-e', '/opt/edge-mqtt').status).toBe(1)
     const said = second.exec('/root/edge-mqtt/install.sh', '--join', inviteOf(first))
-    expect(said).toContain(`this node is a member of cluster ${statusOf(first).cluster.id}`)
-    await until('both are linked', 20_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    expect(said).toContain(`this node is a member of cluster ${first.status().cluster.id}`)
+    await until('both are linked', 20_000, () => first.links() === 1 && second.links() === 1)
     await second.reboot()
-    await until('and again after a reboot', 30_000, () => linksOf(first) === 1 && linksOf(second) === 1)
+    await until('and again after a reboot', 30_000, () => first.links() === 1 && second.links() === 1)
   })
 
   test('without one, systemctl status says what to type on a member', async () => {
@@ -67,19 +63,19 @@ describe.skipIf(boxesLeftOut('joinboxes.test.ts'))('install.sh on a LAN with a c
     )
     expect(second.exec('edge-mqtt', 'cluster', 'status')).toContain(typed[2]!)
     second.exec('edge-mqtt', 'cluster', 'approve', typed[1]!)
-    await until('all are linked', 20_000, () => [first, second, third].every((box) => linksOf(box) === 2))
+    await until('all are linked', 20_000, () => [first, second, third].every((box) => box.links() === 2))
   })
 
   test('--replace NAME puts it in the place of a dead one', { timeout: 240_000 }, async () => {
     const [first, second, third] = boxes as [Box, Box, Box]
     await second.crash()
-    await until('it is dead', 20_000, () => statusOf(first).cluster.members.some(({ state }) => state === 'dead'))
+    await until('it is dead', 20_000, () => first.status().cluster.members.some(({ state }) => state === 'dead'))
     const card = await fresh(4)
     card.exec('/root/edge-mqtt/install.sh', '--join', inviteOf(first), '--replace', 'gw-2')
     // The dead box had the CA's key: while the CA is replaced the others link for a minute with nobody they do not know.
-    await until('all are linked', 150_000, () => [first, third, card].every((box) => linksOf(box) === 2))
-    expect(statusOf(card).node.name).toBe('gw-2')
-    const named = statusOf(first).cluster.members.filter(({ name, state }) => name === 'gw-2' && state === 'alive')
-    expect(named.map(({ id }) => id)).toEqual([statusOf(card).node.id])
+    await until('all are linked', 150_000, () => [first, third, card].every((box) => box.links() === 2))
+    expect(card.status().node.name).toBe('gw-2')
+    const named = first.status().cluster.members.filter(({ name, state }) => name === 'gw-2' && state === 'alive')
+    expect(named.map(({ id }) => id)).toEqual([card.status().node.id])
   })
 })

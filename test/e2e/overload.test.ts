@@ -22,7 +22,8 @@ describe.skipIf(leftOut('overload'))('overload', () => {
   const story = (name: string, gateway: Gateway): any => {
     const before = kilobytes(gateway, 'VmRSS')
     const script = join(import.meta.dirname, 'clients/overload.mjs')
-    const found = JSON.parse(lan!.exec('sw', process.execPath, script, name, lan!.address(1)))
+    const environment = ['env', `BOX_PID=${gateway.pid}`] as const
+    const found = JSON.parse(lan!.exec('sw', ...environment, process.execPath, script, name, lan!.address(1)))
     const figures = { ...found, grownMiB: Math.round((kilobytes(gateway, 'VmHWM') - before) / MiB) }
     console.log(`${name}: ${JSON.stringify(figures)}`)
     return figures
