@@ -16,7 +16,7 @@ import type { Random } from './base/ports/random.ts'
 import type { Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { Positions } from './base/positions.ts'
-import { StampFloor } from './base/stampfloor.ts'
+import { rightMs, StampFloor } from './base/stampfloor.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
@@ -34,6 +34,7 @@ import { ClusterTime } from './cluster/clustertime.ts'
 import { CopiedRecords } from './cluster/copiedrecords.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
 import { reachableAddresses } from './cluster/interfaces.ts'
+import { LivedTime } from './cluster/livedtime.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Operator } from './cluster/operator.ts'
 import { Safekeeping } from './cluster/parking.ts'
@@ -186,19 +187,19 @@ class ComposedNode implements Node, Insight {
     this.#ports = ports
     this.#startedMs = clock.now()
     const positions = new Positions(clock)
-    const rightMs = () => (ports.synchronised() ? clock.wall() : null)
-    this.#floor = new StampFloor(ports.files, ports.log, this.#meter, rightMs)
+    this.#floor = new StampFloor(ports.files, ports.log, this.#meter, () => rightMs(ports))
     const time = new ClusterTime({ ...ports, meter: this.#meter }, this.#floor.beforeMs)
     this.#stamps = new StampClock(null, () => time.now(), this.#floor)
     const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
     const memory = settings.cluster.enabled ? new MemoryRecords(positions) : new NoKeeper(positions)
     const keeper = new CopiedRecords(this.#store ?? memory, positions)
-    this.#replicated = new Replicated(own, this.#stamps, keeper)
+    const lived = new LivedTime(ports, time, this.#floor.beforeMs)
+    this.#replicated = new Replicated(own, this.#stamps, keeper, () => lived.now())
     this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
     time.onStep((byMs, sinceMs) => this.#replicated.timeMoved(byMs, sinceMs))
     const shared = new SharedSettings(this.#replicated)
-    const sharing = { time, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
+    const sharing = { time, lived, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
     const world = { ...own, ...sharing, records: keeper, named: this.#store?.records ?? null }
     this.#cluster = new Cluster(settings.cluster, world, {
       bundle: settings.bundle,

@@ -129,6 +129,10 @@ export class StampFloor implements Floor {
   }
 }
 
+/** This machine's wall clock while it is known to be right. */
+export const rightMs = (of: { readonly clock: Clock; readonly synchronised: () => boolean }): number | null =>
+  of.synchronised() ? of.clock.wall() : null
+
 interface Left {
   readonly floorMs: number
   readonly aheadMs: number | null

@@ -106,6 +106,11 @@ export class ClusterTime {
     return Math.min(TIME_MS_MAX, Math.max(0, Math.floor(this.#offsetMs + this.#world.clock.now())))
   }
 
+  /** Whether it is, or lately was, that of a synchronised clock. */
+  sure(): boolean {
+    return this.#world.synchronised() || (this.#followedMs !== null && fresh(this.#claim()) === 1)
+  }
+
   /** Told of each step that is more than clocks differ by anyway, and of the earliest that it was taken to be. */
   onStep(listener: (byMs: number, sinceMs: number) => void): void {
     this.#stepped.push(listener)

@@ -26,7 +26,7 @@ export const GRACE_MS = 60_000
 /** How often it is looked whether an earlier CA has had its time. */
 const LOOK_MS = 3_600_000
 
-/** Cluster time, in milliseconds since 1970. */
+/** How late it is for what ends after weeks, in milliseconds since 1970 (livedtime.ts). */
 export interface DatedTime {
   now(): number
 }

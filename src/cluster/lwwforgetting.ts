@@ -21,8 +21,8 @@ export interface Forgetful {
   readonly world: FeatureWorld
   readonly tree: HashTree
   readonly table: SharedTable
-  /** Cluster time. */
-  timeMs(): number
+  /** How late it surely is (livedtime.ts). */
+  livedMs(): number
 }
 
 export class LwwForgetting {
@@ -53,7 +53,7 @@ export class LwwForgetting {
 
   /** Begins a pass, unless one is going on. */
   soon(): void {
-    if (this.#at === null) this.#begin(this.#of.timeMs() - REMEMBERED_MS)
+    if (this.#at === null) this.#begin(this.#of.livedMs() - REMEMBERED_MS)
   }
 
   #begin(cutMs: number): void {

@@ -61,12 +61,19 @@ export class LwwMap implements SharedTable<MapEntry> {
   #horizonKept: Kept | null = null
   #living = 0
 
-  constructor(options: LwwMapOptions, world: FeatureWorld, stamps: StampClock, events: LwwMapEvents, keeper: Keeper) {
+  constructor(
+    options: LwwMapOptions,
+    world: FeatureWorld,
+    stamps: StampClock,
+    events: LwwMapEvents,
+    keeper: Keeper,
+    livedMs: () => number = () => stamps.timeMs,
+  ) {
     this.name = options.name
     this.#options = options
     this.#events = events
     this.#keeper = keeper
-    this.#replica = new LwwReplica(options, world, stamps, this)
+    this.#replica = new LwwReplica(options, world, stamps, this, livedMs)
   }
 
   /** Keys with a value. */

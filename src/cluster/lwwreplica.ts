@@ -50,14 +50,21 @@ export class LwwReplica implements Replica {
   /** The last writer whose clock was too far ahead, and until when `problems` tells of it. */
   #ahead: { readonly node: NodeId; readonly untilMs: number } | null = null
 
-  constructor(bounds: LwwBounds, world: FeatureWorld, stamps: StampClock, table: SharedTable) {
+  /** `livedMs`: how late it surely is, by which removals are forgotten. */
+  constructor(
+    bounds: LwwBounds,
+    world: FeatureWorld,
+    stamps: StampClock,
+    table: SharedTable,
+    livedMs: () => number = () => stamps.timeMs,
+  ) {
     this.name = `lww.${bounds.name}`
     this.#bounds = bounds
     this.#world = { ...world, log: world.log.child({ map: bounds.name }) }
     this.#stamps = stamps
     this.#table = table
     this.#forgetting = new LwwForgetting(
-      { name: this.name, world: this.#world, tree: this.tree, table, timeMs: () => stamps.timeMs },
+      { name: this.name, world: this.#world, tree: this.tree, table, livedMs },
       bounds.entriesMax,
       (stamp) => this.#raise(stamp),
     )

@@ -21,7 +21,7 @@ import { LinkChannels } from './channels.ts'
 import { ClusterPeers } from './clusterpeers.ts'
 import type { ClusterTime } from './clustertime.ts'
 import { Copies } from './copies.ts'
-import type { Papers } from './custody.ts'
+import type { DatedTime, Papers } from './custody.ts'
 import { FloatingAddress } from './floatingaddress.ts'
 import { Forwarding } from './forwarding.ts'
 import { Gossip } from './gossip.ts'
@@ -60,6 +60,8 @@ export interface PresenceWorld {
   readonly stamps: StampClock
   /** Likewise. */
   readonly time: ClusterTime
+  /** How late it surely is: what was believed for weeks ends by it. */
+  readonly lived: DatedTime
   readonly replicated: Replicated
   /** What is set for the whole cluster. */
   readonly shared: SharedSettings
@@ -134,7 +136,7 @@ export class Presence implements LinksEvents, LinksSelf {
     )
     const features = { clock, random, log: world.log, meter }
     const { trust, issuer } = world
-    this.trust = new TrustLife({ ...features, trust, issuer, time: world.time }, this.#channels, this.members, around, {
+    this.trust = new TrustLife({ ...features, trust, issuer, time: world.lived }, this.#channels, this.members, around, {
       close: (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
       closeProvenBy: (authority) => this.links.closeProvenBy(authority),
     })

@@ -17,19 +17,22 @@ export class Replicated {
   readonly #world: FeatureWorld
   readonly #stamps: StampClock
   readonly #keeper: Keeper
+  readonly #livedMs: () => number
   readonly #maps = new Map<string, LwwMap>()
   readonly #all: Shared[] = []
   #channels: Channels | null = null
 
-  constructor(world: FeatureWorld, stamps: StampClock, keeper: Keeper) {
+  /** `livedMs`: how late it surely is, by which removals are forgotten. */
+  constructor(world: FeatureWorld, stamps: StampClock, keeper: Keeper, livedMs: () => number = () => stamps.timeMs) {
     this.#world = world
     this.#stamps = stamps
     this.#keeper = keeper
+    this.#livedMs = livedMs
   }
 
   /** A map of its own; to be opened before anything is read from the store. */
   open(options: LwwMapOptions, events: LwwMapEvents): LwwMap {
-    const map = new LwwMap(options, this.#world, this.#stamps, events, this.#keeper)
+    const map = new LwwMap(options, this.#world, this.#stamps, events, this.#keeper, this.#livedMs)
     this.#maps.set(map.name, map)
     this.#share(map)
     return map
@@ -37,7 +40,7 @@ export class Replicated {
 
   /** A table whose values somebody else keeps. */
   share(bounds: LwwBounds, table: SharedTable): LwwReplica {
-    const replica = new LwwReplica(bounds, this.#world, this.#stamps, table)
+    const replica = new LwwReplica(bounds, this.#world, this.#stamps, table, this.#livedMs)
     this.#share(replica)
     return replica
   }

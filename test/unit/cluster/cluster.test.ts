@@ -80,6 +80,7 @@ class Gateway {
       meter: this.meter,
       stamps,
       time,
+      lived: time,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
       safekeeping: new Shelf(clock).keeping,

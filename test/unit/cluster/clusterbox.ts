@@ -64,7 +64,7 @@ export class ClusterBox {
       ...features,
       ...{ streams: lan.net.at(this.address), datagrams: new FakeDatagrams(lan.cable, [eth0(last)]) },
       ...{ names: new FakeNames(), trust: new FakeTls(new FakeTrust(clock, random), clock), issuer: null },
-      ...{ files: this.files, stamps, replicated: this.replicated, shared: this.shared },
+      ...{ files: this.files, stamps, lived: time, replicated: this.replicated, shared: this.shared },
       safekeeping: new Shelf(clock).keeping,
     }
     this.cluster = new Cluster(

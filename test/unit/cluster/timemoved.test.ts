@@ -6,8 +6,10 @@ import { Positions } from '../../../src/base/positions.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
 import { NoKeeper } from '../../../src/broker/ports.ts'
 import { ClusterTime } from '../../../src/cluster/clustertime.ts'
+import { LivedTime } from '../../../src/cluster/livedtime.ts'
 import { Replicated } from '../../../src/cluster/replicated.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
+import { MemoryFiles } from './fakes.ts'
 
 const [A, B, C] = [nodeIdOf(1), nodeIdOf(2), nodeIdOf(3)] as const
 const DAY = 24 * 3600_000
@@ -17,7 +19,8 @@ function box(mesh: Mesh, id: NodeId, wallMs: number) {
   const node = mesh.start(id, wallMs)
   const time = new ClusterTime({ ...node.world, synchronised: () => false })
   const stamps = new StampClock(id, () => time.now())
-  const replicated = new Replicated(node.world, stamps, new NoKeeper(new Positions(mesh.clock)))
+  const lived = new LivedTime({ ...node.world, files: new MemoryFiles(mesh.clock) }, time, 0)
+  const replicated = new Replicated(node.world, stamps, new NoKeeper(new Positions(mesh.clock)), () => lived.now())
   const map = replicated.open(
     { name: 'facts', keyBytesMax: 100, valueBytesMax: 100, entriesMax: 1000 },
     { changed: () => {} },
@@ -91,5 +94,29 @@ test('what people set back is written anew on all boxes, and stays the same on a
     expect(stampOf(key)[0]).toBeLessThan(NOON + 300_000)
   }
   for (const one of all) expect(one.known()).toEqual({ key0: 'value', key1: 'value', key2: 'value' })
+  expect(mesh.errors).toEqual([])
+})
+
+test('a clock that leaps for two days has nothing forgotten: what was written behind a cut is no removed thing', () => {
+  const mesh = new Mesh()
+  const [a, b, c] = [box(mesh, A, NOON), box(mesh, B, NOON), box(mesh, C, NOON)]
+  mesh.link(A, B)
+  mesh.clock.advance(10_000)
+  b.set('gone', 'x')
+  c.set('written', 'behind a cut')
+  mesh.clock.advance(10_000)
+  // Later than that, so that whoever forgets this would take that for removed, too.
+  b.set('gone', null)
+  mesh.clock.advance(1000)
+  mesh.cut(A, B)
+  expect(a.time.set(Date.UTC(2099, 0, 1))).toBeNull()
+  mesh.clock.advance(2 * DAY)
+  expect(a.map.horizon).toBeNull()
+  expect(a.map.stampOf('gone')).not.toBeNull()
+  expect(a.time.set(b.time.now())).toBeNull()
+  mesh.link(A, C)
+  mesh.link(A, B)
+  mesh.clock.advance(60_000)
+  for (const one of [a, b, c]) expect(one.known()).toEqual({ written: 'behind a cut' })
   expect(mesh.errors).toEqual([])
 })

@@ -94,6 +94,7 @@ export class TrustGateway {
       issuer: null,
       stamps,
       time,
+      lived: time,
       replicated: this.replicated,
       shared: new SharedSettings(this.replicated),
       safekeeping: new Shelf(clock).keeping,
