@@ -257,8 +257,10 @@ describe.skipIf(leftOut('enrolment', 'tshark', 'mosquitto_pub', 'mosquitto_sub')
       const gapMs = ((round * 7919) % 12) * 1000
       boxes[0]!.start()
       await new Promise((resolve) => setTimeout(resolve, gapMs))
+      const secondMs = performance.now()
       boxes[1]!.start()
       for (const each of boxes) await each.ready()
+      const readySec = ((performance.now() - secondMs) / 1000).toFixed(1)
       const rows = await until('one asks the other', 60_000, () => {
         const found = boxes.flatMap((each) => each.status().cluster.waiting)
         return found.length > 0 && found
@@ -269,7 +271,9 @@ describe.skipIf(leftOut('enrolment', 'tshark', 'mosquitto_pub', 'mosquitto_sub')
       await Promise.all(boxes.map((each) => each.linkedWith(1, 15_000)))
       const ids = boxes.map((each) => each.status().cluster.id)
       expect(ids[0]).toBe(ids[1])
-      took.push(`round ${round}: started ${gapMs / 1000} s apart, one cluster after one approval`)
+      took.push(
+        `round ${round}: started ${gapMs / 1000} s apart, the second ready after ${readySec} s, one cluster after one approval`,
+      )
     })
   }
 
