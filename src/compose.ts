@@ -220,7 +220,7 @@ class ComposedNode implements Node, Insight {
       ...world,
       keeper,
       peers: this.#cluster.peers,
-      claims: this.#cluster.seam,
+      ...{ claims: this.#cluster.seam, wills: this.#cluster.seam },
       rules: this.accounts,
       share: (...of) => this.#replicated.share(...of),
       origin: this.#origin,

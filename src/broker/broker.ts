@@ -11,6 +11,7 @@ import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/stre
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import { NoReplica } from '../base/shared.ts'
+import { compareStamps } from '../base/stamps.ts'
 import { NO_TARGETS, type ShareTargets } from '../wire/link/sharetargets.ts'
 import type { Late, Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
@@ -34,8 +35,10 @@ import {
   type LocalSessions,
   NoClaims,
   NoKeeper,
+  NoWillWatch,
   type Peers,
   type Rules,
+  type WillWatch,
 } from './ports.ts'
 import { Publisher } from './publish.ts'
 import { ReceiversCache } from './receivers.ts'
@@ -61,6 +64,8 @@ export interface BrokerWorld {
   readonly peers: Peers
   /** Without it every session is this node's alone. */
   readonly claims?: Claims
+  /** Without it wills die with their box. */
+  readonly wills?: WillWatch
   readonly authenticator: Authenticator
   /** Without it there is always enough. */
   readonly memory?: Memory
@@ -166,7 +171,9 @@ export class Broker implements LocalDelivery {
       },
       new Handover(clock, this.#tally, this.#subscriptions, this.#publisher, peers),
       claims,
+      world.wills ?? new NoWillWatch(),
     )
+    this.#retained.onWill = (will, before) => this.#willCame(will, before, clock)
     this.transfer = new SessionTransfer({
       ...{
         clock,
@@ -294,6 +301,19 @@ export class Broker implements LocalDelivery {
     for (const connection of [...this.#connections]) {
       if (connection.account === account) connection.close(Reason.notAuthorized, why)
     }
+  }
+
+  /** A will was published because this box was cut off, and its client is here all the time. */
+  #willCame(will: Message, before: Message | null, clock: Clock): void {
+    const session = this.#sessions.get(will.publisher)
+    if (session === undefined || session.connection === null || session.epoch === null) return
+    if (compareStamps(session.epoch, will.willOf!) !== 0) return
+    // At the end of the turn: the will may be going round its receivers.
+    clock.soon(() => {
+      if (this.#retained.get(will.topic)?.message !== will) return
+      this.#tally.count('wills.written-back')
+      this.#publisher.putBack(will.topic, before, will.publisher)
+    })
   }
 
   /** Sends all clients to other boxes, at these addresses and the port that they came by; wills are not published. */

@@ -6,6 +6,7 @@ import type { Stamp } from '../base/stamps.ts'
 import type { ShareCount } from '../wire/link/shares.ts'
 import type { ShareTargets } from '../wire/link/sharetargets.ts'
 import type { Late, Message } from '../wire/message.ts'
+import type { WillPacket } from '../wire/mqtt/packets.ts'
 import type { Numbered, Recordable } from '../wire/record/batch.ts'
 
 /** What the broker asks of the cluster. */
@@ -133,6 +134,34 @@ export interface SessionView {
   readonly place: SessionPlace
   /** Null while its client is away. */
   readonly connection: unknown
+  /** Null: it has none, or it was published or dropped. */
+  readonly will: WillPacket | null
+  readonly access: ClientAccess
+}
+
+/** What the rights of a client depend on. */
+export interface ClientAccess {
+  /** Whom it has proven to be; null: nobody. */
+  readonly account: string | null
+  /** The listener that it came through, whose rules hold; null: none that is known. */
+  readonly listener: string | null
+}
+
+/** A will to publish for a client whose box is gone. */
+export interface OrphanedWill extends ClientAccess {
+  /** The stamp of the CONNECT that brought it. */
+  readonly epoch: Stamp
+  readonly will: WillPacket
+}
+
+/** Who keeps the wills of this node's clients for when the node is gone. */
+export interface WillWatch {
+  /** The session's will was set by a CONNECT, dropped or published: it is as it stands there. */
+  willChanged(session: SessionView): void
+}
+
+export class NoWillWatch implements WillWatch {
+  willChanged(): void {}
 }
 
 /** A record that goes from one box to another: what it is called there, and how it then is. */
@@ -179,6 +208,8 @@ export interface LocalSessions {
   whenRouted(session: SessionView, done: () => void): void
   /** Forgets it: it goes on elsewhere. */
   drop(session: SessionView): void
+  /** Publishes the will of a client whose box is gone. */
+  publishWill(clientId: ClientId, will: OrphanedWill): void
 }
 
 export interface AuthenticationRequest {

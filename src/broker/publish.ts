@@ -3,6 +3,7 @@
 
 import type { ClientId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
+import type { Stamp } from '../base/stamps.ts'
 import { NO_TARGETS, type ShareTargets } from '../wire/link/sharetargets.ts'
 import { EMPTY, type Late, type Message, type Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
@@ -15,6 +16,7 @@ import type { Receivers, ReceiversCache } from './receivers.ts'
 import type { RetainedMessages } from './retained.ts'
 import type { ShareGroup } from './shared.ts'
 import type { Subscription } from './subscriptions.ts'
+import { willId } from './will.ts'
 
 export class Publisher {
   readonly #clock: Clock
@@ -104,23 +106,28 @@ export class Publisher {
   }
 
   will(clientId: ClientId, will: WillPacket): void {
-    const nowMs = this.#clock.now()
-    this.#message(
-      {
-        origin: this.#origin,
-        counter: will.qos === 0 ? 0 : ++this.#counter,
-        topic: will.topic,
-        qos: will.qos,
-        retain: will.retain,
-        payload: will.payload,
-        properties: will.properties,
-        expiresAt: will.expirySec === null ? Number.POSITIVE_INFINITY : nowMs + will.expirySec * 1000,
-        publisher: clientId,
-        stamp: null,
-      },
-      true,
-      true,
-    )
+    const id = { origin: this.#origin, counter: will.qos === 0 ? 0 : ++this.#counter }
+    this.#message({ ...id, ...this.#ofWill(clientId, will) }, true, true)
+  }
+
+  /** The will of a client whose box is gone; `epoch`: of the CONNECT that brought it. */
+  orphanedWill(clientId: ClientId, will: WillPacket, epoch: Stamp): void {
+    const { origin, counter } = willId(clientId, epoch)
+    const id = { origin, counter: will.qos === 0 ? 0 : counter, willOf: epoch }
+    this.#message({ ...id, ...this.#ofWill(clientId, will) }, true, true)
+  }
+
+  /** What stood there before the will of a client was published that had not died: it counts as written now. */
+  putBack(topic: string, before: Message | null, clientId: ClientId): void {
+    if (before === null) return this.empty(topic, clientId)
+    const { willOf: _, ...message } = before
+    const id = { origin: this.#origin, counter: before.qos === 0 ? 0 : ++this.#counter }
+    this.#message({ ...message, ...id, retain: true, stamp: null }, true, true)
+  }
+
+  #ofWill(publisher: ClientId, { topic, qos, retain, payload, properties, expirySec }: WillPacket) {
+    const expiresAt = expirySec === null ? Number.POSITIVE_INFINITY : this.#clock.now() + expirySec * 1000
+    return { topic, qos, retain, payload, properties, expiresAt, publisher, stamp: null }
   }
 
   /**

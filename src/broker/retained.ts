@@ -65,6 +65,8 @@ export class RetainedMessages implements SharedTable<Retained> {
   readonly #keeper: Keeper
   readonly #replica: Replica
   readonly #topics = new TopicTree<Retained>()
+  /** Told of a will that was published because its client's box was gone, and what it has taken the place of. */
+  onWill: ((will: Message, before: Message | null) => void) | null = null
   #horizon: HorizonRecord | null = null
   #horizonKept: Kept | null = null
   #count = 0
@@ -189,6 +191,7 @@ export class RetainedMessages implements SharedTable<Retained> {
 
   #put(known: Retained | undefined, topic: string, stamp: Stamp, message: Message | null): Retained {
     const entry = known ?? new Retained(topic, stamp, null)
+    const before = entry.message
     entry.stamp = stamp
     if (message === null) this.#empty(entry)
     else this.#fill(entry, message)
@@ -198,6 +201,7 @@ export class RetainedMessages implements SharedTable<Retained> {
     } else {
       this.#keeper.changed(entry.kept!)
     }
+    if (message?.willOf !== undefined) this.onWill?.(message, before)
     return entry
   }
 

@@ -13,7 +13,7 @@ import { Deadline, type Deadlines } from './deadlines.ts'
 import { Endings } from './endings.ts'
 import type { Handover } from './handover.ts'
 import { HERE } from './place.ts'
-import type { Claims } from './ports.ts'
+import type { Claims, WillWatch } from './ports.ts'
 import { Session } from './session.ts'
 import type { SessionConnection, SessionHome } from './session-home.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -28,6 +28,7 @@ export class Sessions {
   readonly #subscriptions: Subscriptions
   readonly #handover: Handover
   readonly #claims: Claims
+  readonly #wills: WillWatch
   readonly #publishWill: (session: Session, will: WillPacket) => void
   readonly #byClient = new Map<ClientId, Session>()
   readonly #endings: Endings
@@ -42,6 +43,7 @@ export class Sessions {
     publishWill: (session: Session, will: WillPacket) => void,
     handover: Handover,
     claims: Claims,
+    wills: WillWatch,
   ) {
     this.#clock = home.clock
     this.#home = home
@@ -50,6 +52,7 @@ export class Sessions {
     this.#publishWill = publishWill
     this.#handover = handover
     this.#claims = claims
+    this.#wills = wills
     this.#endings = new Endings(home.safety, home.tally)
   }
 
@@ -119,6 +122,7 @@ export class Sessions {
     tally.connects++
     tally.clientsMaximum = Math.max(tally.clientsMaximum, this.#connected)
     this.#claims.opened(session, present, cleanStart)
+    this.#wills.willChanged(session)
     return { session, present, safeAt: present ? 0 : this.#endings.safeAt(clientId) }
   }
 
@@ -139,7 +143,7 @@ export class Sessions {
     const will = session.will
     if (will !== null) {
       const fate = willFate(will, said, nowMs, endsAt)
-      if (fate === 'drop') session.will = null
+      if (fate === 'drop') this.#dropWill(session)
       else if (fate !== 'now') session.willAt = fate.at
     }
     // [MQTT-4.1.0-2]
@@ -161,6 +165,8 @@ export class Sessions {
   /** It keeps going here what another box owned: others of its share groups take what they can. */
   stoodIn(session: Session): void {
     this.#handover.stoodIn(session)
+    // All boxes know of it, and one of them publishes it.
+    session.will = null
   }
 
   /** It goes on in another box: here it never was. */
@@ -218,6 +224,7 @@ export class Sessions {
 
   /** All of an earlier run are there: clients that do not come back soon leave behind what others of a group can take. */
   restored(): void {
+    for (const session of this.#byClient.values()) if (session.will !== null) this.#wills.willChanged(session)
     if (![...this.#byClient.values()].some(({ heldShared }) => heldShared)) return
     const offer = new Deadline(() => {
       for (const session of this.#byClient.values()) if (session.connection === null) this.#handover.away(session)
@@ -256,8 +263,14 @@ export class Sessions {
 
   #fireWill(session: Session): void {
     const { will } = session
+    if (will === null) return
+    this.#dropWill(session)
+    this.#publishWill(session, will)
+  }
+
+  #dropWill(session: Session): void {
     session.will = null
     session.willAt = NEVER
-    if (will !== null) this.#publishWill(session, will)
+    this.#wills.willChanged(session)
   }
 }

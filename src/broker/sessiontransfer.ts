@@ -10,10 +10,21 @@ import { type Message, messageIdText, type Origin, type QoS } from '../wire/mess
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { readDelivery, type StoredDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
+import { Access } from './authorize.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
 import { Arrival, HERE } from './place.ts'
-import type { Found, Kept, LocalSessions, RecordItem, SessionImport, SessionPlace, SessionView } from './ports.ts'
+import type {
+  Found,
+  Kept,
+  LocalSessions,
+  OrphanedWill,
+  RecordItem,
+  SessionImport,
+  SessionPlace,
+  SessionView,
+} from './ports.ts'
+import type { Publisher } from './publish.ts'
 import { remember, wentRound } from './recentids.ts'
 import { type Seen, type Tables, take } from './restore.ts'
 import type { Session } from './session.ts'
@@ -25,7 +36,7 @@ export interface TransferHome extends Tables {
   readonly tally: Tally
   readonly interest: Interest
   readonly origin: Origin
-  readonly publisher: { readonly counter: number }
+  readonly publisher: Pick<Publisher, 'counter' | 'orphanedWill'>
 }
 
 /** Only sessions of this broker come back from the views that it has given. */
@@ -114,6 +125,14 @@ export class SessionTransfer implements LocalSessions {
     const session = own(view)
     // One that was to end with its connection is gone by now.
     if (this.#home.sessions.get(session.clientId) === session) this.#home.sessions.drop(session)
+  }
+
+  publishWill(clientId: ClientId, { epoch, account, listener, will }: OrphanedWill): void {
+    const { rules, publisher, tally } = this.#home
+    // The rules may have changed since its CONNECT.
+    if (new Access(account, clientId, rules, listener).mayPublish(will.topic))
+      publisher.orphanedWill(clientId, will, epoch)
+    else tally.drop('not-authorized')
   }
 }
 

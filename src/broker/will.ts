@@ -1,5 +1,8 @@
 // When a will is published (MQTT 3.1.2.5), decided without side effects.
 
+import type { ClientId, NodeId } from '../base/ids.ts'
+import type { Stamp } from '../base/stamps.ts'
+import type { Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 
 export type WillFate = 'drop' | 'now' | { readonly at: number }
@@ -12,4 +15,21 @@ export function willFate(will: WillPacket, said: boolean, nowMs: number, endsAt:
   if (said) return 'drop'
   const at = Math.min(nowMs + will.delaySec * 1000, endsAt)
   return at <= nowMs ? 'now' : { at }
+}
+
+/**
+ * The id of the message that the will of a client becomes when its box is gone: the same whoever publishes it, so that two
+ * who both do give one delivery (CLUSTER 7). No node has such an id: it is made from the client's.
+ */
+export function willId(
+  clientId: ClientId,
+  { wallMs, counter }: Stamp,
+): { readonly origin: Origin; readonly counter: number } {
+  let [high, low] = [0x811c9dc5, 0x01000193]
+  for (let index = 0; index < clientId.length; index++) {
+    high = Math.imul(high ^ clientId.charCodeAt(index), 0x01000193)
+    low = Math.imul(low ^ high ^ (clientId.charCodeAt(index) << 8), 0x85ebca6b)
+  }
+  const node = [high, low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('') as NodeId
+  return { origin: { node, incarnation: wallMs }, counter: counter + 1 }
 }

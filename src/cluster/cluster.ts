@@ -114,7 +114,7 @@ export class Cluster implements Surroundings, Announced {
     this.revocations = new Revocations(files, log, meter)
     this.together = new Together(files)
     this.#fallbackId = nodeId(random)
-    this.seam = new SessionSeam(world, () => this.#presence?.sessions ?? null)
+    this.seam = new SessionSeam(world, () => this.#presence)
     this.#identity = loadIdentity(world, box)
     world.stamps.become(this.id())
     if (settings.enabled && !(this.#identity instanceof HostError)) this.#presence = this.#present(this.#identity.id)

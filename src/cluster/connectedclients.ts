@@ -19,6 +19,7 @@ export class ConnectedClients {
   readonly #stamps: StampClock
   readonly #here: () => ConnectedHere | null
   readonly #map: OwnedMap
+  #watcher: ((clientId: ClientId, epoch: Stamp) => void) | null = null
 
   constructor(
     world: FeatureWorld,
@@ -42,7 +43,10 @@ export class ConnectedClients {
       stamps,
       {
         changed: (_owner, clientId, value) => {
-          if (value !== null) this.#look(clientId as ClientId, decodeConnected(value))
+          if (value === null) return
+          const epoch = decodeConnected(value)
+          this.#watcher?.(clientId as ClientId, epoch)
+          this.#look(clientId as ClientId, epoch)
         },
         partHidden: () => {},
         partShown: (owner) => this.#lookAll(owner),
@@ -51,7 +55,27 @@ export class ConnectedClients {
     )
   }
 
+  /** The one who hears of each client that has connected, here or elsewhere. */
+  watch(watcher: (clientId: ClientId, epoch: Stamp) => void): void {
+    this.#watcher = watcher
+  }
+
+  /** The stamp of the CONNECT by which the client is connected somewhere, the latest; null: it is not. */
+  epochOf(clientId: ClientId): Stamp | null {
+    let latest: Stamp | null = null
+    const session = this.#here()?.get(clientId)
+    if (session !== undefined && session.connection !== null) latest = session.epoch
+    for (const owner of this.#map.owners) {
+      const value = this.#map.part(owner)?.get(clientId)
+      if (value === undefined) continue
+      const epoch = decodeConnected(value)
+      if (latest === null || compareStamps(epoch, latest) > 0) latest = epoch
+    }
+    return latest
+  }
+
   connected(clientId: ClientId, epoch: Stamp): void {
+    this.#watcher?.(clientId, epoch)
     this.#map.set(clientId, encodeConnected(epoch))
   }
 

@@ -13,8 +13,8 @@ import type { PartBounds, PeerPart } from './peerpart.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 
 export interface OwnedMapEvents {
-  /** An entry of a member's part appeared, changed or went (null). */
-  changed(owner: NodeId, key: string, value: Buffer | null): void
+  /** An entry of a member's part appeared, changed or went (null); `before`: what it was, null: it was not there. */
+  changed(owner: NodeId, key: string, value: Buffer | null, before: Buffer | null): void
   /** The member is dead: its entries are kept but do not count. */
   partHidden(owner: NodeId): void
   /** It is back: what is kept counts again, until its own word arrives. */
@@ -173,7 +173,8 @@ export class OwnedMap {
   #follow(owner: NodeId): PartFollowing {
     let following = this.#following.get(owner)
     if (following === undefined) {
-      const changed = (key: string, value: Buffer | null) => this.#events.changed(owner, key, value)
+      const changed = (key: string, value: Buffer | null, before: Buffer | null) =>
+        this.#events.changed(owner, key, value, before)
       following = new PartFollowing(this.#name, owner, this.#options, this.#world, this.#send, changed)
       this.#following.set(owner, following)
       this.#show(following, this.#membership.member(owner)?.state !== 'dead')

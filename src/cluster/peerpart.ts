@@ -38,6 +38,7 @@ export class PeerPart {
   #position: Position = NOWHERE
   /** Whether `#entries` is all that the owner had at `#position`. */
   #whole = false
+  #restarted = false
 
   constructor(owner: NodeId, bounds: PartBounds, changed: PartChanged) {
     this.owner = owner
@@ -52,6 +53,11 @@ export class PeerPart {
   /** Whether all that the owner had at `position` is held, and nothing else. */
   get whole(): boolean {
     return this.#whole
+  }
+
+  /** While entries go that did not come again: its owner has begun anew since they were set. */
+  get restarted(): boolean {
+    return this.#state === 'sweeping' && this.#restarted
   }
 
   get position(): Position {
@@ -112,6 +118,7 @@ export class PeerPart {
       this.#entries.clear()
     }
     this.#digest = new Digest()
+    if (this.#position !== NOWHERE && position.run !== this.#position.run) this.#restarted = true
     this.#position = position
     this.#whole = false
     this.#state = 'filling'
@@ -141,6 +148,7 @@ export class PeerPart {
       this.#changed(key, null, value)
     }
     this.#former = new Map()
+    this.#restarted = false
     this.#state = 'current'
     this.#whole = true
     return true

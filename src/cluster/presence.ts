@@ -31,6 +31,7 @@ import type { Lanes } from './lanes.ts'
 import { LettingIn } from './lettingin.ts'
 import type { Link, LinkEnd } from './link.ts'
 import { Links, type LinksEvents, type LinksSelf } from './links.ts'
+import { later } from './lwwverdict.ts'
 import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Safekeeping } from './parking.ts'
@@ -43,6 +44,7 @@ import { SharedSessions } from './sharedsessions.ts'
 import type { SharedSettings } from './sharedsettings.ts'
 import { Shares } from './shares.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
+import { Wills } from './wills.ts'
 
 export interface PresenceWorld {
   readonly clock: Clock
@@ -97,6 +99,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly peers: ClusterPeers
   readonly sessions: SharedSessions
   readonly copies: Copies
+  readonly wills: Wills
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
   readonly address: FloatingAddress
@@ -136,10 +139,16 @@ export class Presence implements LinksEvents, LinksSelf {
     )
     const features = { clock, random, log: world.log, meter }
     const { trust, issuer } = world
-    this.trust = new TrustLife({ ...features, trust, issuer, time: world.lived }, this.#channels, this.members, around, {
-      close: (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
-      closeProvenBy: (authority) => this.links.closeProvenBy(authority),
-    })
+    this.trust = new TrustLife(
+      { ...features, trust, issuer, time: world.lived },
+      this.#channels,
+      this.members,
+      around,
+      {
+        close: (peer) => this.links.to(peer)?.close('other CA', 'other CA'),
+        closeProvenBy: (authority) => this.links.closeProvenBy(authority),
+      },
+    )
     around.revocations.watch((fresh) => this.#revoked(fresh))
     world.replicated.attach(this.#channels)
     this.lettingIn = new LettingIn(world, {
@@ -186,6 +195,13 @@ export class Presence implements LinksEvents, LinksSelf {
       member: () => this.cluster !== null && !this.removed(id, ''),
       nameOf: (member) => this.members.get(member)?.name ?? member,
     })
+    this.wills = new Wills(features, this.#channels, this.members, world.stamps, {
+      local: () => seam.local,
+      afterMs: () => around.settings().willAfterMs,
+      lastConnect: (clientId) =>
+        later(this.sessions.clients.epochOf(clientId), seam.directory.get(clientId)?.epoch ?? null),
+    })
+    this.sessions.clients.watch((clientId, epoch) => this.wills.connected(clientId, epoch))
     this.#heartbeat = new Heartbeat(
       clock,
       settings,
@@ -211,6 +227,8 @@ export class Presence implements LinksEvents, LinksSelf {
     this.#heartbeat.start()
     this.#world.time.start()
     if (this.removed(this.id, '')) return this.links.stop('leaving')
+    // Of clients that were there before.
+    for (const session of this.#around.seam.local?.all() ?? []) this.wills.willChanged(session)
     this.lettingIn.prepare()
     this.candidates.setStatic(this.#around.settings().peers)
     for (const { node, endpoint } of this.#around.memory.load()) {
@@ -242,6 +260,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.forwarding.stop()
     this.sessions.stop()
     this.copies.stop()
+    this.wills.stop()
     this.trust.stop()
   }
 

@@ -8,6 +8,7 @@ import {
   type LocalSessions,
   NoClaims,
   type SessionView,
+  type WillWatch,
 } from '../broker/ports.ts'
 import type { CopiedRecords } from './copiedrecords.ts'
 import type { CopyMarks } from './copies.ts'
@@ -25,7 +26,13 @@ export interface SessionGround {
   readonly named: NamedValues | null
 }
 
-export class SessionSeam implements Claims {
+/** What takes part in them under one identity. */
+interface Presence {
+  readonly sessions: Claims
+  readonly wills: WillWatch
+}
+
+export class SessionSeam implements Claims, WillWatch {
   /** Which box has which session. */
   readonly directory: Directory
   /** The broker's sessions, once there is a broker. */
@@ -33,31 +40,39 @@ export class SessionSeam implements Claims {
   readonly records: CopiedRecords
   readonly positions: Positions
   readonly marks: CopyMarks
-  readonly #claims: () => Claims
+  readonly #present: () => Presence | null
+  readonly #alone = new NoClaims()
 
-  /** `claims` under the present identity; null: without a cluster. */
-  constructor({ replicated, records, positions, named }: SessionGround, claims: () => Claims | null) {
+  /** `present`: under the present identity; null: without a cluster. */
+  constructor({ replicated, records, positions, named }: SessionGround, present: () => Presence | null) {
     this.directory = new Directory((options, events) => replicated.open(options, events))
     this.records = records
     this.positions = positions
     this.marks = named === null ? new PassingMarks() : new KeptMarks(named)
-    const alone = new NoClaims()
-    this.#claims = () => claims() ?? alone
+    this.#present = present
   }
 
   claim(claim: Claim, done: (claimed: Claimed) => void): void {
-    this.#claims().claim(claim, done)
+    this.#claims.claim(claim, done)
   }
 
   opened(session: SessionView, present: boolean, fresh: boolean): void {
-    this.#claims().opened(session, present, fresh)
+    this.#claims.opened(session, present, fresh)
   }
 
   left(session: SessionView): void {
-    this.#claims().left(session)
+    this.#claims.left(session)
   }
 
   ended(session: SessionView): void {
-    this.#claims().ended(session)
+    this.#claims.ended(session)
+  }
+
+  willChanged(session: SessionView): void {
+    this.#present()?.wills.willChanged(session)
+  }
+
+  get #claims(): Claims {
+    return this.#present()?.sessions ?? this.#alone
   }
 }

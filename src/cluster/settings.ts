@@ -46,6 +46,8 @@ export interface ClusterSettings {
   }
   /** Whose consumers get the messages of a shared subscription: those of the publisher's box first, or all in turn. */
   readonly sharedSubscriptions: SharePolicy
+  /** How long the wills of a dead box's clients are held back, to give them time to connect elsewhere. */
+  readonly willAfterMs: number
   /** How many boxes hold each session that outlives its connection: 1 or 2. */
   readonly copies: number
   /** Make a new cluster at first setup without listening first. */
@@ -70,6 +72,7 @@ export const defaultClusterSettings: ClusterSettings = {
   deadAfterMs: 5000,
   linkQueue: { maxMessages: 100_000, maxBytes: 64 * 1024 * 1024, whenFull: 'drop-oldest' },
   sharedSubscriptions: 'local',
+  willAfterMs: 30_000,
   copies: 2,
   newCluster: false,
 }

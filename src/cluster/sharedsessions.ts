@@ -50,7 +50,7 @@ export class SharedSessions implements Claims {
   readonly #directory: Directory
   readonly #home: SharedSessionsHome
   readonly #channel: Channel
-  readonly #clients: ConnectedClients
+  readonly clients: ConnectedClients
   readonly #takeover: Takeover
   readonly #handovers: Handovers
   readonly #settling: Settling
@@ -70,7 +70,7 @@ export class SharedSessions implements Claims {
     this.#stamps = stamps
     this.#directory = directory
     this.#home = home
-    this.#clients = new ConnectedClients(world, channels, membership, stamps, () => home.local())
+    this.clients = new ConnectedClients(world, channels, membership, stamps, () => home.local())
     this.#channel = channels.open(
       'sessions',
       { priority: 'normal', queueBytes: limits.channelWindowBytes },
@@ -112,7 +112,7 @@ export class SharedSessions implements Claims {
 
   stop(): void {
     this.#sweeping.cancel()
-    this.#clients.stop()
+    this.clients.stop()
     this.#takeover.stop()
   }
 
@@ -125,7 +125,7 @@ export class SharedSessions implements Claims {
   opened(session: SessionView, present: boolean, fresh: boolean): void {
     const { clientId, epoch, kept } = session
     if (epoch === null) return
-    this.#clients.connected(clientId, epoch)
+    this.clients.connected(clientId, epoch)
     if (this.#members.size === 0) return
     const prior = this.#directory.get(clientId)
     const { self } = this.#membership
@@ -141,7 +141,7 @@ export class SharedSessions implements Claims {
   }
 
   left({ clientId }: SessionView): void {
-    this.#clients.gone(clientId)
+    this.clients.gone(clientId)
   }
 
   ended({ clientId, epoch }: SessionView): void {

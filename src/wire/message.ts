@@ -34,6 +34,8 @@ export interface Message {
   readonly publisher: ClientId
   /** Of a retained message: which of a topic's is the latest, whatever way they came. Null: it is not retained. */
   readonly stamp: Stamp | null
+  /** Of a will that was published because its client's box was gone: the stamp of the client's CONNECT. */
+  readonly willOf?: Stamp
 }
 
 /**

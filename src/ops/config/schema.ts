@@ -79,6 +79,7 @@ export const schema = section({
     }),
     heartbeat: duration('1s', '100ms', '1m'),
     dead_after: duration('5s', '300ms', '1h'),
+    will_after: duration('30s', '0s', '1h'),
     shared_subscriptions: choice('local', 'local', 'round-robin'),
     link_queue: section({
       max_messages: whole(100_000, 1, 10_000_000),

@@ -67,6 +67,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       peers: cluster.discovery.peers,
       heartbeatMs: cluster.heartbeat,
       deadAfterMs: cluster.dead_after,
+      willAfterMs: cluster.will_after,
       linkQueue: {
         maxMessages: cluster.link_queue.max_messages,
         maxBytes: cluster.link_queue.max_bytes,

@@ -10,8 +10,8 @@
 //          | length varint . properties           flag 6: MQTT 5 properties that pass through, as encoded
 //          | payload u32+bytes
 //
-//   field 1: the stamp (16) of a retained message. Field 2: the share groups it is for (sharetargets.ts). Others are
-//   passed over.
+//   field 1: the stamp (16) of a retained message. Field 2: the share groups it is for (sharetargets.ts). Field 3: of
+//   a will whose client's box was gone, the stamp (16) of the client's CONNECT. Others are passed over.
 //
 // flags: bits 0-1 QoS, bit 2 RETAIN, bits 3-6 as above, bit 7 zero. The publisher's client id is for No Local. Unknown
 // kinds of message are skipped (2 to 4: taken.ts). Aliases never travel: the topic is always spelled out.
@@ -44,6 +44,7 @@ const RESERVED = 0x80
 
 /** Numbers of extra fields; only ever added. */
 const FIELD_STAMP = 1
+const FIELD_WILL = 3
 const FIELD_HEADER_BYTES = 3
 const EXTRA_HEADER_BYTES = 2
 const STAMP_FIELD_BYTES = FIELD_HEADER_BYTES + STAMP_BYTES
@@ -88,8 +89,10 @@ export function itemBytes(message: Message, topic: Buffer, publisher: Buffer, ta
   return length
 }
 
-const extraBytes = ({ stamp }: Message, targets: Buffer): number =>
-  (stamp === null ? 0 : STAMP_FIELD_BYTES) + (targets.length === 0 ? 0 : FIELD_HEADER_BYTES + targets.length)
+const extraBytes = ({ stamp, willOf }: Message, targets: Buffer): number =>
+  (stamp === null ? 0 : STAMP_FIELD_BYTES) +
+  (willOf === undefined ? 0 : STAMP_FIELD_BYTES) +
+  (targets.length === 0 ? 0 : FIELD_HEADER_BYTES + targets.length)
 
 /** Where the expiry lies in an item that has one, for senders that make it wait. */
 export const expiryOffset = (topic: Buffer, publisher: Buffer): number => 1 + topic.length + publisher.length
@@ -129,22 +132,25 @@ export function writeItem(
     at = copy(originBytes(message.origin), into, at)
     at = into.writeUIntBE(message.counter, at, 6)
   }
-  if (extra > 0) at = writeExtra(into, at, extra, message.stamp, targets)
+  if (extra > 0) at = writeExtra(into, at, extra, message, targets)
   if (properties.length > 0) at = copy(properties, into, writeVarint(properties.length, into, at))
   at = into.writeUInt32BE(payload.length, at)
   return copy(payload, into, at)
 }
 
-function writeExtra(into: Buffer, start: number, length: number, stamp: Stamp | null, targets: Buffer): number {
+function writeExtra(into: Buffer, start: number, length: number, message: Message, targets: Buffer): number {
+  const { stamp, willOf } = message
   let at = into.writeUInt16BE(length, start)
-  if (stamp !== null) {
-    into[at++] = FIELD_STAMP
-    at = into.writeUInt16BE(STAMP_BYTES, at)
-    at = writeStamp(stamp, into, at)
-  }
+  if (stamp !== null) at = writeStampField(into, at, FIELD_STAMP, stamp)
+  if (willOf !== undefined) at = writeStampField(into, at, FIELD_WILL, willOf)
   if (targets.length === 0) return at
   into[at++] = FIELD_TARGETS
   return copy(targets, into, into.writeUInt16BE(targets.length, at))
+}
+
+function writeStampField(into: Buffer, start: number, field: number, stamp: Stamp): number {
+  into[start] = field
+  return writeStamp(stamp, into, into.writeUInt16BE(STAMP_BYTES, start + 1))
 }
 
 /**
@@ -230,6 +236,7 @@ export class BatchReader {
   /** The share groups that the last message is for, and where that field begins. */
   targets: ShareTargets = NO_TARGETS
   targetsAt = 0
+  #willOf: Stamp | null = null
 
   /** Begins a message of the channel; false: of a kind that a newer version speaks. */
   open(bytes: Buffer): boolean {
@@ -282,13 +289,14 @@ export class BatchReader {
       if (counter === 0) throw new PeerError('forwarded message id without a counter')
     }
     this.targets = NO_TARGETS
+    this.#willOf = null
     const stamp = (flags & HAS_EXTRA) === 0 ? null : this.#extra()
     const passed = (flags & HAS_PROPERTIES) !== 0 ? this.#properties() : EMPTY
     const lengthAt = this.#skip(4)
     const length = bytes.readUInt32BE(lengthAt)
     if (length > PAYLOAD_BYTES_MAX) throw new PeerError('forwarded payload too long')
     const payloadAt = this.#skip(length)
-    return {
+    const message = {
       origin,
       counter,
       topic,
@@ -300,6 +308,7 @@ export class BatchReader {
       publisher: publisher as ClientId,
       stamp,
     }
+    return this.#willOf === null ? message : { ...message, willOf: this.#willOf }
   }
 
   #skip(length: number): number {
@@ -340,9 +349,11 @@ export class BatchReader {
         this.targets = decodeTargets(this.#bytes, at, this.#at)
         this.targetsAt = at
       }
-      if (number !== FIELD_STAMP) continue
+      if (number !== FIELD_STAMP && number !== FIELD_WILL) continue
       if (this.#at - at !== STAMP_BYTES) throw new PeerError('forwarded stamp of a wrong length')
-      stamp = readStamp(this.#bytes, at)
+      const read = readStamp(this.#bytes, at)
+      if (number === FIELD_WILL) this.#willOf = read
+      else stamp = read
     }
     if (this.#at !== end) throw new PeerError('forwarded extra fields do not add up')
     return stamp

@@ -2,9 +2,10 @@
 //
 //   record   topic u16+utf8 | stamp 16 | 0 removed or expired, or 1 . length u32 . value
 //   value    flags u8 | node 8 | incarnation u48 | counter u48 | left u48 | publisher u16+utf8
-//            | properties u32+bytes | payload u32+bytes
+//            | properties u32+bytes | payload u32+bytes | will of 16
 //
-// flags: bits 0-1 QoS, bit 3 it expires; left: milliseconds until then, else zero. A value may be longer than its reader
+// flags: bits 0-1 QoS, bit 3 it expires, bit 4 it is the will of a client whose box was gone, and whose CONNECT's stamp
+// stands at the end; left: milliseconds until then, else zero. A value may be longer than its reader
 // knows.
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
@@ -16,6 +17,7 @@ import { putStamp, takeStamp } from './shared.ts'
 
 const QOS_BITS = 0x03
 const EXPIRES = 0x08
+const WILL = 0x10
 
 export interface StoredRetained {
   readonly topic: string
@@ -44,10 +46,10 @@ export function readRetained(body: Buffer, countedFromMs: number): StoredRetaine
 }
 
 export function retainedValue(message: Message, nowMs: number): Buffer {
-  const { payload, properties, publisher } = message
+  const { payload, properties, publisher, willOf } = message
   const expires = message.expiresAt !== Number.POSITIVE_INFINITY
-  return new ByteWriter(40 + publisher.length + properties.length + payload.length)
-    .u8(message.qos | (expires ? EXPIRES : 0))
+  const writer = new ByteWriter(60 + publisher.length + properties.length + payload.length)
+    .u8(message.qos | (expires ? EXPIRES : 0) | (willOf === undefined ? 0 : WILL))
     .id(message.origin.node)
     .u48(message.origin.incarnation)
     .u48(message.counter)
@@ -57,7 +59,8 @@ export function retainedValue(message: Message, nowMs: number): Buffer {
     .raw(properties)
     .u32(payload.length)
     .raw(payload)
-    .done()
+  if (willOf !== undefined) putStamp(writer, willOf)
+  return writer.done()
 }
 
 /** Copies what it keeps. Null: it cannot be read. */
@@ -70,10 +73,23 @@ export function readRetainedValue(topic: string, stamp: Stamp, value: Buffer, co
   const publisher = reader.text() as ClientId
   const properties = own(reader.view(reader.u32()))
   const payload = own(reader.view(reader.u32()))
+  const willOf = (flags & WILL) === 0 ? null : takeStamp(reader)
   const qos = flags & QOS_BITS
   if (reader.broken || qos === 3 || payload.length === 0) return null
   const expiresAt = (flags & EXPIRES) === 0 ? Number.POSITIVE_INFINITY : countedFromMs + left
-  return { origin, counter, topic, qos: qos as QoS, retain: true, payload, properties, expiresAt, publisher, stamp }
+  const message = {
+    origin,
+    counter,
+    topic,
+    qos: qos as QoS,
+    retain: true,
+    payload,
+    properties,
+    expiresAt,
+    publisher,
+    stamp,
+  }
+  return willOf === null ? message : { ...message, willOf }
 }
 
 const own = (bytes: Buffer): Buffer => (bytes.length === 0 ? EMPTY : Buffer.from(bytes))

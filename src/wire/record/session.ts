@@ -66,7 +66,10 @@ export function writeSession(into: ByteWriter, session: StoredSession, nowMs: nu
     into.raw(stamp)
   }
   if (listener !== null) into.text(listener)
-  if (will === null) return
+  if (will !== null) writeWill(into, will)
+}
+
+export function writeWill(into: ByteWriter, will: WillPacket): void {
   into
     .text(will.topic)
     .u8(will.qos)
@@ -104,7 +107,8 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
   }
 }
 
-function readWill(reader: ByteReader): WillPacket {
+/** Copies what it keeps; whether it could be read, the reader says. */
+export function readWill(reader: ByteReader): WillPacket {
   const topic = reader.text()
   const qos = Math.min(2, reader.u8()) as QoS
   const retain = reader.u8() === 1
