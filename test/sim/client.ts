@@ -232,24 +232,32 @@ export class SimClient {
   }
 
   /**
-   * A run of a node is over. `unwrittenSince`: its sessions are there in its next one, as they were then or later, but for
-   * what was promised; null: they are gone.
+   * A run of a node is over. `lives`: its sessions live on, on its disk or in a copy. What ended since `unwrittenSince` may
+   * be there again, on its disk or in a copy that was not the latest.
    */
-  nodeGone(node: number, run: number, unwrittenSince: number | null, forgottenSince: number): void {
+  nodeGone(node: number, run: number, lives: boolean, unwrittenSince: number, forgottenSince: number): void {
     if (this.#connection?.node === node && this.#connection.run === run) this.#will = null
     for (const one of this.#ledger.subscriptions) {
-      if (one.client !== this.plan.id || one.connection.node !== node) continue
-      if (unwrittenSince !== null && one.persistent) {
-        // Its end may be forgotten.
-        if (one.endedAt !== null && one.endedAt > unwrittenSince) one.endedAt = null
+      if (one.client !== this.plan.id || !this.#wasAt(one, node)) continue
+      // Its end may be forgotten.
+      if (one.persistent && one.endedAt !== null && one.endedAt > unwrittenSince) one.endedAt = null
+      if (lives && one.persistent) {
         if ((one.grantedAt ?? one.askedAt) >= forgottenSince) one.endAskedAt ??= this.#clock.now()
         continue
       }
-      if (one.connection.run !== run) continue
+      if (one.connection.node !== node || one.connection.run !== run) continue
       one.endAskedAt ??= this.#clock.now()
       // Another node may have a copy of the session.
       if (!one.persistent) one.endedAt ??= this.#clock.now()
     }
+  }
+
+  /** Whether the node has or had the session of a subscription since that was asked for. */
+  #wasAt({ connection, persistent }: Subscription, node: number): boolean {
+    if (connection.node === node || !persistent) return connection.node === node
+    return this.#ledger.connections.some((later) => {
+      return later.client === this.plan.id && later.number > connection.number && later.node === node
+    })
   }
 
   #dialled(connection: Connection, result: ByteStream | HostError): void {

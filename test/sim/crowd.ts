@@ -1,6 +1,7 @@
 // The clients of a world and what they do: who connects where, subscribes to what and publishes what, drawn from the
 // seed. All of them live on a machine of their own with a good path to every node.
 
+import { COPIED_MS } from './checkers/ground.ts'
 import { SimClient } from './client.ts'
 import { goodQuality, type Machine } from './network.ts'
 import type { Promises } from './promises.ts'
@@ -83,9 +84,12 @@ export class Crowd {
       node.onGone = (run) => {
         told(run)
         const lives = node.durable || promises.has('sessions')
-        const unwrittenSince = lives ? world.history.unwrittenSince(node.index, world.now) : null
+        const copiedSince = node.durable ? world.now : world.now - COPIED_MS
+        const unwrittenSince = Math.min(copiedSince, world.history.unwrittenSince(node.index, world.now))
         const forgottenSince = world.history.forgottenSince(node.index, world.now)
-        for (const { client } of this.#places) client.nodeGone(node.index, run, unwrittenSince, forgottenSince)
+        for (const { client } of this.#places) {
+          client.nodeGone(node.index, run, lives, unwrittenSince, forgottenSince)
+        }
         this.#unreachable(node)
       }
       node.onMoved = () => this.#unreachable(node)
