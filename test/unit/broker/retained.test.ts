@@ -140,6 +140,15 @@ test('a box that goes over to another cluster brings what it has as the oldest',
   mesh.clock.advance(5000)
   for (const each of [a, b]) expect(each.all()).toEqual({ both: 'theirs', 'only b': '1', 'removed by b': '1' })
   expect(b.retained.match('only b')[0]!.message!.stamp).toEqual({ wallMs: 1, counter: 0, node: B })
+  // Once all were asked, what is left of it is like anything else.
+  mesh.clock.advance(90_000)
+  for (const each of [a, b]) {
+    expect(each.all()).toEqual({ both: 'theirs', 'only b': '1', 'removed by b': '1' })
+    expect(each.retained.match('only b')[0]!.message!.stamp!.wallMs).toBeGreaterThan(mesh.clock.now())
+  }
+  a.publish('only b', '')
+  mesh.clock.advance(20_000)
+  expect(b.all()).toEqual({ both: 'theirs', 'removed by b': '1' })
 })
 
 test('what has expired is hidden, and remembered, so that no older one comes back', () => {
