@@ -229,7 +229,7 @@ const ways = {
     const open = (index) => {
       const socket = net.connect({ port: PORT, host, localAddress: addresses[index % addresses.length] })
       socket.on('error', () => {})
-      socket.once('close', () => setTimeout(() => open(index), 50))
+      socket.once('close', () => setTimeout(() => open(index), 500))
       opened++
       if (index % 3 === 0) return
       socket.once('data', (bytes) => {
