@@ -10,6 +10,8 @@ import type { FeatureWorld } from './ports.ts'
 
 /** How often a pass over all entries begins, and how many entries one turn looks at. */
 const PASS_EVERY_MS = 6 * 3600 * 1000
+/** From the start: a box that is switched off every evening forgets, too. */
+const FIRST_PASS_MS = 10 * 60 * 1000
 const ENTRIES_PER_TURN = 4096
 /** What must be remembered of removed entries in any case. */
 const GONE_MAX = 100_000
@@ -30,6 +32,7 @@ export class LwwForgetting {
   readonly #goneMax: number
   readonly #raise: (horizon: Stamp) => void
   readonly #passes: Timer
+  readonly #first: Timer
   /** The leaf that is next; null: no pass is going on. */
   #at: number | null = null
   #cutMs = 0
@@ -43,11 +46,13 @@ export class LwwForgetting {
     this.#raise = raise
     const { clock, random } = of.world
     const jitter = () => random.fraction() * 0.1
+    this.#first = clock.after(FIRST_PASS_MS * (1 - jitter()), `${of.name}.forget`, () => this.soon())
     this.#passes = every(clock, PASS_EVERY_MS, `${of.name}.forget`, () => this.soon(), jitter)
   }
 
   stop(): void {
     this.#stopped = true
+    this.#first.cancel()
     this.#passes.cancel()
   }
 
