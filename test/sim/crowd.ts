@@ -65,6 +65,7 @@ export class Crowd {
   readonly #world: World
   readonly #promises: Promises
   readonly #dice: Dice
+  readonly #looking: Dice
   readonly #nodes: readonly SimNode[]
   readonly #places: Place[] = []
   readonly #machine: Machine
@@ -76,6 +77,7 @@ export class Crowd {
     this.#promises = promises
     this.#nodes = nodes
     this.#dice = dice
+    this.#looking = dice.fork('looking')
     this.#machine = world.network.addMachine(0)
     for (const node of world.nodes) {
       world.network.path(this.#machine, node.machine).quality = goodQuality
@@ -155,7 +157,10 @@ export class Crowd {
         return client.publish(this.#wish(dice.pick(TOPICS)))
       case 'retain': {
         const payloadBytes = dice.chance(0.25) ? 0 : 30
-        return client.publish({ ...this.#wish(dice.pick(RETAINED_TOPICS)), retain: true, payloadBytes })
+        const topic = dice.pick(RETAINED_TOPICS)
+        client.publish({ ...this.#wish(topic), retain: true, payloadBytes })
+        if (this.#promises.has('retained')) this.#look(topic)
+        return
       }
       case 'burst':
         for (let index = 0; index < 12; index++) client.publish(this.#wish('a/b'))
@@ -195,6 +200,20 @@ export class Crowd {
       if (filter === topic) publisher.publish(this.#wish(topic))
     }
     subscriber.subscribe([this.#subscription(subscriber, topic, null)])
+  }
+
+  /** Somebody who may have had the message live asks what is retained. */
+  #look(topic: string): void {
+    const dice = this.#looking
+    const connected = this.clients.filter((client) => client.connected)
+    if (connected.length === 0 || dice.chance(0.5)) return
+    const client = dice.pick(connected)
+    const id = null
+    this.#world.timeline.after(dice.between(5, 500), null, 'client.look', () => {
+      client.subscribe([
+        { filter: topic, qos: dice.pick([0, 1, 2] as const), noLocal: false, retainAsPublished: false, id },
+      ])
+    })
   }
 
   /** Connects anew at once, while its old connection lives. */

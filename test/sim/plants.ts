@@ -8,3 +8,26 @@ import type { Plant } from './plants/planting.ts'
 import { sharedPlants } from './plants/shared.ts'
 
 export const plants: readonly Plant[] = [...networkPlants, ...diskPlants, ...sharedPlants, ...deliveryPlants]
+
+/**
+ * The bugs that CLUSTER 8 demands, and the plants that are each of them. Where there is none yet, the list says so: it
+ * only gets fuller.
+ */
+export const demanded: Readonly<Record<string, readonly string[]>> = {
+  'acknowledgement before the copy': ['acknowledged before it is safe at the member that wants it'],
+  'an epoch made by a stand-in': [],
+  'a returning owner that yields to a stand-in': [],
+  'wills fired at dead_after without write-back': [],
+  'horizon ignored': ['horizons that nobody heeds'],
+  'a tombstone dropped early': ['a removal that is forgotten at once'],
+  'expiry by wall clock': [],
+  'SUBACK before routes': ['SUBACK before the others have the routes'],
+  'QoS 2 packet id chosen after failover': [],
+  'the marker skipped at takeover': [],
+  '"dead" by own evidence only': [],
+  'queues merged by concatenation': [],
+  'revocations by stamp': [],
+  'retained delta and live publish on two channels': ['retained messages travel beside the live ones'],
+  'a plain route kept after death': ['routes kept after a death'],
+  'the dedupe window forgotten at a link’s resume': [],
+}

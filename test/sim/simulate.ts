@@ -8,7 +8,7 @@ import { checkDelivery } from './checkers/delivery.ts'
 import type { Ground } from './checkers/ground.ts'
 import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
-import { checkRetained, type Shown } from './checkers/retained.ts'
+import { checkRetained, checkTold, type Shown } from './checkers/retained.ts'
 import { wrongRoutes } from './checkers/routes.ts'
 import { checkSessions, surplusConnections } from './checkers/sessions.ts'
 import { Crowd } from './crowd.ts'
@@ -224,6 +224,7 @@ class Story {
     problems.push(...acknowledged.problems)
     problems.push(...checkSessions(world.ledger, ground))
     problems.push(...checkAnswers(world.ledger, ground))
+    problems.push(...checkTold(world.ledger, ground))
     for (const problem of problems) world.problem(problem)
     this.due = due
     this.crossed = crossed

@@ -120,3 +120,27 @@ function isLater(a: Sent, b: Sent, ground: Ground, whole: boolean): boolean {
   const sameRun = ground.history.runOf(to.node, to.run).from < b.at
   return sameRun && heardAt < a.at && ground.history.linkedSince(from.node, to.node, b.at, heardAt) !== null
 }
+
+/**
+ * Nobody who subscribes is told an older message than one that he has had live: what members publish is written where it
+ * is delivered. Judged within one connection, and of messages whose order is sure.
+ */
+export function checkTold(ledger: Ledger, ground: Ground): string[] {
+  if (!ground.promises.has('retained')) return []
+  const problems: string[] = []
+  const live = new Map<string, Sent>()
+  for (const { connection, key, fields, topic } of ledger.received) {
+    const sent = ledger.sent[key]
+    if (sent === undefined || !sent.retain || isRemoval(sent)) continue
+    const place = `${connection.number} ${topic}`
+    const before = live.get(place)
+    if (!fields.retain) {
+      if (before === undefined || isLater(sent, before, ground, true)) live.set(place, sent)
+    } else if (before !== undefined && isLater(before, sent, ground, true)) {
+      problems.push(
+        `${connection.client} is told of the older message ${key} at ${topic}, having had ${before.key} live`,
+      )
+    }
+  }
+  return problems
+}

@@ -11,6 +11,8 @@ export interface Plant {
   readonly found: RegExp
   /** Promises that have to be demanded for it to be found; without it, those that are kept. */
   readonly promises?: readonly PromiseName[]
+  /** What is told of each seed; without it, the story of clients and storms (`simulate.ts`). */
+  readonly story?: (seed: number, build: Build) => { readonly problems: readonly string[] }
   /** Puts the bug in; returns how to build nodes with it, and how to take it out again. */
   plant(): { readonly build: Build; readonly remove: () => void }
 }

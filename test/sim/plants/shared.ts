@@ -1,10 +1,12 @@
 // Bugs of what all boxes hold alike.
 
 import { compareStamps } from '../../../src/base/stamps.ts'
-import { Retained } from '../../../src/broker/retained.ts'
+import { Retained, RetainedMessages } from '../../../src/broker/retained.ts'
 import { LwwComparing } from '../../../src/cluster/lwwcomparing.ts'
 import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
 import { LwwServing } from '../../../src/cluster/lwwserving.ts'
+import { decodeLww, encodeLww } from '../../../src/wire/link/lww.ts'
+import { simulateMonth } from '../month-story.ts'
 import { type Plant, patched, patching } from './planting.ts'
 
 export const sharedPlants: readonly Plant[] = [
@@ -45,4 +47,47 @@ export const sharedPlants: readonly Plant[] = [
     promises: ['retained'],
     plant: patching(() => patched(LwwServing.prototype, 'asked', () => () => {})),
   },
+  {
+    name: 'retained messages travel beside the live ones',
+    found: /is told of the older message/,
+    promises: ['retained'],
+    plant: patching(() => patched(RetainedMessages.prototype, 'hear', () => () => {})),
+  },
+  {
+    name: 'horizons that nobody heeds',
+    found: /has risen again/,
+    story: simulateMonth,
+    plant: patching(() => {
+      const takes = patched(LwwReplica.prototype, 'takes', (original) => {
+        return function (this: LwwReplica, before, stamp) {
+          return original.call(this, before, stamp) || before === null
+        }
+      })
+      const attach = patched(LwwReplica.prototype, 'attach', (original) => {
+        return function (this: LwwReplica, channels) {
+          original.call(this, {
+            open: (name, options, handler) =>
+              channels.open(name, options, {
+                ...handler,
+                received: (peer, bytes) => {
+                  const blind = withoutHorizon(bytes)
+                  if (blind !== null) handler.received(peer, blind)
+                },
+              }),
+          })
+        }
+      })
+      return () => {
+        attach()
+        takes()
+      }
+    }),
+  },
 ]
+
+/** What a box would have said that has forgotten nothing; null: nothing. */
+function withoutHorizon(bytes: Buffer): Buffer | null {
+  const message = decodeLww(bytes)
+  if (message === null || !('horizon' in message)) return bytes
+  return message.kind === 'gone' ? null : encodeLww({ ...message, horizon: null })
+}
