@@ -119,8 +119,8 @@ export class Box {
   readonly lan: Lan
   readonly place: number
   readonly name: string
-  /** How long a boot or a command may take. */
-  patienceMs = 100_000
+  /** How long a boot or a command may take, on the slowest of machines. */
+  patienceMs = 300_000
   readonly #base: string
   readonly #folder: string
   #nspawn: ChildProcess | null = null

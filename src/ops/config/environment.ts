@@ -1,7 +1,7 @@
 // `EDGE_MQTT_CLUSTER_PORT=4884`: the path in capitals joined by `_`. Keys have underscores of their own
 // (`dead_after`), so the name is read along the schema; names of a map are first those already known, then new ones.
 
-import type { Shape } from './shape.ts'
+import type { Shape } from './layers.ts'
 import { leafPaths, shape } from './shape.ts'
 import { nearest } from './suggest.ts'
 

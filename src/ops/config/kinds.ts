@@ -2,41 +2,19 @@
 // and the environment give: a value, or a refusal.
 
 import { isIP } from 'node:net'
-import * as z from 'zod'
 import type { Endpoint } from '../../base/ports/streams.ts'
 import { ipv4 } from '../../cluster/interfaces.ts'
+import { Leaf } from './pieces.ts'
 import { durationText, parseDuration, parseSize, sizeText } from './units.ts'
 
-export interface Kind {
-  /** What would be right, to be read after "right would be". */
-  readonly right: string
-  /** Taken as written in `--set` and the environment, not as YAML: `node.name=007` keeps its zeros. */
-  readonly verbatim: boolean
-}
-
-const kinds = new WeakMap<object, Kind>()
-
-/** The kind of a leaf of the schema, or undefined for a section, a map or a list. */
-export const kindOf = (schema: object): Kind | undefined => kinds.get(schema)
-
-/** A leaf of the schema. `read` returns undefined for what it refuses; absent keys take `fallback`, read likewise. */
+/** `take` returns undefined for what it refuses; absent keys take `fallback`, read likewise. */
 function leaf<T>(
   fallback: unknown,
   right: string,
   verbatim: boolean,
-  read: (found: unknown) => T | undefined,
-): z.ZodType<T> {
-  const schema = z
-    .unknown()
-    .transform((found, context): T => {
-      const value = read(found)
-      if (value !== undefined) return value
-      context.issues.push({ code: 'custom', message: right, input: found })
-      return z.NEVER
-    })
-    .prefault(typeof fallback === 'function' ? () => fallback() : fallback)
-  kinds.set(schema, { right, verbatim })
-  return schema
+  take: (found: unknown) => T | undefined,
+): Leaf<T> {
+  return new Leaf({ right, verbatim }, typeof fallback === 'function' ? () => fallback() : () => fallback, take)
 }
 
 export const flag = (fallback: boolean) =>
@@ -55,7 +33,7 @@ export const port = (fallback: number, least: 0 | 1 = 0) =>
 export const choice = <const T extends string | number>(fallback: T, ...known: readonly T[]) =>
   leaf(fallback, `one of ${known.join(', ')}`, false, (found) => known.find((each) => each === found))
 
-export function duration(fallback: string, least: string, most: string): z.ZodType<number> {
+export function duration(fallback: string, least: string, most: string): Leaf<number> {
   const [leastMs, mostMs] = [parseDuration(least)!, parseDuration(most)!]
   const right = `a duration from ${durationText(leastMs)} to ${durationText(mostMs)} with its unit, such as ${fallback}`
   return leaf(fallback, right, true, (found) => {
@@ -64,7 +42,7 @@ export function duration(fallback: string, least: string, most: string): z.ZodTy
   })
 }
 
-export function size(fallback: string, least: string, most: string): z.ZodType<number> {
+export function size(fallback: string, least: string, most: string): Leaf<number> {
   const [leastBytes, mostBytes] = [parseSize(least)!, parseSize(most)!]
   const right = `a size from ${sizeText(leastBytes)} to ${sizeText(mostBytes)}, such as ${fallback}`
   return leaf(fallback, right, true, (found) => {
@@ -174,18 +152,16 @@ export const clusterPassword = () =>
     },
   )
 
-/** What `schema` takes, or null, which is the default: none. */
-export function orNone<T>(schema: z.ZodType<T>): z.ZodType<T | null> {
-  const { right, verbatim } = kinds.get(schema)!
-  return leaf<T | null>(null, `${right}, or null`, verbatim, (found) => {
-    if (found === null || (verbatim && found === 'null')) return null
-    const result = schema.safeParse(found)
-    return result.success ? result.data : undefined
-  })
+/** What `inner` takes, or null, which is the default: none. */
+export function orNone<T>(inner: Leaf<T>): Leaf<T | null> {
+  const { right, verbatim } = inner.kind
+  return leaf<T | null>(null, `${right}, or null`, verbatim, (found) =>
+    found === null || (verbatim && found === 'null') ? null : inner.take(found),
+  )
 }
 
 /** A list whose items are texts; one text with commas is such a list too, for the environment's sake. */
-function list<T>(right: string, item: (text: string) => T | undefined): z.ZodType<readonly T[]> {
+function list<T>(right: string, item: (text: string) => T | undefined): Leaf<readonly T[]> {
   return leaf([], right, false, (found) => {
     const texts: readonly unknown[] | null = Array.isArray(found)
       ? found

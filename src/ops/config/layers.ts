@@ -1,13 +1,25 @@
 // One source of configuration - the file, the environment, the command line - as a tree of values that knows where each
 // of them was written.
 
-import type { Shape } from './shape.ts'
-
 export type Path = readonly string[]
 /** Objects without a prototype: a key called `__proto__` is a wrong key, nothing more. */
 export interface Tree {
   [key: string]: unknown
 }
+
+/** What one value may be. */
+export interface Kind {
+  /** What would be right, to be read after "right would be". */
+  readonly right: string
+  /** Taken as written in `--set` and the environment, not as YAML: `node.name=007` keeps its zeros. */
+  readonly verbatim: boolean
+}
+
+/** What may stand where: sections with the keys they have, maps with names that people give, values. */
+export type Shape =
+  | { readonly is: 'section'; readonly keys: ReadonlyMap<string, Shape> }
+  | { readonly is: 'map'; readonly of: Shape }
+  | { readonly is: 'leaf'; readonly kind: Kind }
 
 export interface Layer {
   readonly tree: Tree

@@ -4,6 +4,7 @@
 import { type KnownNames, readEnvironment } from './environment.ts'
 import { FILE_BYTES_MAX, readConfigurationFile, readValue } from './file.ts'
 import { emptyTree, isTree, type Layer, merge, type Path, type Problem, plant, valueAt } from './layers.ts'
+import { check } from './pieces.ts'
 import { problemsOf } from './problems.ts'
 import { alwaysThere, type Configuration, schema } from './schema.ts'
 import { shapeAt } from './shape.ts'
@@ -36,8 +37,7 @@ export function loadConfiguration(sources: Sources): Loaded {
   const environment = assignments(variables.map(({ name, path, text }) => ({ origin: name, path, text })))
 
   for (const layer of [file, environment, flags]) {
-    const checked = schema.safeParse(layer.tree)
-    if (!checked.success) problems.push(...problemsOf(layer, checked.error.issues))
+    problems.push(...problemsOf(layer, check(schema, layer.tree).issues))
   }
   if (problems.length > 0) return { ok: false, problems, warnings }
 
@@ -48,9 +48,8 @@ export function loadConfiguration(sources: Sources): Loaded {
       layers.findLast((layer) => valueAt(layer.tree, path) !== undefined)?.origin(path) ??
       (path.length > 1 ? merged.origin(path.slice(0, -1)) : null),
   }
-  const checked = schema.safeParse(merged.tree)
-  if (!checked.success) return { ok: false, problems: problemsOf(merged, checked.error.issues), warnings }
-  const configuration = checked.data
+  const { value: configuration, issues } = check(schema, merged.tree)
+  if (issues.length > 0) return { ok: false, problems: problemsOf(merged, issues), warnings }
   const located = ({ path, against = path, what }: Finding): Problem => {
     const nearer = valueAt(merged.tree, path) === undefined ? against : path
     return { where: merged.origin(nearer) ?? 'default', key: path.join('.'), what }

@@ -1,23 +1,26 @@
 // From the schema's issues to what people can act on: where it stands, which key, what was found, what would be right.
 
-import type * as z from 'zod'
+import { unreachable } from '../../base/errors.ts'
 import { foundText, type Layer, type Path, type Problem, valueAt } from './layers.ts'
+import type { Issue } from './pieces.ts'
 import { leafPaths, shapeAt } from './shape.ts'
 import { nearest } from './suggest.ts'
 
-export function problemsOf(layer: Layer, issues: readonly z.core.$ZodIssue[]): readonly Problem[] {
-  const problems = issues.flatMap((issue): Problem[] => {
-    const path = issue.path.map(String)
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => problem(layer, [...path, key], unknownKey(path, key, valueAt(layer.tree, path))))
+export function problemsOf(layer: Layer, issues: readonly Issue[]): readonly Problem[] {
+  return issues.flatMap((issue): Problem[] => {
+    const { path } = issue
+    const there = valueAt(layer.tree, path)
+    switch (issue.wrong) {
+      case 'keys':
+        return issue.keys.map((key) => problem(layer, [...path, key], unknownKey(path, key, there)))
+      case 'name':
+        return [problem(layer, path, `found the name ${JSON.stringify(path.at(-1))}; right would be ${issue.right}`)]
+      case 'value':
+        return [problem(layer, path, `found ${shown(path, there)}; right would be ${issue.right}`)]
+      default:
+        return unreachable(issue)
     }
-    if (issue.code === 'invalid_key') {
-      const right = issue.issues[0]?.message ?? issue.message
-      return [problem(layer, path, `found the name ${JSON.stringify(path.at(-1))}; right would be ${right}`)]
-    }
-    return [problem(layer, path, `found ${shown(path, valueAt(layer.tree, path))}; right would be ${issue.message}`)]
   })
-  return problems
 }
 
 /** A password is not for terminals and logs, not even a wrong one. */

@@ -2,7 +2,6 @@
 // without an effect would be a promise without a keeper.
 
 import { hostname } from 'node:os'
-import * as z from 'zod'
 import { limits } from '../../base/limits.ts'
 import {
   advertised,
@@ -25,16 +24,12 @@ import {
   whole,
   wholeOrNull,
 } from './kinds.ts'
+import { Names, section, type ValueOf } from './pieces.ts'
 
 export const CLUSTER_PORT = 4883
 
 /** This machine's name without its domain, or the product's where it has none that can be shown. */
 const machineName = (): string => /^[A-Za-z0-9][A-Za-z0-9-]{0,62}/.exec(hostname())?.[0] ?? 'edge-mqtt'
-
-const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape) =>
-  z
-    .strictObject(shape, { error: `a section with the keys ${Object.keys(shape).join(', ')}` })
-    .prefault(() => ({}) as never)
 
 const listener = section({
   type: choice('mqtt', 'mqtt', 'mqtts', 'ws', 'wss', 'unix'),
@@ -87,13 +82,10 @@ export const schema = section({
       when_full: choice('drop-oldest', 'drop-oldest', 'drop-newest'),
     }),
   }),
-  listeners: z
-    .record(
-      z.string().regex(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/, 'a name of letters, digits, - and _ that starts with a letter'),
-      listener,
-      { error: 'a map of name to listener, such as { mqtt: { port: 1883 } }' },
-    )
-    .prefault({}),
+  listeners: new Names(listener, 'a map of name to listener, such as { mqtt: { port: 1883 } }', {
+    pattern: /^[A-Za-z][A-Za-z0-9_-]{0,31}$/,
+    right: 'a name of letters, digits, - and _ that starts with a letter',
+  }),
   auth: section({
     anonymous: choice('loopback', 'never', 'loopback', 'always'),
     password_file: path(),
@@ -129,7 +121,7 @@ export const schema = section({
   }),
 })
 
-export type Configuration = z.infer<typeof schema>
+export type Configuration = ValueOf<typeof schema>
 
 /** The listeners that are there when nobody names one; others come beside them, `enabled: false` takes one away. */
 export const alwaysThere = {

@@ -1,32 +1,9 @@
-// The schema as a tree of names, for suggestions, the environment and `--set`: read off the schema once, so that there is
-// one list of keys.
+// What stands where in the schema, for suggestions, the environment and `--set`: there is one list of keys.
 
-import type * as z from 'zod'
-import { type Kind, kindOf } from './kinds.ts'
+import type { Shape } from './layers.ts'
 import { schema } from './schema.ts'
 
-export type Shape =
-  | { readonly is: 'section'; readonly keys: ReadonlyMap<string, Shape> }
-  | { readonly is: 'map'; readonly of: Shape }
-  | { readonly is: 'leaf'; readonly kind: Kind }
-
-function read(node: z.core.$ZodType): Shape {
-  const kind = kindOf(node)
-  if (kind !== undefined) return { is: 'leaf', kind }
-  const def = node._zod.def as z.core.$ZodTypes['_zod']['def']
-  switch (def.type) {
-    case 'object':
-      return { is: 'section', keys: new Map(Object.entries(def.shape).map(([key, child]) => [key, read(child)])) }
-    case 'record':
-      return { is: 'map', of: read(def.valueType) }
-    case 'prefault':
-      return read(def.innerType)
-    default:
-      throw new TypeError(`the schema has a ${def.type} where a section, a map or a kind belongs`)
-  }
-}
-
-export const shape: Shape = read(schema)
+export const shape: Shape = schema
 
 /** What stands at a path, or null when nothing does. */
 export function shapeAt(path: readonly string[]): Shape | null {
