@@ -338,10 +338,14 @@ export class SimClient {
     if (topic === '') this.#complain('a PUBLISH without a topic')
     if (fields.qos > 0 && fields.packetId === 0) this.#complain('packet id 0')
     const again = fields.qos === 2 && this.#awaitingRelease.has(fields.packetId)
+    const key = fields.payload.length === 0 ? -1 : Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
+    const received = { connection: this.#connection!, key, fields, topic, at: this.#clock.now() }
     if (!again) {
-      const key = fields.payload.length === 0 ? -1 : Number.parseInt(fields.payload.toString('latin1', 0, 8), 10)
       this.#note(`receives message ${key}, QoS ${fields.qos}${fields.retain ? ', retained' : ''}`)
-      this.#ledger.received.push({ connection: this.#connection!, key, fields, topic, at: this.#clock.now() })
+      this.#ledger.received.push(received)
+    } else if (!fields.dup) {
+      this.#note(`takes message ${key} for a repetition, by its packet id ${fields.packetId}`)
+      this.#ledger.mistaken.push(received)
     }
     if (fields.qos === 1) this.#answer({ cmd: 'puback', messageId: fields.packetId })
     if (fields.qos === 2) {

@@ -80,6 +80,8 @@ export class Ledger {
   readonly sent: Sent[] = []
   readonly subscriptions: Subscription[] = []
   readonly received: Received[] = []
+  /** QoS 2 under a packet id that the client had not released: it takes that for a repetition, and never sees it. */
+  readonly mistaken: Received[] = []
   readonly #removed = new Set<string>()
   /** What a client saw that no broker may do. */
   readonly complaints: string[] = []

@@ -4,7 +4,7 @@
 
 import type { Span } from '../history.ts'
 import type { Ledger, Sent, Subscription } from '../ledger.ts'
-import { ClientRecord, COPIED_MS, type Ground, SYNCHRONISED_MS } from './ground.ts'
+import { ClientRecord, COPIED_MS, excusedMistakes, type Ground, SYNCHRONISED_MS } from './ground.ts'
 import { filterMatches } from './matching.ts'
 
 /** A client that has been back for this long has had what waited for it. */
@@ -22,11 +22,13 @@ export interface Acknowledged {
 export function checkAcknowledged(ledger: Ledger, ground: Ground): Acknowledged {
   const found: Acknowledged = { problems: [], due: 0, crossed: 0 }
   const acknowledged = ledger.sent.filter(isAcknowledged)
+  const mistaken = excusedMistakes(ledger, ground)
   for (const client of new Set(ledger.subscriptions.filter((one) => one.persistent).map((one) => one.client))) {
     const record = new ClientRecord(client, ledger)
     const { last } = record
     if (last === null || last.connectedAt! > ground.now - BACK_MS) continue
-    const got = new Set(ledger.received.filter((one) => one.connection.client === client).map((one) => one.key))
+    const seen = [...ledger.received, ...mistaken].filter((one) => one.connection.client === client)
+    const got = new Set(seen.map((one) => one.key))
     const wishes = record.subscriptions.filter((one) => one.persistent && one.qos > 0 && one.grantedAt !== null)
     const lasting = wishes.filter((one) => record.wantedUntil(one) === Number.POSITIVE_INFINITY)
     for (const sent of acknowledged) {

@@ -3,7 +3,7 @@
 
 import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
 import type { PublishProperties } from '../publish.ts'
-import { type Ground, runEnded, SYNCHRONISED_MS } from './ground.ts'
+import { excusedMistakes, type Ground, runEnded, SYNCHRONISED_MS } from './ground.ts'
 import { filterMatches } from './matching.ts'
 
 /** A message is where it belongs this long after it was sent, on an undisturbed way. */
@@ -86,7 +86,7 @@ function missing(sent: Sent, due: Subscription): string {
 interface Sorted {
   /** Live deliveries by client and message. */
   readonly deliveries: Map<string, Received[]>
-  /** Client and message of what may be live or out of the store: both would look the same. */
+  /** Client and message of what may be live or out of the store, where both look the same, and of what nobody can tell. */
   readonly unclear: Set<string>
 }
 
@@ -131,6 +131,7 @@ function sortDeliveries(
     if (list === undefined) deliveries.set(key, [received])
     else list.push(received)
   }
+  for (const { connection, key } of excusedMistakes(ledger, ground)) unclear.add(`${connection.client} ${key}`)
   return { deliveries, unclear }
 }
 

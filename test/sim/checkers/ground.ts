@@ -1,7 +1,7 @@
 // What the checkers know of the world besides the ledger.
 
 import type { History } from '../history.ts'
-import type { Connection, Ledger, Subscription } from '../ledger.ts'
+import type { Connection, Ledger, Received, Subscription } from '../ledger.ts'
 import type { Promises } from '../promises.ts'
 
 export interface Ground {
@@ -31,6 +31,16 @@ export const COPIED_MS = 30_000
 export const SYNCHRONISED_MS = 1500
 
 export const runEnded = ({ history }: Ground, { node, run }: Connection): number => history.runOf(node, run).to
+
+/**
+ * What a client took for a repetition because its node did not remember the packet id: excused where the disk of a node
+ * that had the session was put back, because no broker can know then.
+ */
+export function excusedMistakes({ mistaken, connections }: Ledger, { history }: Ground): readonly Received[] {
+  return mistaken.filter(({ connection: { client } }) =>
+    connections.some((one) => one.client === client && history.hasForgotten(one.node, 0)),
+  )
+}
 
 /** All that a client wanted and where it was, for many questions. */
 export class ClientRecord {
