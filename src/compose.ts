@@ -13,7 +13,7 @@ import type { Log } from './base/ports/log.ts'
 import type { Memory } from './base/ports/memory.ts'
 import type { Names } from './base/ports/names.ts'
 import type { Random } from './base/ports/random.ts'
-import type { Streams } from './base/ports/streams.ts'
+import type { Endpoint, Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { Positions } from './base/positions.ts'
 import { rightMs, StampFloor } from './base/stampfloor.ts'
@@ -27,14 +27,16 @@ import { Rates } from './broker/rates.ts'
 import type { RetainedDesk } from './broker/retaineddesk.ts'
 import type { BrokerSettings } from './broker/settings.ts'
 import type { Fact } from './broker/sys.ts'
-import { type DeviceService, deviceService } from './cluster/adverts.ts'
+import { deviceServices } from './cluster/adverts.ts'
 import { Certificates, type Reached, reachedBy } from './cluster/certificates.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { ClusterTime } from './cluster/clustertime.ts'
 import { CopiedRecords } from './cluster/copiedrecords.ts'
 import { caOf, type Papers, rootsOf } from './cluster/custody.ts'
+import { handOver } from './cluster/draining.ts'
 import { reachableAddresses } from './cluster/interfaces.ts'
 import { LivedTime } from './cluster/livedtime.ts'
+import { clientPorts } from './cluster/memberlisteners.ts'
 import { EVENTS, MemberTopics } from './cluster/membertopics.ts'
 import type { Operator } from './cluster/operator.ts'
 import { Safekeeping } from './cluster/parking.ts'
@@ -179,7 +181,6 @@ class ComposedNode implements Node, Insight {
   #state: NodeStatus['node']['state'] = 'starting'
   #sampling: Timer | null = null
   readonly #members = new MemberTopics()
-  #membersLooked = false
 
   constructor(settings: NodeSettings, ports: Ports) {
     const { clock } = ports
@@ -207,9 +208,11 @@ class ComposedNode implements Node, Insight {
       membersChanged: () => this.#membersChanged(),
       // A living copy of this card may count its messages under the id that was ours.
       renamed: (node) => Object.assign(this.#origin, { node, incarnation: this.#stamps.next().wallMs }),
-      devicePorts: () => this.#devicePorts(),
+      devicePorts: () => deviceServices(this.#listeners.rows()),
       joined: (papers) => this.#standsOn(papers),
-      drain: (elsewhere) => this.#broker.drain(elsewhere),
+      clientPorts: () => clientPorts(this.#listeners.rows()),
+      drain: () => this.#broker.drain((listener) => this.#elsewhere(listener)),
+      handOver: (done) => handOver(clock, positions, done),
       renewed: (papers) => this.#standsOn(papers),
     })
     this.operator = this.#cluster.operator
@@ -236,7 +239,7 @@ class ComposedNode implements Node, Insight {
     this.#listeners = new Listeners({ ...world }, settings.broker.limits, {
       accept: (stream, terms, visitor) => this.#broker.accept(stream, terms, visitor),
       closeAll: (listener) => this.#broker.closeAll(listener),
-      changed: () => this.#cluster.announcing.devicesChanged(),
+      changed: () => this.#cluster.listenersChanged(),
     })
     this.certificates = new Certificates(
       { ...world, sign: ports.issuer === undefined ? null : (...wish) => this.#cluster.operator.sign(...wish) },
@@ -292,11 +295,19 @@ class ComposedNode implements Node, Insight {
     this.#cluster.announcing.withdrawDevices(() => {
       this.#listeners.stop()
       this.certificates.stop()
-      this.#broker.stop()
-      this.#replicated.stop()
+      this.#broker.stop((listener) => this.#elsewhere(listener))
       const closed = () => this.#floor.end(this.#stamps.lastMs, done)
-      this.#cluster.stop(() => (this.#store === null ? closed() : this.#store.close(closed)))
+      handOver(this.#ports.clock, this.#safekeeping.positions, () => {
+        this.#replicated.stop()
+        this.#cluster.stop(() => (this.#store === null ? closed() : this.#store.close(closed)))
+      })
     })
+  }
+
+  /** Where clients of a listener may go instead. */
+  #elsewhere(listener: string): readonly Endpoint[] {
+    const type = this.#settings.listeners.find(({ name }) => name === listener)?.type
+    return type === undefined ? [] : (this.#cluster.presence?.listeners.elsewhere(type) ?? [])
   }
 
   status(named = true): NodeStatus {
@@ -361,10 +372,6 @@ class ComposedNode implements Node, Insight {
     return reachedBy(cluster.nodeName, hostName, reachableAddresses(cluster, this.#ports.datagrams.interfaces()))
   }
 
-  #devicePorts(): readonly DeviceService[] {
-    return this.#listeners.rows().flatMap(({ settings: { type }, port }) => deviceService(type, port))
-  }
-
   #standsOn(papers: Papers): void {
     const { authority, generation } = papers
     const firsts = this.#ports.firstAccounts?.(caOf(authority), authority.clusterId, generation) ?? []
@@ -380,16 +387,9 @@ class ComposedNode implements Node, Insight {
     if (this.#settings.cluster.enabled) yield* this.#members.facts(this.#cluster.status())
   }
 
-  /** At the end of the turn: a member may change while a message is on its way to it. */
   #membersChanged(): void {
-    if (this.#membersLooked) return
-    this.#membersLooked = true
-    this.#ports.clock.soon(() => {
-      this.#membersLooked = false
-      if (this.#state === 'draining') return
-      const status = this.#cluster.status()
-      for (const text of this.#members.events(status, this.#ports.clock.wall())) this.#broker.sys.tell(EVENTS, text)
-    })
+    const status = () => (this.#state === 'draining' ? null : this.#cluster.status())
+    this.#members.changed(this.#ports.clock, status, (text) => this.#broker.sys.tell(EVENTS, text))
   }
 
   #sample(): void {

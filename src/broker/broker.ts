@@ -7,7 +7,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
 import { ampleMemory, type Memory } from '../base/ports/memory.ts'
 import type { Random } from '../base/ports/random.ts'
-import { type ByteStream, PLAIN_VISITOR, type Visitor } from '../base/ports/streams.ts'
+import { type ByteStream, type Endpoint, PLAIN_VISITOR, type Visitor } from '../base/ports/streams.ts'
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import { NoReplica } from '../base/shared.ts'
@@ -316,20 +316,26 @@ export class Broker implements LocalDelivery {
     })
   }
 
-  /** Sends all clients to other boxes, at these addresses and the port that they came by; wills are not published. */
-  drain(elsewhere: readonly string[]): void {
+  /** Sends all clients to other boxes, `elsewhere` by the listener that they came by; wills are not published here. */
+  drain(elsewhere: (listener: string) => readonly Endpoint[]): void {
     this.#sessions.forgetWills()
-    const reason = elsewhere.length === 0 ? Reason.serverShuttingDown : Reason.useAnotherServer
-    for (const connection of [...this.#connections]) connection.close(reason, 'this box leaves its cluster', elsewhere)
+    this.#sendAway('this box leaves its cluster', elsewhere)
   }
 
-  /** MQTT 5 clients are told, streams end, wills are not published. */
-  stop(): void {
+  #sendAway(why: string, elsewhere: (listener: string) => readonly Endpoint[]): void {
+    for (const connection of [...this.#connections]) {
+      const servers = elsewhere(connection.guest.terms.name)
+      connection.close(servers.length === 0 ? Reason.serverShuttingDown : Reason.useAnotherServer, why, servers)
+    }
+  }
+
+  /** MQTT 5 clients are told, and where else they may go; streams end, wills are not published here. */
+  stop(elsewhere: (listener: string) => readonly Endpoint[] = () => []): void {
     this.#stopped = true
     this.#memory.stop()
     this.sys.stop()
     this.#sessions.dropWills()
-    for (const connection of [...this.#connections]) connection.close(Reason.serverShuttingDown, 'the broker stops')
+    this.#sendAway('the broker stops', elsewhere)
     this.#sessions.freeze()
     if (this.#connections.size === 0) this.#deadlines.stop()
   }

@@ -307,7 +307,7 @@ export class Connection implements StreamHandler, PacketSink {
   // The end.
 
   /** Closes a connection for a reason of ours; an MQTT 5 client is told, and at which other addresses it may try. */
-  close(reason: ReasonCode, why: string, elsewhere: readonly string[] = []): void {
+  close(reason: ReasonCode, why: string, elsewhere: readonly Endpoint[] = []): void {
     const state = this.#state
     if (state.at === 'closing' || state.at === 'closed') return
     if (state.at !== 'connected') return this.#hangUp()
@@ -315,8 +315,7 @@ export class Connection implements StreamHandler, PacketSink {
     this.home.tally.count(`mqtt.closed.${reason.toString(16)}`)
     const log = { client: state.session.clientId, address: this.#stream.remote.address, why }
     this.home.log.info(log, 'client disconnected by the broker')
-    const { port } = this.#stream.local
-    const farewell = state.farewell(reason, why, elsewhere.map((address) => endpointText({ address, port })).join(' '))
+    const farewell = state.farewell(reason, why, elsewhere.map(endpointText).join(' '))
     if (farewell !== null) this.#outbox.append(farewell)
     this.#end(state, false, why)
   }

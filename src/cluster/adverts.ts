@@ -34,6 +34,11 @@ export function deviceService(listenerType: string, port: number): readonly Devi
   return type === undefined ? [] : [{ type, port }]
 }
 
+/** What is announced of these listeners. */
+export const deviceServices = (
+  rows: readonly { readonly settings: { readonly type: string }; readonly port: number }[],
+): readonly DeviceService[] => rows.flatMap(({ settings, port }) => deviceService(settings.type, port))
+
 export interface AdvertsWorld {
   readonly names: Names
   /** Asked for each record found: addresses outside of our subnets are not believed. */

@@ -8,13 +8,12 @@ import type { Names } from '../base/ports/names.ts'
 import type { Endpoint, Listening } from '../base/ports/streams.ts'
 import { type LocalDelivery, NoPeers, type Peers } from '../broker/ports.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
-import type { DeviceService } from './adverts.ts'
 import { Announcing } from './announcing.ts'
 import type { Announced } from './beacons.ts'
 import type { Sighting } from './candidates.ts'
 import { settleTwins } from './clones.ts'
+import type { ClusterBox } from './clusterbox.ts'
 import { CurrentPeers } from './currentpeers.ts'
-import type { Papers } from './custody.ts'
 import { Enrolment, type EnrolmentSelf } from './enrolment.ts'
 import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
 import { ownEndpoints, withoutAddress } from './interfaces.ts'
@@ -27,7 +26,7 @@ import { Refusals } from './refusals.ts'
 import { needRestart } from './restart.ts'
 import { Revocations } from './revocations.ts'
 import { type SessionGround, SessionSeam } from './sessionseam.ts'
-import type { Bundle, ClusterSettings, HardwareTies } from './settings.ts'
+import type { ClusterSettings } from './settings.ts'
 import { Setup, type SetupResult } from './setup.ts'
 import { type ClusterStatus, ownRow, REMOVED } from './status.ts'
 import { Together } from './together.ts'
@@ -37,24 +36,7 @@ export interface ClusterWorld extends PresenceWorld, SessionGround {
   readonly files: StateFiles
 }
 
-export interface ClusterBox {
-  readonly bundle: Bundle | null
-  readonly hardware: HardwareTies
-  /** The listeners that devices may be told of; asked when they are announced. */
-  devicePorts(): readonly DeviceService[]
-  /** This node has another id from now on. */
-  renamed?(id: NodeId): void
-  /** This node has become a member. */
-  joined?(papers: Papers): void
-  /** It stands on another CA, or one before is believed no more. */
-  renewed?(papers: Papers): void
-  /** Sends the clients to other boxes, at these addresses. */
-  drain?(elsewhere: readonly string[]): void
-  /** Hands what this box alone holds to other members, before it leaves them. */
-  handOver?(done: () => void): void
-  /** A member's state or link has changed; called from within what changed it. */
-  membersChanged?(): void
-}
+export type { ClusterBox } from './clusterbox.ts'
 
 /** How long `problems` tells of a copied card that was met. */
 const TWIN_TOLD_MS = 60_000
@@ -215,6 +197,12 @@ export class Cluster implements Surroundings, Announced {
     }
   }
 
+  /** Other listeners are open on this box than before. */
+  listenersChanged(): void {
+    this.announcing.devicesChanged()
+    this.#presence?.listeners.open(this.#box.clientPorts?.() ?? [])
+  }
+
   /** Visible routes of other members. */
   routes(): number {
     return (this.#presence?.routes.size ?? 0) + (this.#presence?.shares.size ?? 0)
@@ -301,6 +289,7 @@ export class Cluster implements Surroundings, Announced {
     if (before.id !== identity.id) this.#box.renamed?.(identity.id)
     if (this.#peers instanceof CurrentPeers)
       this.#peers.become(presence.peers, before.routes.own(), before.shares.own())
+    this.listenersChanged()
     before.stop(goodbye)
     this.#standing = { at: 'setup' }
     // Who leaves is alone, whomever it hears.

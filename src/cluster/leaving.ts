@@ -7,7 +7,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import { LISTENER_FILE } from './certificates.ts'
-import type { ClusterBox } from './cluster.ts'
+import type { ClusterBox } from './clusterbox.ts'
 import { FILES, GAVE_UP_MAX, type Identity, type IdentityWorld, loadIdentity, nodeFile } from './identity.ts'
 import type { KnownKeys } from './keys.ts'
 import type { Memory } from './memory.ts'
@@ -66,8 +66,9 @@ export class Leaving {
     }
     this.#under = true
     this.#world.log.warn({ cluster }, 'this box leaves its cluster')
+    // First: what clients still said is handed over with the rest.
+    this.#box.drain?.()
     this.#handOver(() => {
-      this.#box.drain?.(elsewhere(presence))
       this.#forget(cluster, (result) => {
         this.#under = false
         done(result)
@@ -116,12 +117,6 @@ export function leftFiles(before: Identity, node: NodeId, cluster: ClusterId): r
     { ...nodeFile({ id: node, waitingFor: null, founded: false, gaveUp }), secret: false },
     ...emptied.map((name) => ({ name, text: '', secret: secrets.includes(name) })),
   ]
-}
-
-/** Where clients may go: the addresses of the members that live. */
-const elsewhere = ({ members }: Presence): readonly string[] => {
-  const living = [...members.values()].filter(({ state, linked }) => linked && state === 'alive')
-  return living.flatMap(({ endpoints }) => endpoints.slice(0, 1).map(({ address }) => address))
 }
 
 const unavailable = (words: string): HostError => new HostError('unavailable', words)

@@ -1,5 +1,6 @@
 // What stands under $SYS/cluster on each node, in its own view: the members, and what happens to them.
 
+import type { Clock } from '../base/ports/clock.ts'
 import { MemberEvents } from './memberevents.ts'
 import type { ClusterStatus, MemberStatus } from './status.ts'
 
@@ -9,6 +10,18 @@ export class MemberTopics {
   readonly #events = new MemberEvents()
   /** Members that have a topic, so that it can be taken away again. */
   #told = new Set<string>()
+  #looking = false
+
+  /** A member may have changed: looked at once at the end of the turn, as a message may be on its way to it. */
+  changed(clock: Clock, status: () => ClusterStatus | null, tell: (text: string) => void): void {
+    if (this.#looking) return
+    this.#looking = true
+    clock.soon(() => {
+      this.#looking = false
+      const now = status()
+      if (now !== null) for (const text of this.events(now, clock.wall())) tell(text)
+    })
+  }
 
   /** What has happened since the last call, as texts for `EVENTS`. */
   events(status: ClusterStatus, wallMs: number): string[] {

@@ -32,6 +32,7 @@ import { LettingIn } from './lettingin.ts'
 import type { Link, LinkEnd } from './link.ts'
 import { Links, type LinksEvents, type LinksSelf } from './links.ts'
 import { later } from './lwwverdict.ts'
+import { MemberListeners } from './memberlisteners.ts'
 import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Safekeeping } from './parking.ts'
@@ -100,6 +101,7 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly sessions: SharedSessions
   readonly copies: Copies
   readonly wills: Wills
+  readonly listeners: MemberListeners
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
   readonly address: FloatingAddress
@@ -201,6 +203,8 @@ export class Presence implements LinksEvents, LinksSelf {
       lastConnect: (clientId) =>
         later(this.sessions.clients.epochOf(clientId), seam.directory.get(clientId)?.epoch ?? null),
     })
+    const located = () => this.members.values()
+    this.listeners = new MemberListeners(features, this.#channels, this.members, world.stamps, located)
     this.sessions.clients.watch((clientId, epoch) => this.wills.connected(clientId, epoch))
     this.#heartbeat = new Heartbeat(
       clock,
@@ -261,6 +265,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.sessions.stop()
     this.copies.stop()
     this.wills.stop()
+    this.listeners.stop()
     this.trust.stop()
   }
 

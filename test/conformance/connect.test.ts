@@ -328,16 +328,23 @@ describe('stop and limits of the broker', () => {
     const watcher = lab.subscribed('#', { version: 4 })
     const modern = lab.connected({ will: { topic: 'gone', payload: 'x' }, properties: { sessionExpiryInterval: 60 } })
     const old = lab.connected({ version: 4, will: { topic: 'gone', payload: 'x' } })
-    lab.broker.drain(['10.0.0.2', 'fd00::3'])
+    lab.broker.drain((listener) =>
+      listener === 'mqtt'
+        ? [
+            { address: '10.0.0.2', port: 1883 },
+            { address: 'fd00::3', port: 1884 },
+          ]
+        : [],
+    )
     lab.clock.settle()
     const { reasonCode, properties } = modern.one('disconnect')
-    expect([reasonCode, properties?.serverReference]).toEqual([0x9c, '10.0.0.2:1883 [fd00::3]:1883'])
+    expect([reasonCode, properties?.serverReference]).toEqual([0x9c, '10.0.0.2:1883 [fd00::3]:1884'])
     expect([watcher.take(), old.take(), modern.closed, old.closed]).toEqual([[], [], true, true])
     // It goes on: whoever comes back is served.
     expect(lab.connected({ id: 'again' }).connack.reasonCode).toBe(0)
     const alone = new Lab()
     const last = alone.connected()
-    alone.broker.drain([])
+    alone.broker.drain(() => [])
     alone.clock.settle()
     expect(last.one('disconnect').reasonCode).toBe(0x8b)
   })

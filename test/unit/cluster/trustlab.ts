@@ -65,7 +65,7 @@ export class TrustGateway {
   /** CAs that the listeners were told of. */
   readonly told: Papers[] = []
   /** Where clients were sent. */
-  readonly drained: (readonly string[])[] = []
+  drained = 0
 
   constructor(lab: Lab, last: number, options: GatewayOptions = {}) {
     const { clock, net, cable } = lab
@@ -108,7 +108,7 @@ export class TrustGateway {
         devicePorts: () => [],
         joined: (papers) => this.told.push(papers),
         renewed: (papers) => this.told.push(papers),
-        drain: (elsewhere) => this.drained.push(elsewhere),
+        drain: () => void this.drained++,
       },
     )
   }
