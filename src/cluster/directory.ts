@@ -12,6 +12,7 @@ export type { DirectoryEntry } from '../wire/link/sessions.ts'
 
 /** The replicated map that it stands in. */
 export interface SharedValues {
+  readonly isUpToDate: boolean
   value(key: string): { readonly value: Buffer; readonly stamp: Stamp } | null
   entries(): Iterable<{ readonly key: string; readonly value: Buffer; readonly stamp: Stamp }>
   set(key: string, value: Buffer | null, stamp?: Stamp): unknown
@@ -29,6 +30,8 @@ export class Directory {
         keyBytesMax: limits.mqttStringBytes,
         valueBytesMax: ENTRY_BYTES_MAX,
         entriesMax: limits.partEntries,
+        // Clients connect to wherever there is a box again.
+        atOnce: true,
         check: (_key, value) => {
           if (value !== null) decodeEntry(value)
         },
@@ -44,6 +47,11 @@ export class Directory {
   /** The one who hears of what members have written; called from within. */
   watch(listener: (clientId: ClientId) => void): void {
     this.#listener = listener
+  }
+
+  /** Whether all who are linked have said what they know. */
+  get isUpToDate(): boolean {
+    return this.#values.isUpToDate
   }
 
   get(clientId: ClientId): DirectoryEntry | null {

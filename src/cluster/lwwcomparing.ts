@@ -1,6 +1,6 @@
 // Finds what this box lacks of a map, from one other box at a time: the next is asked only when the first has given all
 // it has, so that a new box does not get everything from everybody. What differs is looked at twice, two seconds apart,
-// because what was just written is on its way anyway.
+// because what was just written is on its way anyway; of some maps what differs when a link comes up is wanted at once.
 //
 //   a root differs -> suspected --first look--> suspected, due in 2 s --second look--> pulling -> no suspect any more
 //                                  '--nothing differs: no suspect any more--'
@@ -172,7 +172,8 @@ export class LwwComparing {
     }
     if (state.branches.size > 0) return
     const { peer, before, found } = state
-    if (found.size > 0 && before !== null) return this.#begin(peer, found)
+    const isDue = before !== null || (this.#around.atOnce && !this.#given.has(peer))
+    if (found.size > 0 && isDue) return this.#begin(peer, found)
     if (found.size > 0) this.#suspect(peer, found, REST_MS)
     else this.#given.add(peer)
     this.#next()

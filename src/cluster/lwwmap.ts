@@ -76,6 +76,11 @@ export class LwwMap implements SharedTable<MapEntry> {
     this.#replica = new LwwReplica(options, world, stamps, this, livedMs)
   }
 
+  /** Whether all who are linked have given what they had. */
+  get isUpToDate(): boolean {
+    return this.#replica.isUpToDate
+  }
+
   /** Keys with a value. */
   get size(): number {
     return this.#living

@@ -24,6 +24,8 @@ export interface LwwBounds {
   readonly valueBytesMax: number
   /** Tombstones among them. */
   readonly entriesMax: number
+  /** What differs when a link comes up is asked for at once, though some of it may be on its way. */
+  readonly atOnce?: boolean
 }
 
 /** How long a box with a wrong clock is told of after its last word. */
@@ -210,6 +212,7 @@ export class LwwReplica implements Replica {
       name: this.name,
       world: this.#world,
       tree: this.tree,
+      atOnce: this.#bounds.atOnce === true,
       horizon: () => this.#horizon,
       send: (peer: NodeId, message: LwwMessage) => sync.send(peer, encodeLww(message)),
     }
@@ -333,6 +336,11 @@ export class LwwReplica implements Replica {
     if (this.#brought.keeps(stamp)) return
     this.drop(key)
     this.#world.meter.count(`${this.name}.gone`)
+  }
+
+  /** Whether all who are linked have given what they had. */
+  get isUpToDate(): boolean {
+    return this.#attached === null || this.#attached.roots.peers().length === 0 || this.#allAsked()
   }
 
   /** Whether somebody is linked, and all who are have given what they had. */

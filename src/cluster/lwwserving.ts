@@ -16,6 +16,8 @@ export interface LwwAround {
   readonly name: string
   readonly world: FeatureWorld
   readonly tree: HashTree
+  /** What differs when a link comes up is asked for at the first look. */
+  readonly atOnce: boolean
   horizon(): Stamp | null
   send(peer: NodeId, message: LwwMessage): 'sent' | 'full' | 'unlinked'
 }

@@ -39,6 +39,8 @@ export interface CopiesView {
 /** A CONNECT that comes while the session is on its way elsewhere is tried again so often, and for so long. */
 const AGAIN_MS = 100
 const TRIES_MAX = 26
+/** So often it waits for boxes that were just linked to say which sessions they have. */
+const TRIES_FOR_NEWS = 5
 const SWEEP_MS = 3_600_000
 /** So long the directory remembers a session that is over: longer than any box that has heard of it may be silent. */
 const OVER_MS = 24 * 3_600_000
@@ -171,23 +173,36 @@ export class SharedSessions implements Claims {
     const session = local.get(clientId)
     if (coming === 'asked' || session?.place.at === 'departing') {
       if (tries >= TRIES_MAX) return done('busy')
-      return void this.#world.clock.after(AGAIN_MS, 'sessions.claim', () => this.#claim(claim, done, tries + 1))
+      return this.#again(claim, done, tries)
     }
     if (cleanStart || coming === 'coming') return done(epoch)
+    if (tries < TRIES_FOR_NEWS && !this.#directory.isUpToDate) return this.#again(claim, done, tries)
     const entry = this.#directory.get(clientId)
     if (entry === null || entry.over) return done(epoch)
     const { self } = this.#membership
     if (session === undefined) {
       const from = [entry.owner, ...(entry.backup === null ? [] : [entry.backup])]
-      return this.#takeover.bring(claim, epoch, entry.owner === self ? from.slice(1) : from, done)
+      return this.#takeover.bring(claim, epoch, entry.owner === self ? from.slice(1) : from, done, tries * AGAIN_MS)
     }
     if (session.place.at === 'standing-in') {
-      const { owner } = session.place
-      if (this.#membership.member(owner)?.linked === true)
-        return this.#takeover.bring(claim, epoch, [owner, self], done)
+      const others = this.#better(session, entry)
+      if (others.length > 0) return this.#takeover.bring(claim, epoch, [...others, self], done, tries * AGAIN_MS)
       this.#owned(clientId, epoch, null)
     }
     done(epoch)
+  }
+
+  #again(claim: Claim, done: (claimed: Claimed) => void, tries: number): void {
+    this.#world.clock.after(AGAIN_MS, 'sessions.claim', () => this.#claim(claim, done, tries + 1))
+  }
+
+  /** Boxes that may have the session as it was later than the one that is kept going here. */
+  #better(session: SessionView, { epoch, owner, backup }: DirectoryEntry): readonly NodeId[] {
+    const { self } = this.#membership
+    const isCopy = compareStamps(session.epoch ?? noEpoch(self), epoch) >= 0
+    if (isCopy) return owner !== self && this.#membership.member(owner)?.linked === true ? [owner] : []
+    // What is here is of an older connection, and owed to a later owner: only if nobody has anything of that.
+    return [owner, backup].filter((box) => box !== null && box !== self) as NodeId[]
   }
 
   // What members say

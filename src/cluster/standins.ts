@@ -31,6 +31,9 @@ interface Waiting {
   readonly session: HeldSession
 }
 
+const isLater = (a: HeldSession, b: HeldSession): boolean =>
+  a.epoch !== null && (b.epoch === null || compareStamps(a.epoch, b.epoch) > 0)
+
 export class StandIns {
   readonly #world: FeatureWorld
   readonly #self: NodeId
@@ -100,12 +103,15 @@ export class StandIns {
   restore(clientId: ClientId): boolean {
     const known = this.#home.local()?.get(clientId)
     if (known !== undefined) return known.place.at === 'standing-in'
+    // A box that it has left may not have said so yet.
+    let latest: Waiting | null = null
     for (const [owner, held] of this.#held) {
       for (const session of held.sessions) {
-        if (session.clientId === clientId && !session.taken) return this.#take({ owner, held, session })
+        if (session.clientId !== clientId || session.taken) continue
+        if (latest === null || isLater(session, latest.session)) latest = { owner, held, session }
       }
     }
-    return false
+    return latest !== null && this.#take(latest)
   }
 
   #begun(owner: NodeId, feed: number): void {

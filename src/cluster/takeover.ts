@@ -71,15 +71,21 @@ export class Takeover {
     return pending === undefined ? 'none' : pending.headHere ? 'coming' : 'asked'
   }
 
-  /** Brings the session of the client from the first of `candidates` that has it. */
-  bring(claim: Claim, epoch: Stamp, candidates: readonly NodeId[], done: (claimed: Claimed) => void): void {
+  /** Brings the session of the client from the first of `candidates` that has it. `spentMs`: its client waits so long. */
+  bring(
+    claim: Claim,
+    epoch: Stamp,
+    candidates: readonly NodeId[],
+    done: (claimed: Claimed) => void,
+    spentMs = 0,
+  ): void {
     const { clock } = this.#world
     const number = (this.#number = (this.#number + 1) >>> 0)
     const pending: Pending = {
       ...{ claim, epoch, number, done },
       candidates: [...candidates],
       ...{ peer: null, sent: false, hops: 0, taking: null, step: null, headHere: false },
-      answer: clock.after(ANSWER_MS, 'takeover.answer', () => this.#late(pending)),
+      answer: clock.after(Math.max(0, ANSWER_MS - spentMs), 'takeover.answer', () => this.#late(pending)),
     }
     this.#byNumber.set(number, pending)
     this.#byClient.set(claim.clientId, pending)

@@ -227,6 +227,27 @@ describe('a session', () => {
     })
   })
 
+  test('is found where its client was last, also by a box that has just been linked and knows an older one', () => {
+    const {
+      mesh,
+      boxes: [a, b],
+    } = boxesWith(1, A, B)
+    a!.lab.connected({ id: 's', ...lasting }).subscribe('older', { qos: 1 })
+    mesh.clock.advance(100)
+    mesh.cut(A, B)
+    for (const box of [a!, b!]) box.node.sees(box === a ? B : A, 'dead', false)
+    b!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    mesh.link(A, B)
+    const client = a!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(1000)
+    expect(client.take()[0]).toMatchObject({ cmd: 'connack', reasonCode: 0, sessionPresent: true })
+    b!.lab.connected({ id: 'p' }).publish('t', 'x', { qos: 1, messageId: 1 })
+    mesh.clock.advance(100)
+    expect(texts(client.take())).toEqual(['x'])
+    expect(b!.session('s')).toBeUndefined()
+  })
+
   test('Clean Start ends it on whichever box it is', () => {
     const {
       mesh,
