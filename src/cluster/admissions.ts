@@ -54,10 +54,13 @@ export interface AdmissionsSelf {
   waitingChanged(): void
 }
 
-/** Conversations at once, those who wait for people included, in all and of one address. */
+/** Conversations at once: with those who have proven that they know a code or the password, and with those who have proven
+ * nothing, because people are to decide; and of one address. Neither takes the other's places. */
 const ADMISSIONS_MAX = 24
+const STRANGERS_MAX = 24
 const PER_ADDRESS_MAX = 4
 export const WAITING_MAX = 16
+const TOO_MANY_TRIES = 'enrolment: too many wrong tries'
 
 export class Admissions implements AdmissionEvents {
   readonly #world: AdmissionsWorld
@@ -99,22 +102,29 @@ export class Admissions implements AdmissionEvents {
     const papers = this.#self.papers()
     const busy = [...this.#open].filter((other) => other.applicant.address === address).length >= PER_ADDRESS_MAX
     const slowed = this.#tries.waitMs(address, clock.now()) > 0
-    if (this.#stopped || papers === null || slowed || busy || this.#open.size >= ADMISSIONS_MAX) {
-      if (slowed) this.#self.refusals.add(address, 'enrolment: too many wrong tries')
+    if (this.#stopped || papers === null || slowed || busy) {
+      if (slowed) this.#self.refusals.add(address, TOO_MANY_TRIES)
       else meter.count('enrol.busy')
       leave()
       return stream.destroy()
     }
     let named: Named | null = null
+    let held = false
     const keyOf = (name: string): Buffer | null => {
       named = readKeyName(name)
-      return named === null ? null : this.#keyOf(named, papers)
+      held = named?.by === 'password' && this.#tries.passwordWaitMs(clock.now()) > 0
+      return named === null || held ? null : this.#keyOf(named, papers)
     }
     trust.secureByKey(stream, { role: 'server', keyOf }, TLS_MS, (sealed) => {
       leave()
+      if (held && typeof sealed === 'string') return this.#self.refusals.add(address, TOO_MANY_TRIES)
       if (typeof sealed === 'string') return this.#failed(address, named, sealed)
       if (this.#stopped || named === null) return sealed.stream.destroy()
       if (named.by !== 'approval') this.#tries.right(address)
+      if (this.#full(named)) {
+        meter.count('enrol.busy')
+        return sealed.stream.destroy()
+      }
       this.#talk(sealed.stream, { named, hello: hellos.theirs, ...hellos, address }, papers)
     })
   }
@@ -134,6 +144,11 @@ export class Admissions implements AdmissionEvents {
     for (const admission of [...this.#open]) admission.refuse({ reason: 'failed', words: 'this member is stopping' })
   }
 
+  #full(named: Named): boolean {
+    const strangers = [...this.#open].filter(({ applicant }) => applicant.named.by === 'approval').length
+    return named.by === 'approval' ? strangers >= STRANGERS_MAX : this.#open.size - strangers >= ADMISSIONS_MAX
+  }
+
   #keyOf(named: Named, papers: Papers): Buffer | null {
     switch (named.by) {
       case 'code':
@@ -149,8 +164,8 @@ export class Admissions implements AdmissionEvents {
     const { clock, meter } = this.#world
     meter.count(`enrol.failed.${why}`)
     if (why !== 'wrong key' && why !== 'unknown key') return
-    this.#tries.wrong(address, clock.now())
     const what = named?.by === 'password' ? 'password' : 'code'
+    this.#tries.wrong(address, what, clock.now())
     this.#self.refusals.add(address, `enrolment: ${why === 'wrong key' ? 'wrong' : 'unknown'} ${what}`)
   }
 

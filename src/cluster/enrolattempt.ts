@@ -355,7 +355,7 @@ export function sealingWords(means: Means, why: KeyedFailure): string {
     case 'password':
       return why === 'wrong key'
         ? 'wrong password: cluster.password is another there'
-        : 'no cluster.password there, or it has only just started: the same one must be set on a member'
+        : 'no cluster.password there, or it has only just started, or too many wrong ones were tried: the same one must be set on a member'
     case 'approval':
       return 'it does not know how to be asked'
   }

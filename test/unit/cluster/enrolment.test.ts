@@ -148,7 +148,7 @@ describe('a code', () => {
       clock.advance(forMs)
       return found[0]!.words
     }
-    const swapped = code.replace(/(.)-(.)/, '$2-$1')
+    const swapped = code.replace(/(\w)(?!\1)(\w)/, '$2$1')
     expect(ask(swapped)).toMatch(/^the code is mistyped: the last character/)
     const lone = box(9, { bundle: OTHER, settings: QUIET })
     clock.advance(1000)
@@ -239,6 +239,29 @@ describe('the password', () => {
     clock.advance(30_000)
     expect(boxes.map(({ linked }) => linked)).toEqual([['gw-2'], ['gw-1']])
     expect(new Set(boxes.map(({ status }) => status.id)).size).toBe(1)
+  })
+
+  test('that is tried by a crowd is held back for a minute, and codes are not', () => {
+    const first = member(1, { settings: { password: PASSWORD } })
+    clock.advance(2000)
+    const { code } = first.invite()
+    const crowd = Array.from({ length: 64 }, (_, index) => {
+      const guessing = box(100 + index, { settings: { password: `wrong number ${index}` } })
+      // No more than the door lets in at once.
+      if (index % 16 === 15) clock.advance(7000)
+      return guessing
+    })
+    expect(first.meter.get('enrol.failed.wrong key')).toBe(60)
+    expect(first.status.refused.map(({ reason }) => reason)).toContain('enrolment: too many wrong tries')
+    const late = box(3, { settings: { password: PASSWORD } })
+    const found = box(2, { settings: QUIET }).join({ code, to: at('10.0.0.1') })
+    clock.advance(7000)
+    expect(found).toMatchObject([{ linked: true }])
+    expect(late.linked).toEqual([])
+    expect(late.cluster.problems().join()).toContain('too many wrong ones were tried')
+    for (const { cluster } of crowd) cluster.stop(() => {})
+    clock.advance(120_000)
+    expect(late.linked).toContain('gw-1')
   })
 
   test('that is wrong says so on both, and is not tried without end', () => {
@@ -387,6 +410,18 @@ describe('approval', () => {
     for (let last = 10; last < 28; last++) box(last)
     clock.advance(8000)
     expect(first.status.waiting).toHaveLength(16)
+  })
+
+  test('of strangers from everywhere keeps nobody out who has a code', () => {
+    const first = member(1)
+    clock.advance(1000)
+    const { code } = first.invite()
+    for (let last = 10; last < 50; last++) box(last)
+    clock.advance(8000)
+    expect(first.status.waiting).toHaveLength(16)
+    const found = box(2, { settings: QUIET }).join({ code, to: at('10.0.0.1') })
+    clock.advance(4000)
+    expect(found).toMatchObject([{ linked: true }])
   })
 })
 

@@ -31,19 +31,22 @@ describe('tries', () => {
 
   test('are forgotten when one was right, or after ten minutes', () => {
     const tries = new Tries()
-    for (let count = 0; count < 4; count++) tries.wrong('a', 0)
+    for (let count = 0; count < 4; count++) tries.wrong('a', 'code', 0)
     expect([tries.waitMs('a', 500), tries.waitMs('b', 500), tries.waitMs('a', 2000)]).toEqual([1500, 0, 0])
     tries.right('a')
     expect(tries.waitMs('a', 500)).toBe(0)
-    for (let count = 0; count < 4; count++) tries.wrong('b', 0)
-    tries.wrong('b', 600_001)
+    for (let count = 0; count < 4; count++) tries.wrong('b', 'password', 0)
+    tries.wrong('b', 'code', 600_001)
     expect(tries.waitMs('b', 600_001)).toBe(0)
   })
 
-  test('of all addresses together have a bound', () => {
+  test('of the password have a bound for all addresses together, those of codes have none', () => {
     const tries = new Tries()
-    for (let count = 0; count < 60; count++) tries.wrong(`10.0.${count}.1`, 1000)
-    expect([tries.waitMs('10.9.9.9', 2000), tries.waitMs('10.9.9.9', 61_000)]).toEqual([59_000, 0])
+    for (let count = 0; count < 100; count++) tries.wrong(`10.1.${count}.1`, 'code', 1000)
+    expect(tries.passwordWaitMs(2000)).toBe(0)
+    for (let count = 0; count < 60; count++) tries.wrong(`10.0.${count}.1`, 'password', 1000)
+    expect([tries.passwordWaitMs(2000), tries.passwordWaitMs(61_000)]).toEqual([59_000, 0])
+    expect(tries.waitMs('10.9.9.9', 2000)).toBe(0)
   })
 })
 
