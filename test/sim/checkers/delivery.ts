@@ -220,7 +220,7 @@ function checkCopies(
   const diedAt = sent.qos === 2 && sent.times > 1 ? runEnded(ground, sent.connection) : Number.POSITIVE_INFINITY
   const counted = got.filter((one, index) => {
     if (index === 0) return true
-    return !isForgotten(one, sent, ground) && (one.at < diedAt || isOnce(one, sent, ground))
+    return !isForgotten(one, got[0]!, sent, ground) && (one.at < diedAt || isOnce(one, sent, ground))
   })
   const connections = new Set(counted.map((one) => one.connection))
   // A clean client that moved has another session each time.
@@ -233,12 +233,23 @@ function checkCopies(
 
 /**
  * A node that has died since does not remember what it had of QoS 1: members that were not told so send it again. Of
- * QoS 2 one death brings nothing twice (DESIGN 4.4), that of both nodes may.
+ * QoS 2 one death brings nothing twice (DESIGN 4.4), that of both nodes may; so may that of a box without a disk, of whose
+ * last doings nobody heard because it was cut off.
  */
-function isForgotten({ fields, connection, at }: Received, sent: Sent, ground: Ground): boolean {
+function isForgotten({ fields, connection, at }: Received, first: Received, sent: Sent, ground: Ground): boolean {
   if (ground.promises.has('sessions') && ground.history.deaths(sent.at, at) > 1) return true
   if (ground.history.runOf(connection.node, connection.run).from <= sent.at) return false
+  const { node, run } = first.connection
+  if (!ground.durable(node) && ground.history.runOf(node, run).to <= at && wasCutOff(node, first.at, ground))
+    return true
   return fields.qos === 1 || (connection.node !== sent.connection.node && runEnded(ground, sent.connection) < at)
+}
+
+/** Whether the way between the node and any other was not what it should be then. */
+function wasCutOff(node: number, at: number, { history, machineOf, members }: Ground): boolean {
+  const [from, to] = [at - CUT_NOTICED_MS, at + CUT_NOTICED_MS]
+  const others = Array.from({ length: members }, (_, other) => other).filter((other) => other !== node)
+  return others.some((other) => history.disturbed(machineOf(node), machineOf(other), from, to))
 }
 
 /** Whether QoS 2 holds though the node that had the exchange has died: elsewhere it takes a memory of message ids. */
