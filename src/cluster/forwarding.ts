@@ -68,7 +68,7 @@ export class Forwarding {
   readonly #outgoingWorld: OutgoingWorld
   readonly #arrivals: Arrivals
   readonly #incoming: Incoming
-  readonly #parking: Parking
+  readonly parking: Parking
   readonly barriers: Barriers
   /** Members that have not said yet what they want. */
   readonly #unknown = new Set<NodeId>()
@@ -104,16 +104,16 @@ export class Forwarding {
     })
     this.#bounds = bounds
     this.#local = local
-    this.#parking = new Parking(keeping)
+    this.parking = new Parking(keeping)
     keeping.takers.set(RecordKind.parked, (record, found) => {
-      const parked = this.#parking.found(record, found)
+      const parked = this.parking.found(record, found)
       if (parked !== null) this.#member(parked.member).restore(parked)
     })
     // One life of this node's numbers, and of what it remembers of others'.
     const run = world.random.bytes(RUN_BYTES).toString('hex')
     this.#outgoingWorld = {
       run,
-      parking: this.#parking,
+      parking: this.parking,
       now: () => world.clock.now(),
       dropped: (reason, qos, count) => this.#drop(reason, qos, count),
       count: (name) => world.meter.count(name),
@@ -254,7 +254,7 @@ export class Forwarding {
       this.#meter.count('forward.handed-over', items.count)
       const local = this.#local()
       if (to !== this.#self)
-        this.#member(to).restore({ ...items, member: to, kept: this.#parking.park(to, items, true), handed: true })
+        this.#member(to).restore({ ...items, member: to, kept: this.parking.park(to, items, true), handed: true })
       else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
     }
     const gone = this.#outgoing.get(from)
@@ -284,11 +284,6 @@ export class Forwarding {
   /** The member's messages that wait until they can go. */
   waiting(peer: NodeId): number {
     return this.#outgoing.get(peer)?.waiting ?? 0
-  }
-
-  /** Records of messages that are parked, for all members. */
-  get parked(): number {
-    return this.#parking.count
   }
 
   #find(topic: string): Receivers {

@@ -20,10 +20,10 @@ import type { Late, QoS } from '../wire/message.ts'
 import { age, BATCH_BYTES, Batches } from './batches.ts'
 import { Behind } from './behind.ts'
 import { LinkQueue, type WaitingItem, writeWaited } from './linkqueue.ts'
-import type { FoundParked, Parking } from './parking.ts'
+import type { FoundParked, ParkedItems, Parking } from './parking.ts'
 import type { Channel, MemberView } from './ports.ts'
 import type { ClusterSettings } from './settings.ts'
-import { batched, queued, type Undelivered } from './undelivered.ts'
+import { itemsOf, queued } from './undelivered.ts'
 
 /** Bytes sent and not taken yet: more waits in the queue. */
 const SENT_BYTES_MAX = 8 * MiB
@@ -253,10 +253,10 @@ export class Outgoing {
   }
 
   /** What the member may not have, in order and with its expiry as it is now: for who stands in for it. */
-  undelivered(): readonly Undelivered[] {
+  undelivered(): readonly ParkedItems[] {
     const nowMs = this.#world.now()
     this.#batches.seal(nowMs)
-    return [...batched(this.#batches), ...queued(this.#queue, nowMs)]
+    return [...Array.from(this.#batches, itemsOf), ...queued(this.#queue, nowMs)]
   }
 
   /** The items that the member may not have, where they stand; `sent`: it may have them. */
@@ -361,7 +361,8 @@ export class Outgoing {
   // What is awaited, and what is parked.
 
   #park(bytes: Buffer): Kept {
-    return this.#world.parking.park(this.peer, { bytes, start: 0, end: bytes.length, atMs: this.#world.now() })
+    const atMs = this.#world.now()
+    return this.#world.parking.park(this.peer, { count: 1, bytes, start: 0, end: bytes.length, atMs })
   }
 
   /** Nobody waits for the member any more, once all that was awaited of it is parked, and in the store. */
@@ -373,10 +374,8 @@ export class Outgoing {
     this.#batches.seal(now())
     for (const batch of this.#batches) {
       if (batch.position === 0) continue
-      const { bytes, start, end, atMs } = batch
-      const items = Buffer.from(bytes.subarray(start + BATCH_HEADER_BYTES, end))
       batch.records ??= []
-      batch.records.push(parking.park(this.peer, { bytes: items, start: 0, end: items.length, atMs }))
+      batch.records.push(parking.park(this.peer, itemsOf(batch)))
       batch.position = 0
     }
     for (const item of this.#queue) {

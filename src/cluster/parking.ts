@@ -10,8 +10,9 @@ import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { readParked, writeParked } from '../wire/record/parked.ts'
 import type { QueueBounds } from './linkqueue.ts'
 
-/** Items in bytes [start, end), with the expiry that they had at `atMs`. */
+/** `count` items in bytes [start, end), with the expiry that they had at `atMs`. */
 export interface ParkedItems {
+  readonly count: number
   readonly bytes: Buffer
   readonly start: number
   readonly end: number
@@ -45,27 +46,31 @@ export class Safekeeping {
 
 class ParkedRecord implements Recordable {
   readonly kind = RecordKind.parked
-  readonly #member: NodeId
+  readonly member: NodeId
   readonly #items: ParkedItems
   readonly #handed: boolean
 
   constructor(member: NodeId, items: ParkedItems, handed: boolean) {
-    this.#member = member
+    this.member = member
     this.#items = items
     this.#handed = handed
+  }
+
+  /** Messages. */
+  get count(): number {
+    return this.#items.count
   }
 
   write(into: ByteWriter, nowMs: number): void {
     const { bytes, start, end, atMs } = this.#items
     const waitedMs = Math.max(0, nowMs - atMs)
-    writeParked(into, { member: this.#member, waitedMs, items: bytes.subarray(start, end), handed: this.#handed })
+    writeParked(into, { member: this.member, waitedMs, items: bytes.subarray(start, end), handed: this.#handed })
   }
 }
 
 /** Found after a restart. */
 export interface FoundParked extends ParkedItems {
   readonly member: NodeId
-  readonly count: number
   readonly kept: Kept
   /** They were on their way to another member first. */
   readonly handed: boolean
@@ -76,6 +81,8 @@ export class Parking {
   readonly #keeping: Safekeeping
   /** Records that stand for something. */
   count = 0
+  /** Messages in them, by member. */
+  readonly #messages = new Map<NodeId, number>()
 
   constructor(keeping: Safekeeping) {
     this.#keeping = keeping
@@ -88,13 +95,35 @@ export class Parking {
 
   /** The items must stay as they are, but for their expiry, until `release`. `handed`: they were on their way elsewhere. */
   park(member: NodeId, items: ParkedItems, handed = false): Kept {
-    this.count++
-    return this.#keeping.keeper.put(new ParkedRecord(member, items, handed))
+    return this.#keeping.keeper.put(this.#counted(new ParkedRecord(member, items, handed)))
   }
 
   release(kept: Kept): void {
-    this.count--
+    if (kept.value instanceof ParkedRecord) {
+      const { member, count } = kept.value
+      const left = this.#messages.get(member)! - count
+      if (left > 0) this.#messages.set(member, left)
+      else this.#messages.delete(member)
+      this.count--
+    }
     this.#keeping.keeper.remove(kept)
+  }
+
+  /** For people: which members are out of reach, and have messages here. */
+  problems(isLinked: (member: NodeId) => boolean, nameOf: (member: NodeId) => string): readonly string[] {
+    const found: string[] = []
+    for (const [member, count] of this.#messages) {
+      if (isLinked(member)) continue
+      const what = count === 1 ? 'message is' : 'messages are'
+      found.push(`${nameOf(member)} is out of reach: ${count} ${what} parked here for its sessions until it is back`)
+    }
+    return found
+  }
+
+  #counted(record: ParkedRecord): ParkedRecord {
+    this.count++
+    this.#messages.set(record.member, (this.#messages.get(record.member) ?? 0) + record.count)
+    return record
   }
 
   /** Takes a record found at start; null: it cannot be read, and is removed. */
@@ -106,9 +135,8 @@ export class Parking {
       found.remove(record.kept)
       return null
     }
-    const at = { bytes: items, start: 0, end: items.length, atMs: record.countedFromMs }
-    found.adopt(record.kept, new ParkedRecord(parked!.member, at, parked!.handed))
-    this.count++
-    return { ...at, member: parked!.member, count, kept: record.kept, handed: parked!.handed }
+    const at = { count, bytes: items, start: 0, end: items.length, atMs: record.countedFromMs }
+    found.adopt(record.kept, this.#counted(new ParkedRecord(parked!.member, at, parked!.handed)))
+    return { ...at, member: parked!.member, kept: record.kept, handed: parked!.handed }
   }
 }

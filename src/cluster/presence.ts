@@ -270,7 +270,12 @@ export class Presence implements LinksEvents, LinksSelf {
   }
 
   problems(): readonly string[] {
-    return [...this.copies.problems(), ...this.address.problems()]
+    const { members } = this
+    const parked = this.forwarding.parking.problems(
+      (id) => members.member(id)?.linked === true,
+      (id) => members.get(id)?.name ?? id,
+    )
+    return [...parked, ...this.copies.problems(), ...this.address.problems()]
   }
 
   // What links ask of this node:

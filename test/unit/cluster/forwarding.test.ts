@@ -317,7 +317,16 @@ test('when the member is gone, what is awaited of it is parked, and then nobody 
   const after = publish()
   mesh.clock.advance(10)
   expect([waits(before), waits(underway), waits(after)]).toEqual([true, true, true])
-  expect(a.forwarding.parked).toBe(3)
+  expect(a.forwarding.parking.count).toBe(3)
+  const problems = (isLinked: boolean) =>
+    a.forwarding.parking.problems(
+      () => isLinked,
+      () => 'gw-2',
+    )
+  expect(problems(true)).toEqual([])
+  expect(problems(false)).toEqual([
+    'gw-2 is out of reach: 3 messages are parked here for its sessions until it is back',
+  ])
   a.shelf.commit()
   mesh.clock.advance(1)
   expect(a.shelf.safe).toBe(a.shelf.position)
@@ -327,7 +336,8 @@ test('when the member is gone, what is awaited of it is parked, and then nobody 
   expect(a.shelf.size).toBe(3)
   b.shelf.commit()
   mesh.clock.advance(100)
-  expect([a.shelf.size, a.forwarding.parked]).toEqual([0, 0])
+  expect([a.shelf.size, a.forwarding.parking.count]).toEqual([0, 0])
+  expect(problems(false)).toEqual([])
 })
 
 test('a member that is silent gets nothing and keeps nobody waiting, until it is heard again', () => {
@@ -352,7 +362,7 @@ test('nor does it after a copy that is silent: what is parked is in the store, w
   copy.staged()
   a.node.sees(B, 'suspect')
   mesh.clock.settle()
-  expect([a.forwarding.parked, waits(position)]).toEqual([1, true])
+  expect([a.forwarding.parking.count, waits(position)]).toEqual([1, true])
   copy.settled(position)
   mesh.clock.settle()
   expect(waits(position)).toBe(false)
@@ -368,11 +378,11 @@ test('a member that takes messages but does not get them safe keeps nobody waiti
   a.forwarding.look(mesh.clock.now(), 2000)
   mesh.clock.settle()
   expect(waits(position)).toBe(false)
-  expect([a.meter.get('forward.late'), a.forwarding.parked]).toEqual([1, 1])
+  expect([a.meter.get('forward.late'), a.forwarding.parking.count]).toEqual([1, 1])
   publish()
   mesh.clock.advance(100)
   expect(payloads(b.got)).toEqual(['1', '2'])
-  expect([a.shelf.safe, a.forwarding.parked]).toEqual([a.shelf.position, 2])
+  expect([a.shelf.safe, a.forwarding.parking.count]).toEqual([a.shelf.position, 2])
   b.shelf.commit()
   mesh.clock.advance(100)
   expect(a.shelf.size).toBe(0)
@@ -390,13 +400,19 @@ test('what this node had parked goes on after its restart, marked as what may ha
   const again = member(mesh, A, bounds, shelf)
   for (const record of found.records) shelf.keeping.found(record, found)
   expect(again.forwarding.waiting(B)).toBe(2)
+  expect(
+    again.forwarding.parking.problems(
+      () => false,
+      (node) => node,
+    )[0],
+  ).toMatch(`${B} is out of reach: 2 messages`)
   mesh.clock.advance(10_000)
   mesh.link(A, B)
   mesh.clock.advance(100)
   expect(b.late).toEqual(['1', '2'])
   expect(b.got[0]!.expiresAt - mesh.clock.now()).toBeGreaterThan(29_000)
   expect(b.got[0]!.expiresAt - mesh.clock.now()).toBeLessThan(31_000)
-  expect([shelf.size, again.forwarding.parked]).toEqual([0, 0])
+  expect([shelf.size, again.forwarding.parking.count]).toEqual([0, 0])
 })
 
 test('a member that begins anew gets all that was not safe there again, marked as such', () => {
@@ -472,7 +488,7 @@ test('for a dead member QoS 0 is dropped, and what its persistent sessions want 
   for (let index = 0; index < 3; index++) publish(2)
   expect(a.meter.get('forward.dropped.dead.qos0')).toBe(1)
   expect(a.meter.get('forward.dropped.parking-full.qos12')).toBe(1)
-  expect([a.forwarding.parked, a.shelf.size]).toEqual([3, 3])
+  expect([a.forwarding.parking.count, a.shelf.size]).toEqual([3, 3])
   mesh.link(A, B)
   mesh.clock.advance(100)
   expect(payloads(b.got).filter((each) => each !== '3')).toEqual(['4', '5', '6'])
@@ -500,7 +516,7 @@ test('a member that leaves takes with it what waited for it', () => {
   publish()
   a.node.sees(B, 'left')
   mesh.clock.advance(10)
-  expect([a.shelf.size, a.forwarding.parked, a.forwarding.waiting(B)]).toEqual([0, 0, 0])
+  expect([a.shelf.size, a.forwarding.parking.count, a.forwarding.waiting(B)]).toEqual([0, 0, 0])
   expect(a.shelf.safe).toBe(a.shelf.position)
   expect(a.meter.get('forward.dropped.left.qos12')).toBe(1)
 })
