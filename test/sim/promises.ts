@@ -19,7 +19,7 @@ export const PROMISES = {
 export type PromiseName = keyof typeof PROMISES
 
 /** Those that hold. */
-export const KEPT: readonly PromiseName[] = ['disk', 'connack']
+export const KEPT: readonly PromiseName[] = ['disk', 'once', 'connack', 'prompt']
 
 export class Promises {
   readonly #kept: ReadonlySet<PromiseName>

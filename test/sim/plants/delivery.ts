@@ -1,6 +1,8 @@
 // Bugs of what crosses from box to box, and of what all boxes have alike.
 
+import { RecentIds } from '../../../src/broker/recentids.ts'
 import { RetainedMessages } from '../../../src/broker/retained.ts'
+import { Arrivals } from '../../../src/cluster/arrivals.ts'
 import { Batches } from '../../../src/cluster/batches.ts'
 import { Outgoing } from '../../../src/cluster/outgoing.ts'
 import { type Plant, patched, patching } from './planting.ts'
@@ -44,6 +46,27 @@ export const deliveryPlants: readonly Plant[] = [
         }
       }),
     ),
+  },
+  {
+    name: 'what came over the last link counts again over the next',
+    found: /reached c\d+ \d times/,
+    plant: patching(() => {
+      const repeated = patched(Arrivals.prototype, 'repeated', () => () => 0)
+      const here = patched(Outgoing.prototype, 'here', (original) => {
+        return function (this: Outgoing, message) {
+          original.call(this, { ...message, received: 0, safe: 0 })
+        }
+      })
+      return () => {
+        here()
+        repeated()
+      }
+    }),
+  },
+  {
+    name: 'message ids that are not remembered',
+    found: /reached c\d+ \d times/,
+    plant: patching(() => patched(RecentIds.prototype, 'has', () => () => false)),
   },
   {
     name: 'what another box has removed stays retained',
