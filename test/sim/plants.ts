@@ -29,5 +29,5 @@ export const demanded: Readonly<Record<string, readonly string[]>> = {
   'revocations by stamp': [],
   'retained delta and live publish on two channels': ['retained messages travel beside the live ones'],
   'a plain route kept after death': ['routes kept after a death'],
-  'the dedupe window forgotten at a link’s resume': [],
+  'the dedupe window forgotten at a link’s resume': ['what came over the last link counts again over the next'],
 }
