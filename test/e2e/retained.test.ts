@@ -159,7 +159,8 @@ describe.skipIf(leftOut('retained', 'mosquitto_sub', 'mosquitto_pub'))('retained
     // One donor; of what was written or asked for while it was filled a little may come twice.
     expect(Math.max(...counts)).toBeGreaterThan(MANY * 0.9)
     expect(counts.reduce((sum, count) => sum + count, 0)).toBeLessThan(MANY * 1.1)
-    expect(JSON.parse(meanwhile).p99).toBeLessThan(500)
+    // What the machine's other work does to the flow is in what was before.
+    expect(JSON.parse(meanwhile).p99).toBeLessThan(500 + 4 * JSON.parse(calm).p99)
     expect(all(later, 'filled/7/#')).toEqual(all(gateways[1]!, 'filled/7/#'))
     await later.stop()
   })
