@@ -202,7 +202,7 @@ export class Lan {
 }
 
 /** On a crowded machine patience ends at so many times what is allowed. */
-const CROWDED_TIMES = 4
+const CROWDED_TIMES = 8
 
 /** Milliseconds in which somebody on this machine waited for a core; stands still where the kernel does not count. */
 function crowdedMs(): number {
