@@ -14,6 +14,7 @@ export const PROMISES = {
   clocks: 'a box whose clock is wrong takes the time of the cluster',
   retained:
     'retained messages are the same everywhere, the latest write of each topic, and deletions do not rise again',
+  accounts: 'accounts and rules are the same everywhere, the latest write of each',
 } as const
 
 export type PromiseName = keyof typeof PROMISES

@@ -2,6 +2,7 @@
 // by the deadline. The same seed always tells the same story.
 
 import { compose } from '../../src/compose.ts'
+import { checkAccounts } from './checkers/accounts.ts'
 import { checkAcknowledged } from './checkers/acknowledged.ts'
 import { checkAnswers } from './checkers/answers.ts'
 import { checkDelivery } from './checkers/delivery.ts'
@@ -13,6 +14,7 @@ import { wrongRoutes } from './checkers/routes.ts'
 import { checkSessions, surplusConnections } from './checkers/sessions.ts'
 import { Crowd } from './crowd.ts'
 import { LATE_MS } from './network.ts'
+import { accountsOf, People } from './people.ts'
 import { probe } from './probes.ts'
 import { type PromiseName, Promises } from './promises.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
@@ -88,6 +90,7 @@ class Story {
   readonly watch: MemberWatch
   readonly storm: Storm
   readonly #crowd: Crowd
+  readonly #people: People
   readonly #promises: Promises
   acknowledged = 0
   due = 0
@@ -100,6 +103,7 @@ class Story {
     this.watch = new MemberWatch(world, scenario)
     this.storm = new Storm(world, scenario, world.dice.fork('storm'))
     this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'), promises)
+    this.#people = new People(world, scenario.members, world.dice.fork('people'))
   }
 
   tell(): void {
@@ -119,10 +123,12 @@ class Story {
     for (const what of surplus) world.problem(`soon after the last start: ${what}`)
     for (const client of this.#crowd.clients) if (client.connected) this.#crowd.subscribe(client)
     this.#crowd.busy(80, 4000)
+    if (this.#promises.has('accounts')) this.#people.busy(8, 4000)
     world.run(4500)
 
     const stormMs = dice.between(4000, 10_000)
     this.#crowd.busy(100, stormMs)
+    if (this.#promises.has('accounts')) this.#people.busy(12, stormMs)
     this.storm.brew(dice.whole(1, 7), stormMs)
     if (dice.chance(0.2)) {
       world.timeline.after(dice.between(0, stormMs), null, 'client.flood', () => this.#crowd.flood())
@@ -200,6 +206,8 @@ class Story {
     if (waiting?.up && waiting.status().cluster.state !== 'waiting') {
       world.problem(`${waiting.label} has no certificate and is ${waiting.status().cluster.state}`)
     }
+    const accounts = members.map((node) => ({ label: node.label, groups: accountsOf(node) }))
+    for (const what of checkAccounts(accounts, this.#people.writes, this.#ground())) world.problem(`at rest: ${what}`)
     this.#lookAtRetained()
     this.#crowd.closing = false
     this.#crowd.everybodyBack()

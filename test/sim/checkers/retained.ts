@@ -11,7 +11,7 @@ const HEARD_MS = 2500
 const APART_MS = 1000
 /** Who has started again gives stamps a little ahead, and so does whoever has heard of them. */
 const STARTED_APART_MS = 2000
-const DAY_MS = 86_400_000
+export const DAY_MS = 86_400_000
 
 /** What one node shows. */
 export interface Shown {
@@ -114,16 +114,26 @@ function isLater(a: Sent, b: Sent, ground: Ground, whole: boolean): boolean {
   if (b.ackedAt === null || b.ackedAt > a.at) return false
   if (to.node === from.node) return true
   if (!whole || !ground.sameCluster(to.node, from.node)) return false
-  const apartMs = ground.history.deaths(0, b.ackedAt) === 0 ? APART_MS : STARTED_APART_MS
-  if (ground.history.clockOffMs === 0 && b.ackedAt + apartMs < a.at) return true
+  return certainlyLater({ ...to, at: a.at }, { node: from.node, at: b.at, ackedAt: b.ackedAt }, ground)
+}
+
+/** The same of writes of whatever all boxes hold alike, at two of them: clocks agree, or the one had heard of the other. */
+export function certainlyLater(
+  a: { readonly node: number; readonly run: number; readonly at: number },
+  b: { readonly node: number; readonly at: number; readonly ackedAt: number | null },
+  { history }: Ground,
+): boolean {
+  if (b.ackedAt === null || b.ackedAt > a.at) return false
+  const apartMs = history.deaths(0, b.ackedAt) === 0 ? APART_MS : STARTED_APART_MS
+  if (history.clockOffMs === 0 && b.ackedAt + apartMs < a.at) return true
   const heardAt = b.ackedAt + HEARD_MS
-  const sameRun = ground.history.runOf(to.node, to.run).from < b.at
-  return sameRun && heardAt < a.at && ground.history.linkedSince(from.node, to.node, b.at, heardAt) !== null
+  const sameRun = history.runOf(a.node, a.run).from < b.at
+  return sameRun && heardAt < a.at && history.linkedSince(b.node, a.node, b.at, heardAt) !== null
 }
 
 /**
  * Nobody who subscribes is told an older message than one that he has had live: what members publish is written where it
- * is delivered. Judged within one connection, and of messages whose order is sure.
+ * is delivered. Judged within one connection and one QoS, and of messages whose order is sure.
  */
 export function checkTold(ledger: Ledger, ground: Ground): string[] {
   if (!ground.promises.has('retained')) return []
@@ -132,7 +142,8 @@ export function checkTold(ledger: Ledger, ground: Ground): string[] {
   for (const { connection, key, fields, topic } of ledger.received) {
     const sent = ledger.sent[key]
     if (sent === undefined || !sent.retain || isRemoval(sent)) continue
-    const place = `${connection.number} ${topic}`
+    // One of QoS 2 waits for its packet id to be safe, and one of QoS 0 passes it meanwhile.
+    const place = `${connection.number} ${topic} ${fields.qos}`
     const before = live.get(place)
     if (!fields.retain) {
       if (before === undefined || isLater(sent, before, ground, true)) live.set(place, sent)

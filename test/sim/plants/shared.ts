@@ -11,6 +11,23 @@ import { type Plant, patched, patching } from './planting.ts'
 
 export const sharedPlants: readonly Plant[] = [
   {
+    name: 'an account that stays on its box',
+    found: /has \w+ in \w+, n\d+ in \w+: not the same/,
+    promises: ['accounts'],
+    plant: patching(() => {
+      const rootOf = patched(LwwComparing.prototype, 'rootOf', () => () => false)
+      const wrote = patched(LwwReplica.prototype, 'wrote', (original) => {
+        return function (this: LwwReplica, entry, before) {
+          original.call(this, entry, before, false)
+        }
+      })
+      return () => {
+        wrote()
+        rootOf()
+      }
+    }),
+  },
+  {
     name: 'what a box has missed is never found',
     found: /not the same/,
     promises: ['retained'],
