@@ -16,8 +16,10 @@ function judged(
   came: readonly (readonly [key: number, retain: boolean])[],
   asPublished: boolean,
   subscribedAt = 0,
+  { qos = 1, connectedAt = 0 } = {},
 ): string[] {
   const ledger = new Ledger()
+  ledger.connections.push({ ...reader, connectedAt })
   for (const key of [0, 1]) {
     ledger.write({
       ...{ key, connection: publisher, again: { connection: publisher, at: 50 }, topic: 't', qos: 1, retain: true },
@@ -43,7 +45,7 @@ function judged(
     } as Subscription)
   }
   for (const [index, [key, retain]] of came.entries()) {
-    const fields = { payload: Buffer.from(`${key}`), properties, expirySec: null, qos: 1, retain, dup: false }
+    const fields = { payload: Buffer.from(`${key}`), properties, expirySec: null, qos, retain, dup: false }
     ledger.received.push({
       ...{ connection: reader, key, topic: 't', at: 20 + 15 * index },
       fields: { ...fields, subscriptionIds: [] },
@@ -108,4 +110,11 @@ test('what nobody wanted when it was sent first comes in the order in which it w
   const came = [[1, false] as const, [1, false] as const, [0, false] as const]
   expect(judged(came, true, 11)).toEqual([])
   expect(judged(came, true)).toHaveLength(1)
+})
+
+test('so does what came with QoS 0 to a client that was away when it was sent first', () => {
+  const came = [[1, false] as const, [1, false] as const, [0, false] as const]
+  expect(judged(came, true, 0, { qos: 0, connectedAt: 12 })).toEqual([])
+  expect(judged(came, true, 0, { qos: 0 })).toHaveLength(1)
+  expect(judged(came, true, 0, { connectedAt: 12 })).toHaveLength(1)
 })
