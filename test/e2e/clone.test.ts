@@ -93,7 +93,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
     expect(box.sh('ls /opt/edge-mqtt/node_modules | grep -E "^(typescript|vitest|mqtt|pino)$"')).toBe('pino\n')
     expect(box.sh('readlink -f /proc/$(systemctl show -p MainPID --value edge-mqtt)/exe')).toBe('/usr/bin/node\n')
     expect(box.sh(`cd ${CLONE} && runuser -u pi -- git status --short`)).toBe('')
-  }, 300_000)
+  })
 
   test('git pull and a second run upgrade it in place', () => {
     const before = box.status()
@@ -104,7 +104,7 @@ describe.skipIf(boxesLeftOut('clone.test.ts'))('a gateway with the Node.js of it
     expect(install()).toMatchObject({ status: 0 })
     const after = box.status()
     expect([after.node.version, after.node.id]).toEqual(['99.0.1', before.node.id])
-  }, 300_000)
+  })
 
   describe('with 32 bits, under a kernel with 64', () => {
     beforeAll(async () => {

@@ -117,6 +117,6 @@ describe.skipIf(leftOut('crossing'))('messages from box to box', () => {
         const { counters } = gateway.status()
         expect(Object.keys(counters).filter((name) => /^forward\.dropped.*qos12/.test(name))).toEqual([])
       }
-    }, 600_000)
+    })
   }
 })

@@ -66,7 +66,7 @@ describe.skipIf(boxesLeftOut('joinboxes.test.ts'))('install.sh on a LAN with a c
     await until('all are linked', 20_000, () => [first, second, third].every((box) => box.links() === 2))
   })
 
-  test('--replace NAME puts it in the place of a dead one', { timeout: 240_000 }, async () => {
+  test('--replace NAME puts it in the place of a dead one', async () => {
     const [first, second, third] = boxes as [Box, Box, Box]
     await second.crash()
     await until('it is dead', 20_000, () => first.status().cluster.members.some(({ state }) => state === 'dead'))

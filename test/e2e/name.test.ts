@@ -38,7 +38,7 @@ describe.skipIf(leftOut('name'))('edge-mqtt.local', () => {
     gateways = [1, 2].map((place) => new Gateway(lan, place, { certs }))
     for (const gateway of gateways) await gateway.start().ready()
     await Promise.all(gateways.map((gateway) => gateway.linkedWith(1, 20_000)))
-  }, 60_000)
+  })
   afterAll(() => lan?.down())
 
   const ask = (port: 0 | 5353): string[] =>
