@@ -15,6 +15,7 @@ import { settleTwins } from './clones.ts'
 import type { ClusterBox } from './clusterbox.ts'
 import { CurrentPeers } from './currentpeers.ts'
 import { Enrolment, type EnrolmentSelf } from './enrolment.ts'
+import { Heals } from './heals.ts'
 import { type Identity, keepId, loadIdentity, renewIdentity } from './identity.ts'
 import { ownEndpoints, withoutAddress } from './interfaces.ts'
 import { KnownKeys } from './keys.ts'
@@ -60,6 +61,7 @@ export class Cluster implements Surroundings, Announced {
   readonly operator: Operator
   readonly enrolment: Enrolment
   readonly announcing: Announcing
+  readonly heals: Heals
   readonly #world: ClusterWorld
   readonly #box: ClusterBox
   readonly #peers: CurrentPeers | NoPeers
@@ -91,6 +93,7 @@ export class Cluster implements Surroundings, Announced {
     this.#sinceMs = clock.wall()
     this.instance = instanceId(random, clock.wall())
     this.refusals = new Refusals(world)
+    this.heals = new Heals(world)
     this.keys = new KnownKeys(files, log)
     this.memory = new Memory(world)
     this.revocations = new Revocations(files, log, meter)
@@ -362,7 +365,10 @@ export class Cluster implements Surroundings, Announced {
 
   #present(id: NodeId): Presence {
     const presence = new Presence(id, this.#world, this)
-    presence.members.onChange(() => this.#box.membersChanged?.())
+    presence.members.onChange(({ id }) => {
+      this.heals.look(presence.members.get(id)!)
+      this.#box.membersChanged?.()
+    })
     presence.trust.custody.onChange((papers) => this.#box.renewed?.(papers))
     return presence
   }

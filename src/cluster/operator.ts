@@ -4,6 +4,7 @@ import { HostError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
 import type { ClusterTime } from './clustertime.ts'
 import type { Enrolment } from './enrolment.ts'
+import type { Heal, Heals } from './heals.ts'
 import type { InviteWish, ListedInvite, MadeInvite } from './invites.ts'
 import type { Issuing } from './issuing.ts'
 import { joinOutcome } from './joinoutcome.ts'
@@ -18,6 +19,7 @@ export interface OperatedCluster {
   /** Null: the cluster is switched off. */
   readonly presence: Presence | null
   readonly enrolment: Enrolment
+  readonly heals: Heals
   /** Has a cluster of its own that never had a second member. */
   lone(): boolean
   /** People have said what they want, so first setup does not go on by itself; returns what lets it go on. */
@@ -80,6 +82,11 @@ export class Operator {
   leave(done: (result: Left | HostError) => void): void {
     if (this.#cluster.presence === null) done(new HostError('unavailable', OFF))
     else this.#leaving.leave(done)
+  }
+
+  /** When this box and others had been apart, and what was put right since. */
+  heals(): readonly Heal[] {
+    return this.#cluster.heals.rows()
   }
 
   /** The CA, its key, and who is a member no more. */

@@ -17,6 +17,7 @@ type Asked = Pick<Node, 'operator' | 'status'>
 
 export function timeCommands(node: () => Promise<Asked>): Commands {
   return {
+    'cluster heals': { everybody: false, run: async () => (await node()).operator.heals() },
     'cluster time': { everybody: false, run: async ({ set }) => time(await node(), set) },
   }
 }

@@ -11,6 +11,7 @@ import { addAccountCommands } from './accounts.ts'
 import { addCertificateCommands } from './certificates.ts'
 import { addTimeCommand } from './clustertime.ts'
 import { addEnrolmentCommands } from './enrolment.ts'
+import { addHealsCommand } from './heals.ts'
 import { complain, print, printJson } from './output.ts'
 import { addRetainedCommands } from './retained.ts'
 import { addMembershipCommands } from './trust.ts'
@@ -106,6 +107,7 @@ function build(world: World, ended: (status: ExitStatus) => void): Command {
     })
   addEnrolmentCommands(program, cluster, reachOptions, example)
   addTimeCommand(cluster, reachOptions, example)
+  addHealsCommand(cluster, reachOptions, example)
   addMembershipCommands(cluster, reachOptions, example)
 
   addAccountCommands(program, reachOptions, example)
