@@ -17,6 +17,8 @@ export class Gossip {
   readonly #meter: Meter
   readonly #channel: Channel
   readonly #heard: (node: NodeId, endpoint: Endpoint) => void
+  /** Peers that have missed something. */
+  readonly #owed = new Set<NodeId>()
 
   /** `heard` gets every address told. */
   constructor(
@@ -32,8 +34,11 @@ export class Gossip {
     this.#heard = heard
     this.#channel = channels.open('members', OPTIONS, {
       linked: (peer) => this.#tellAll(peer),
-      unlinked: () => {},
+      unlinked: (peer) => void this.#owed.delete(peer),
       received: (peer, message) => this.#received(peer, message),
+      room: (peer) => {
+        if (this.#owed.delete(peer)) this.#tellAll(peer)
+      },
     })
   }
 
@@ -68,8 +73,10 @@ export class Gossip {
     }
   }
 
-  /** What a peer has no room for is told again when its link comes up anew. */
+  /** What a peer has no room for is told with everything else when it has. */
   #send(peer: NodeId, entries: readonly MemberEntry[]): void {
-    if (this.#channel.send(peer, encodeMembers(entries)) === 'full') this.#meter.count('members.full')
+    if (this.#channel.send(peer, encodeMembers(entries)) !== 'full') return
+    this.#meter.count('members.full')
+    this.#owed.add(peer)
   }
 }

@@ -56,6 +56,8 @@ export interface LinkPeer {
   readonly instance: InstanceId
   readonly certificate: string
   readonly keyFingerprint: string
+  /** The member whose link carries this one; null: it runs straight. */
+  readonly via: NodeId | null
 }
 
 export class Link implements StreamHandler {
@@ -64,6 +66,7 @@ export class Link implements StreamHandler {
   readonly keyFingerprint: string
   /** What the peer has proven itself by. */
   readonly certificate: string
+  readonly via: NodeId | null
   /** Where we dialled; null when the peer came to us. */
   readonly dialled: Endpoint | null
   readonly remote: Endpoint
@@ -101,6 +104,7 @@ export class Link implements StreamHandler {
     this.peerInstance = peer.instance
     this.keyFingerprint = peer.keyFingerprint
     this.certificate = peer.certificate
+    this.via = peer.via
     this.dialled = dialled
     this.remote = stream.remote
     this.outbox = new Outbox(turn, stream)

@@ -17,6 +17,12 @@ import { Link, type LinkEnd, type LinkEvents } from './link.ts'
 import type { Refusals } from './refusals.ts'
 import { decides, heed, settle } from './tiebreak.ts'
 
+/** How a link came about: where we dialled (null: not at an address), and who carries it (null: nobody). */
+interface Way {
+  readonly dialled: Endpoint | null
+  readonly via: NodeId | null
+}
+
 /** Until TCP stands. */
 const DIAL_MS = 3000
 
@@ -86,18 +92,25 @@ export class Links implements LinkEvents {
   }
 
   /** Somebody came to the cluster port. */
-  accept(stream: ByteStream): void {
+  accept(stream: ByteStream, via: NodeId | null = null): void {
     const { address } = stream.remote
     if (this.#stopped || !this.#door.enter(address)) {
       this.#world.meter.count('link.refused.busy')
       return stream.destroy()
     }
-    this.#greet(stream, 'acceptor', null, () => this.#door.leave(address))
+    this.#greet(stream, 'acceptor', { dialled: null, via }, () => this.#door.leave(address))
+  }
+
+  /** Tries to link over a stream that another member carries. `done` is called once. */
+  dialThrough(stream: ByteStream, via: NodeId, done: (outcome: DialOutcome) => void): void {
+    if (!this.#stopped) return this.#greet(stream, 'dialler', { dialled: null, via }, done)
+    stream.destroy()
+    done({ at: 'unreachable', why: 'stopped' })
   }
 
   /** Tries to link with whoever answers at `to`. `done` is called once, when that is settled. */
   dial(to: Endpoint, expected: NodeId | null, done: (outcome: DialOutcome) => void): void {
-    if (expected !== null && this.#used.has(expected)) return done({ at: 'linked', node: expected })
+    if (expected !== null && this.#used.get(expected)?.via === null) return done({ at: 'linked', node: expected })
     if (this.#stopped) return done({ at: 'unreachable', why: 'stopped' })
     this.#world.meter.count('link.dialled')
     let cancel: (() => void) | null = null
@@ -114,7 +127,7 @@ export class Links implements LinkEvents {
     cancel = this.#world.streams.dial(to, DIAL_MS, (result) => {
       end()
       if (result instanceof HostError) return done({ at: 'unreachable', why: result.message })
-      this.#greet(result, 'dialler', to, done)
+      this.#greet(result, 'dialler', { dialled: to, via: null }, done)
     })
     if (!ended) this.#dials.add(giveUp)
   }
@@ -146,17 +159,13 @@ export class Links implements LinkEvents {
     for (const link of [...this.#open]) link.close(goodbye, goodbye)
   }
 
-  #greet(
-    stream: ByteStream,
-    role: 'acceptor' | 'dialler',
-    dialled: Endpoint | null,
-    owed: (outcome: DialOutcome) => void,
-  ): void {
+  #greet(stream: ByteStream, role: 'acceptor' | 'dialler', way: Way, owed: (outcome: DialOutcome) => void): void {
+    const { dialled } = way
     const address = dialled === null ? stream.remote.address : endpointText(dialled)
     const greeter = this.#self.greeter()
     const greeting = new Greeting(this.#world, greeter, stream, role, (result) => {
       this.#greetings.delete(greeting)
-      if (result.at === 'secured') return this.#secured(result, greeter, dialled, address, owed)
+      if (result.at === 'secured') return this.#secured(result, greeter, way, address, owed)
       if (result.at === 'enrol') {
         return this.#events.enrolling(result.stream, result, () => owed({ at: 'refused', reason: 'enrolment' }))
       }
@@ -188,14 +197,14 @@ export class Links implements LinkEvents {
   #secured(
     greeted: Extract<Greeted, { at: 'secured' }>,
     greeter: Greeter,
-    dialled: Endpoint | null,
+    { dialled, via }: Way,
     address: string,
     owed: (outcome: DialOutcome) => void,
   ): void {
     const { stream, peer, theirs, acceptorHello, diallerHello } = greeted
     const ours = { acceptorHello, diallerHello, ...this.#self.about() }
     const { nodeId: id, certificate, keyFingerprint } = peer
-    const known = { id, instance: theirs.instance, certificate, keyFingerprint }
+    const known = { id, instance: theirs.instance, certificate, keyFingerprint, via }
     const link = new Link(this.#world.clock, this.#turn, stream, known, dialled, ours, this)
     this.#open.add(link)
     this.#owed.set(link, owed)
@@ -223,8 +232,10 @@ export class Links implements LinkEvents {
     }
     if (!decides(id, link.peer)) return
     const used = this.#used.get(link.peer)
-    const facts = used && { instance: used.peerInstance, silentMs: this.#world.clock.now() - used.heardMs }
-    const verdict = settle(facts ?? null, { instance: link.peerInstance }, this.#self.heartbeatMs())
+    const silentMs = used === undefined ? 0 : this.#world.clock.now() - used.heardMs
+    const facts = used && { instance: used.peerInstance, silentMs, relayed: used.via !== null }
+    const fresh = { instance: link.peerInstance, relayed: link.via !== null }
+    const verdict = settle(facts ?? null, fresh, this.#self.heartbeatMs())
     if (verdict === 'refuse') return link.close('duplicate', 'duplicate')
     used?.close('duplicate', 'duplicate')
     link.adopt(++this.#choice)

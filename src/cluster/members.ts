@@ -12,6 +12,7 @@ import type { Link, LinkEnd } from './link.ts'
 import { type Evidence, type MemberState, transition } from './memberstate.ts'
 import type { Membership, MemberView } from './ports.ts'
 import type { MemberStatus } from './status.ts'
+import { Vouching } from './vouching.ts'
 
 export class Member implements MemberView {
   readonly id: NodeId
@@ -26,6 +27,8 @@ export class Member implements MemberView {
   heardMs: number
   link: Link | null = null
   everLinked = false
+  /** When it was last heard without anybody between, or first told of, by the monotonic clock. */
+  straightMs: number
 
   constructor(entry: Pick<MemberEntry, 'id' | 'instance' | 'name' | 'version' | 'endpoints'>, clock: Clock) {
     this.id = entry.id
@@ -35,10 +38,16 @@ export class Member implements MemberView {
     this.endpoints = entry.endpoints
     this.sinceMs = clock.wall()
     this.heardMs = clock.now()
+    this.straightMs = this.heardMs
   }
 
   get linked(): boolean {
     return this.link !== null
+  }
+
+  /** There is a link with it that nobody carries. */
+  get straight(): boolean {
+    return this.link?.via === null
   }
 
   /**
@@ -49,7 +58,7 @@ export class Member implements MemberView {
     const { id, instance, name, version } = this
     const abroad = this.endpoints.filter(({ address }) => !isLoopback(address))
     const endpoints = abroad.length > 0 ? abroad : this.endpoints
-    return { id, instance, endpoints, name, version, linked: this.linked, left: this.state === 'left' }
+    return { id, instance, endpoints, name, version, linked: this.straight, left: this.state === 'left' }
   }
 }
 
@@ -58,6 +67,7 @@ export class Members implements Membership {
   readonly #clock: Clock
   readonly #log: Log
   readonly #members = new Map<NodeId, Member>()
+  readonly #vouching = new Vouching()
   readonly #listeners: ((member: MemberView) => void)[] = []
   readonly #removed: (id: NodeId) => boolean
 
@@ -119,11 +129,13 @@ export class Members implements Membership {
     if (member === undefined || member.link !== link) return null
     member.link = null
     member.heardMs = link.heardMs
+    if (link.via === null) member.straightMs = link.heardMs
+    this.#vouching.silent(link.peer)
     const said = { leaving: 'left', stopping: 'stopped' } as const
     const evidence: Evidence =
       why.goodbye === 'leaving' || why.goodbye === 'stopping'
         ? said[why.goodbye]
-        : why.reason === 'silent'
+        : why.reason === 'silent' && !this.#lives(member)
           ? 'overdue'
           : 'lost'
     this.#seen(member, evidence, true)
@@ -136,6 +148,7 @@ export class Members implements Membership {
    */
   told(entry: MemberEntry, teller: NodeId): Member | null {
     if (entry.id === this.self || this.#removed(entry.id)) return null
+    if (entry.id !== teller) this.#vouching.says(teller, entry.id, entry.linked)
     const known = this.#members.get(entry.id)
     if (known === undefined) {
       if (!this.#makeRoom()) return null
@@ -162,6 +175,11 @@ export class Members implements Membership {
     return news ? known : null
   }
 
+  /** Members with a straight link to us that say that they have one with `id`. */
+  vouchers(id: NodeId): readonly NodeId[] {
+    return this.#vouching.for(id).filter((teller) => this.#members.get(teller)?.straight === true)
+  }
+
   /** It was removed from the cluster. */
   remove(id: NodeId): void {
     const member = this.#members.get(id)
@@ -174,7 +192,7 @@ export class Members implements Membership {
       if (member.link !== null) {
         const silentMs = nowMs - member.link.heardMs
         this.#seen(member, pulse(silentMs, settings) === 'alive' ? 'heard' : 'silent', false)
-      } else if (pulse(nowMs - member.heardMs, settings, marginMs) === 'dead') {
+      } else if (pulse(nowMs - member.heardMs, settings, marginMs) === 'dead' && !this.#lives(member)) {
         this.#seen(member, 'overdue', false)
       }
     }
@@ -191,7 +209,17 @@ export class Members implements Membership {
       version: member.version,
       rttMs: tenths(member.link?.rttMs ?? null),
       sinceMs: member.sinceMs,
+      ...(member.link === null || member.link.via === null ? {} : { via: member.link.via }),
     }))
+  }
+
+  /** Somebody else has a link with it, so it is not dead: we only cannot reach it. */
+  #lives(member: Member): boolean {
+    return this.#vouching.for(member.id).some((teller) => {
+      const by = this.#members.get(teller)
+      // Who is silent himself may be gone, and his word with him.
+      return by?.linked === true && by.state === 'alive'
+    })
   }
 
   #seen(member: Member, evidence: Evidence, linkChanged: boolean): void {
@@ -230,8 +258,8 @@ const tenths = (ms: number | null): number | null => (ms === null ? null : Math.
 
 /** Where a linked member can be reached: where we reached it, where it says, where it came from. */
 function endpointsOf(link: Link): readonly Endpoint[] {
-  const seen = { address: link.remote.address, port: link.told.clusterPort }
-  return merged([...(link.dialled === null ? [] : [link.dialled]), ...link.told.endpoints, seen], [])
+  const seen = link.via === null ? [{ address: link.remote.address, port: link.told.clusterPort }] : []
+  return merged([...(link.dialled === null ? [] : [link.dialled]), ...link.told.endpoints, ...seen], [])
 }
 
 function merged(first: readonly Endpoint[], then: readonly Endpoint[]): readonly Endpoint[] {

@@ -37,6 +37,8 @@ import { Members } from './members.ts'
 import type { Memory } from './memory.ts'
 import type { Safekeeping } from './parking.ts'
 import type { Refusals } from './refusals.ts'
+import { Relay } from './relay.ts'
+import { RelayedDialling } from './relayeddialling.ts'
 import type { Replicated } from './replicated.ts'
 import { Routes } from './routes.ts'
 import type { SessionSeam } from './sessionseam.ts'
@@ -105,6 +107,8 @@ export class Presence implements LinksEvents, LinksSelf {
   readonly trust: TrustLife
   readonly lettingIn: LettingIn
   readonly address: FloatingAddress
+  readonly relay: Relay
+  readonly #relayed: RelayedDialling
   readonly #world: PresenceWorld
   readonly #around: Surroundings
   readonly #channels: LinkChannels
@@ -206,6 +210,17 @@ export class Presence implements LinksEvents, LinksSelf {
     const located = () => this.members.values()
     this.listeners = new MemberListeners(features, this.#channels, this.members, world.stamps, located)
     this.sessions.clients.watch((clientId, epoch) => this.wills.connected(clientId, epoch))
+    this.relay = new Relay(features, this.#channels, {
+      self: id,
+      direct: (member) => this.members.get(member)?.straight === true,
+      accepted: (stream, relay) => this.links.accept(stream, relay),
+    })
+    this.#relayed = new RelayedDialling(clock, id, {
+      members: () => this.members.values(),
+      vouchers: (member) => this.members.vouchers(member),
+      open: (member, relay) => this.relay.dial(member, relay),
+      link: (stream, relay, done) => this.links.dialThrough(stream, relay, done),
+    })
     this.#heartbeat = new Heartbeat(
       clock,
       settings,
@@ -216,6 +231,7 @@ export class Presence implements LinksEvents, LinksSelf {
         this.forwarding.look(nowMs, longestMs)
         this.copies.look(nowMs, longestMs)
         this.address.look(nowMs)
+        this.#relayed.look(nowMs, around.settings().deadAfterMs)
       },
     )
   }
@@ -308,9 +324,12 @@ export class Presence implements LinksEvents, LinksSelf {
 
   up(link: Link, stream: ByteStream): Lanes {
     const member = this.members.linkUp(link)
-    const endpoint = link.dialled ?? { address: link.remote.address, port: link.told.clusterPort }
-    this.candidates.linkUp(link.peer, endpoint)
-    this.#around.memory.linked(link.peer, endpoint)
+    // A box that is reached through another is still looked for.
+    if (link.via === null) {
+      const endpoint = link.dialled ?? { address: link.remote.address, port: link.told.clusterPort }
+      this.candidates.linkUp(link.peer, endpoint)
+      this.#around.memory.linked(link.peer, endpoint)
+    }
     for (const other of link.told.endpoints) this.#heard(link.peer, other)
     this.#gossip.tell(member)
     return this.#channels.attach(link, stream)
@@ -320,10 +339,11 @@ export class Presence implements LinksEvents, LinksSelf {
     if (link.lanes !== null) this.#channels.detach(link.lanes)
     const member = this.members.linkDown(link, why)
     this.candidates.linkDown(link.peer)
-    if (member?.state !== 'left') return
-    this.candidates.forget(link.peer)
-    this.#around.memory.forget(link.peer)
-    this.#gossip.tell(member)
+    if (member?.state === 'left') {
+      this.candidates.forget(link.peer)
+      this.#around.memory.forget(link.peer)
+    }
+    if (member !== null) this.#gossip.tell(member)
   }
 
   enrolling(stream: ByteStream, hellos: Hellos, leave: () => void): void {

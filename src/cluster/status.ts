@@ -14,6 +14,8 @@ export interface MemberStatus {
   readonly rttMs: number | null
   /** Milliseconds since 1970 at which it entered this state. */
   readonly sinceMs: number
+  /** Id of the member that carries the link; not there when nobody has to. */
+  readonly via?: string
 }
 
 export interface RefusedStatus {

@@ -12,14 +12,16 @@ export const decides = (self: NodeId, peer: NodeId): boolean => self < peer
 
 /** What the deciding node does with a link that has just been proven, given the one it uses. */
 export function settle(
-  used: { readonly instance: InstanceId; readonly silentMs: number } | null,
-  fresh: { readonly instance: InstanceId },
+  used: { readonly instance: InstanceId; readonly silentMs: number; readonly relayed: boolean } | null,
+  fresh: { readonly instance: InstanceId; readonly relayed: boolean },
   heartbeatMs: number,
 ): 'adopt' | 'refuse' {
   if (used === null) return 'adopt'
   // The peer has started again, so the old link leads to a process that is gone; or the old link is dying, and the peer
   // may have closed it already.
   if (used.instance !== fresh.instance || used.silentMs > 2 * heartbeatMs) return 'adopt'
+  // What runs straight needs nobody else.
+  if (used.relayed && !fresh.relayed) return 'adopt'
   return 'refuse'
 }
 

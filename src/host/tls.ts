@@ -2,13 +2,14 @@
 // through `tls.createServer` and its 'connection' event: a bare TLSSocket with `isServer` accepts certificates of any CA.
 
 import { constants, type X509Certificate } from 'node:crypto'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { createSecureContext, createServer, type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
-import { Bug, HostError } from '../base/errors.ts'
-import type { ByteStream } from '../base/ports/streams.ts'
+import { HostError } from '../base/errors.ts'
+import type { ByteStream, Endpoint } from '../base/ports/streams.ts'
 import type { Credentials, SecuredPeer, SecureFailure } from '../base/ports/trust.ts'
 import { secureFailure } from './secure-failure.ts'
 import { SocketStream } from './socket-stream.ts'
+import { StreamDuplex } from './stream-duplex.ts'
 import { factsOf } from './x509.ts'
 
 export type Secured = { readonly stream: ByteStream; readonly peer: SecuredPeer }
@@ -22,6 +23,11 @@ const HANG_UP_MS = 1000
  */
 const REFUSED: SecureFailure = 'refused by peer'
 
+interface Ends {
+  readonly local: Endpoint
+  readonly remote: Endpoint
+}
+
 type Settle = (result: Secured | SecureFailure) => void
 
 /** Takes `stream` over; `done` is called once, never from within this call. On failure the connection is closed. */
@@ -32,8 +38,9 @@ export function secure(
   timeoutMs: number,
   done: (result: Secured | SecureFailure) => void,
 ): void {
-  if (!(stream instanceof SocketStream)) throw new Bug('only a stream of this host can be upgraded')
-  const plain = stream.surrender()
+  // Asked before the stream is taken over: one that another member carries has words instead of addresses.
+  const ends = { local: stream.local, remote: stream.remote }
+  const plain = stream instanceof SocketStream ? stream.surrender() : new StreamDuplex(stream)
   if (plain === null || plain.destroyed) {
     stream.destroy()
     setImmediate(() => done('closed'))
@@ -53,21 +60,21 @@ export function secure(
   // The connection may close under TLS without a word from it. The turn's grace lets TLS say why when it knows.
   plain.once('close', () => setImmediate(() => settle('closed')))
   plain.pause()
-  if (role === 'server') serve(plain, credentials, settle)
-  else connect(plain, credentials, settle)
+  if (role === 'server') serve(plain, ends, credentials, settle)
+  else connect(plain, ends, credentials, settle)
 }
 
 /**
  * A server object for each upgrade: failures are told to the server, not to the one socket, and a refused certificate
  * only by closing. What is dear, the context with the parsed certificates, is shared.
  */
-function serve(plain: Socket, credentials: Credentials, settle: Settle): void {
+function serve(plain: Duplex, ends: Ends, credentials: Credentials, settle: Settle): void {
   const server = createServer({ requestCert: true, rejectUnauthorized: true })
   // No public way leads a ready context into a server, and the public one drops `allowPartialTrustChain` in Node 20.
   if ('_sharedCreds' in server) server._sharedCreds = contextOf(credentials)
   else server.setSecureContext(options(credentials))
   server.on('secureConnection', (socket) => {
-    const result = secured(socket)
+    const result = secured(socket, ends)
     if (typeof result === 'string') hangUp(socket)
     settle(result)
   })
@@ -83,7 +90,7 @@ function serve(plain: Socket, credentials: Credentials, settle: Settle): void {
  * With `rejectUnauthorized` Node would hang up on a foreign server before our own certificate has left, and the server
  * would never learn that it is the foreign one. So the verdict, which is the same, is carried out here.
  */
-function connect(plain: Socket, credentials: Credentials, settle: Settle): void {
+function connect(plain: Duplex, ends: Ends, credentials: Credentials, settle: Settle): void {
   const socket = tlsConnect({
     socket: plain,
     secureContext: contextOf(credentials),
@@ -97,7 +104,7 @@ function connect(plain: Socket, credentials: Credentials, settle: Settle): void 
     settle(secureFailure(error))
   })
   socket.once('secureConnect', () => {
-    const result = socket.authorized ? secured(socket) : secureFailure(verdictOf(socket))
+    const result = socket.authorized ? secured(socket, ends) : secureFailure(verdictOf(socket))
     if (typeof result === 'string') hangUp(socket)
     settle(result)
   })
@@ -112,11 +119,11 @@ function hangUp(socket: TLSSocket): void {
   socket.once('close', () => clearTimeout(timer))
 }
 
-function secured(socket: TLSSocket): Secured | SecureFailure {
+function secured(socket: TLSSocket, ends: Ends): Secured | SecureFailure {
   const peer = identityOf(socket.getPeerX509Certificate())
   if (!socket.authorized || peer === null) return 'bad certificate'
   return {
-    stream: new SocketStream(() => socket.pause(), { staticBuffer: false, copies: true, unheard: REFUSED }),
+    stream: new SocketStream(() => socket.pause(), { staticBuffer: false, copies: true, unheard: REFUSED, ends }),
     peer,
   }
 }

@@ -22,6 +22,7 @@ import type {
 import { digest, passwordKey, secretKey, secureByKey } from '../keyed.ts'
 import type { SimClock } from './clock.ts'
 import { type Dice, hash64 } from './random.ts'
+import { type Sealable, sealable } from './sealed.ts'
 import { SimStream } from './stream.ts'
 
 interface Certificate {
@@ -152,13 +153,13 @@ export class SimTrust implements Trust {
   }
 
   secure(
-    stream: ByteStream,
+    plain: ByteStream,
     role: 'server' | 'client',
     credentials: Credentials,
     timeoutMs: number,
     done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void,
   ): void {
-    if (!(stream instanceof SimStream)) throw new TypeError('only simulated streams can be secured here')
+    const stream = sealable(plain, this.#clock)
     if (stream.gone) {
       this.#clock.after(0, 'tls.closed', () => done('closed'))
       return
@@ -204,7 +205,7 @@ class Handshake {
   readonly #notary: Notary
   readonly #clock: SimClock
   readonly #dice: Dice
-  readonly #stream: SimStream
+  readonly #stream: Sealable
   readonly #role: 'server' | 'client'
   readonly #credentials: Credentials
   readonly #done: (result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure) => void
@@ -216,7 +217,7 @@ class Handshake {
     notary: Notary,
     clock: SimClock,
     dice: Dice,
-    stream: SimStream,
+    stream: Sealable,
     role: 'server' | 'client',
     credentials: Credentials,
     timeoutMs: number,

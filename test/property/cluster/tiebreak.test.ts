@@ -41,8 +41,8 @@ test('both ends come to the same link, in every interleaving of three dials', ()
           if (decider === link) decider = null
           return
         }
-        const used = decider === null ? null : { instance: instance('a'), silentMs: 0 }
-        if (settle(used, { instance: instance('a') }, 1000) === 'refuse') return closeAtDecider(link)
+        const used = decider === null ? null : { instance: instance('a'), silentMs: 0, relayed: false }
+        if (settle(used, { instance: instance('a'), relayed: false }, 1000) === 'refuse') return closeAtDecider(link)
         if (decider !== null) closeAtDecider(decider)
         decider = link
         pipes[link]!.toOther.push(++choice)

@@ -2,10 +2,19 @@
 // does not belong.
 
 import type { MemberStatus } from '../../../src/cluster/status.ts'
+import { LATE_MS } from '../network.ts'
 import type { Scenario } from '../scenario.ts'
 import type { SimNode, World } from '../world.ts'
 
 type Rows = readonly MemberStatus[]
+
+/** Members that have links with both of a pair, since when, in which runs of the two, and what one then said of the other. */
+interface Between {
+  readonly by: readonly SimNode[]
+  readonly runs: string
+  readonly sinceMs: number
+  readonly state: MemberStatus['state'] | undefined
+}
 
 const EVERY_MS = 250
 /** The state is looked at every so often, and heartbeats fall where they fall. */
@@ -16,6 +25,8 @@ export class MemberWatch {
   readonly #scenario: Scenario
   readonly #said = new Set<string>()
   readonly #known = new Map<string, number>()
+  readonly #bridged = new Map<string, number>()
+  readonly #between = new Map<string, Between>()
   /** Times that a silence was long enough to be judged. */
   judged = 0
 
@@ -42,6 +53,8 @@ export class MemberWatch {
         this.#world.history.sample(a.index, b.index, linked && alive, this.#world.now)
         this.#dead(a, b, statuses.get(a))
         this.#dead(b, a, statuses.get(b))
+        this.#alive(a, b, statuses)
+        this.#alive(b, a, statuses)
       }
     }
     for (const [node, rows] of statuses) {
@@ -68,13 +81,16 @@ export class MemberWatch {
     }
   }
 
-  /** When nothing of b has reached a for long enough, a says that b is dead, and is not linked to it. */
+  /**
+   * When nothing of b has reached a for long enough, neither straight nor through somebody else, a says that b is dead,
+   * and is not linked to it.
+   */
   #dead(a: SimNode, b: SimNode, rows: Rows | undefined): void {
     if (rows === undefined) return
     const { network, now } = this.#world
     const path = network.path(b.machine, a.machine)
     const causes = [b.up ? now : b.sinceMs, path.cut && a.machine !== b.machine ? path.cutAt : now]
-    const since = Math.max(this.#knownSince(a, b, rows), Math.min(...causes))
+    const since = Math.max(this.#knownSince(a, b, rows), Math.min(...causes), this.#bridgedUntil(a, b))
     const { deadAfterMs, heartbeatMs } = this.#scenario
     if (now - since < deadAfterMs + heartbeatMs + SLACK_MS) return
     this.judged++
@@ -84,6 +100,40 @@ export class MemberWatch {
       const silence = ((now - since) / 1000).toFixed(1)
       this.#once(`${a.label} has heard nothing of ${b.label} for ${silence} s and calls it ${member.state}`)
     }
+  }
+
+  /** While a third box has had a link with both for long, neither begins to call the other dead. */
+  #alive(a: SimNode, b: SimNode, statuses: ReadonlyMap<SimNode, Rows>): void {
+    const key = `${a.index} ${b.index}`
+    const linked = (one: SimNode, other: SimNode) => {
+      const row = says(statuses.get(one), other)
+      return row?.linked === true && row.state === 'alive' && row.via === undefined
+    }
+    const between = (by: SimNode) =>
+      by !== a && by !== b && linked(by, a) && linked(a, by) && linked(by, b) && linked(b, by)
+    const { now } = this.#world
+    const by = statuses.has(a) && statuses.has(b) ? this.#scenario.members.filter(between) : []
+    const runs = `${a.runs} ${b.runs}`
+    const before = this.#between.get(key)
+    const stays = before !== undefined && before.runs === runs && before.by.some((one) => by.includes(one))
+    const sinceMs = stays ? before.sinceMs : now
+    const state = says(statuses.get(a), b)?.state
+    const longMs = this.#scenario.deadAfterMs + LATE_MS + SLACK_MS
+    if (stays && state === 'dead' && before.state !== 'dead' && now - sinceMs > longMs) {
+      this.#once(`${a.label} calls ${b.label} dead, which others are linked with`)
+    }
+    this.#between.set(key, { by: stays ? before.by.filter((one) => by.includes(one)) : by, runs, sinceMs, state })
+  }
+
+  /** When there was last another member with open ways to both: it may carry their link, or know that b lives. */
+  #bridgedUntil(a: SimNode, b: SimNode): number {
+    const { network, now } = this.#world
+    const open = (one: SimNode, other: SimNode) =>
+      !network.path(one.machine, other.machine).cut && !network.path(other.machine, one.machine).cut
+    const bridge = this.#scenario.members.some((by) => by !== a && by !== b && by.up && open(by, a) && open(by, b))
+    const key = `${a.index} ${b.index}`
+    if (bridge && b.up) this.#bridged.set(key, now)
+    return this.#bridged.get(key) ?? 0
   }
 
   /** When this run of a was first seen to know b: it cannot miss who it has never heard of. */

@@ -51,6 +51,7 @@ describe('members', () => {
   })
   const link = (id: string, more: Partial<Link> = {}): Link =>
     ({
+      via: null,
       peer: node(id),
       peerInstance: instance(id),
       dialled: null,
@@ -115,6 +116,32 @@ describe('members', () => {
     members.linkUp(link('2', { peerInstance: instance('9') }))
     expect(members.linkDown(old, gone())).toBeNull()
     expect(members.member(node('2'))).toMatchObject({ state: 'alive', linked: true })
+  })
+
+  test('it is dead only when nobody who can be heard says that it has a link with it', () => {
+    members.linkUp(link('2'))
+    members.linkUp(link('3'))
+    const third = members.get(node('3'))!
+    members.told(entry('3', { linked: true }), node('2'))
+    members.linkDown(third.link!, { reason: 'silent', by: 'us', goodbye: null })
+    const look = () => members.look(clock.now(), { heartbeatMs: 1000, deadAfterMs: 5000 }, 0)
+    look()
+    expect([third.state, members.vouchers(node('3'))]).toEqual(['suspect', [node('2')]])
+    clock.advance(60_000)
+    members.get(node('2'))!.link = link('2')
+    look()
+    expect(third.state).toBe('suspect')
+    members.told(entry('3', { linked: false }), node('2'))
+    look()
+    expect([third.state, members.vouchers(node('3'))]).toEqual(['dead', []])
+  })
+
+  test('the word of who falls silent himself counts no more', () => {
+    members.linkUp(link('2'))
+    members.told(entry('3', { linked: true }), node('2'))
+    clock.advance(5000)
+    members.look(clock.now(), { heartbeatMs: 1000, deadAfterMs: 5000 }, 0)
+    expect(members.get(node('3'))!.state).toBe('dead')
   })
 
   test('told of: suspect, then dead when no link comes', () => {

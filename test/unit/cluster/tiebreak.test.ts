@@ -9,12 +9,26 @@ describe('double dials', () => {
   })
 
   test.each([
-    ['none is used', null, 'adopt'],
-    ['the used one lives', { instance: instance('a'), silentMs: 2000 }, 'refuse'],
-    ['the used one is silent', { instance: instance('a'), silentMs: 2001 }, 'adopt'],
-    ['the peer was started again', { instance: instance('b'), silentMs: 0 }, 'adopt'],
-  ] as const)('%s: %s', (_what, used, verdict) => {
-    expect(settle(used, { instance: instance('a') }, 1000)).toBe(verdict)
+    ['none is used', null, false, 'adopt'],
+    ['the used one lives', { instance: instance('a'), silentMs: 2000, relayed: false }, false, 'refuse'],
+    ['the used one is silent', { instance: instance('a'), silentMs: 2001, relayed: false }, false, 'adopt'],
+    ['the peer was started again', { instance: instance('b'), silentMs: 0, relayed: false }, false, 'adopt'],
+    [
+      'a relayed one comes beside a straight one',
+      { instance: instance('a'), silentMs: 0, relayed: false },
+      true,
+      'refuse',
+    ],
+    ['a relayed one beside a relayed one', { instance: instance('a'), silentMs: 0, relayed: true }, true, 'refuse'],
+    ['a straight one comes for a relayed one', { instance: instance('a'), silentMs: 0, relayed: true }, false, 'adopt'],
+    [
+      'a relayed one, and the straight one is silent',
+      { instance: instance('a'), silentMs: 2001, relayed: false },
+      true,
+      'adopt',
+    ],
+  ] as const)('%s', (_what, used, relayed, verdict) => {
+    expect(settle(used, { instance: instance('a'), relayed }, 1000)).toBe(verdict)
   })
 
   test.each([

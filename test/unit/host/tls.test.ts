@@ -9,7 +9,6 @@ import { type ConnectionOptions, connect as tlsConnect, createServer as tlsServe
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
 import type { ClusterId, NodeId } from '../../../src/base/ids.ts'
-import type { ByteStream } from '../../../src/base/ports/streams.ts'
 import type { CertificateAuthority, Credentials, SecureFailure } from '../../../src/base/ports/trust.ts'
 import { secureFailure } from '../../../src/host/secure-failure.ts'
 import { TcpStreams } from '../../../src/host/tcp.ts'
@@ -303,8 +302,4 @@ test.each([
   ['EPIPE', 'closed'],
 ])('%s is "%s"', (code, words) => {
   expect(secureFailure(Object.assign(new Error(code), { code }))).toBe(words)
-})
-
-test('a stream that is not this host`s is our own mistake', () => {
-  expect(() => secure({} as ByteStream, 'server', own, 1, () => {})).toThrow(/only a stream of this host/)
 })
