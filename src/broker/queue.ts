@@ -39,6 +39,10 @@ export class SessionQueue {
     return this.#qos0 > 0
   }
 
+  get qos0(): number {
+    return this.#qos0
+  }
+
   /**
    * Takes a delivery in, by the policy. 'dropped-oldest': taken, and `lastDropped` others gave way. 'dropped-newest' and
    * 'refused' (policy disconnect): not taken.

@@ -174,6 +174,7 @@ export class Sessions {
     this.hold(session)
     this.#byClient.delete(session.clientId)
     this.#subscriptions.removeAll(session)
+    if (session.queue.qos0 > 0) this.#home.tally.drop('moved', session.queue.qos0)
     session.clear(false)
     this.#home.keeping.sessionEnded(session)
   }

@@ -10,6 +10,8 @@ export type DropReason =
   | 'expired'
   | 'too-large'
   | 'session-ended'
+  /** QoS 0 that waited where its session was, before it went to another box. */
+  | 'moved'
   | 'not-authorized'
   /** Another box had taken it for a session that no longer wants it. */
   | 'unsubscribed'

@@ -6,6 +6,7 @@ import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import type { Kept, SessionImport, SessionView } from '../../../src/broker/ports.ts'
 import { readItems, writeItem } from '../../../src/wire/link/records.ts'
 import type { Message } from '../../../src/wire/message.ts'
+import { Lab } from '../../conformance/lab.ts'
 import { DurableLab, Platter } from './durable-lab.ts'
 
 const TO = '00000000000000cc' as NodeId
@@ -112,6 +113,17 @@ describe('a session that moves', () => {
     expect(session(to, 'mover')).toBeDefined()
     to.advance(2000)
     expect(session(to, 'mover')).toBeUndefined()
+  })
+
+  test('leaves QoS 0 that waits behind, counted', () => {
+    const lab = new Lab({ sessions: { queue: { qos0: true } } })
+    lab
+      .connected({ id: 's', ...away })
+      .subscribe('t', { qos: 1 })
+      .drop()
+    lab.connected({ id: 'p' }).publish('t', 'a').publish('t', 'b').publish('t', 'c', { qos: 1, messageId: 1 })
+    lab.broker.transfer.drop(lab.broker.transfer.get('s' as ClientId)!)
+    expect(lab.meter.get('mqtt.dropped.moved')).toBe(2)
   })
 
   test('is not there any more where it was dropped, and nothing of it is said', () => {
