@@ -5,18 +5,28 @@ import { deliveryPlants } from './plants/delivery.ts'
 import { diskPlants } from './plants/disk.ts'
 import { networkPlants } from './plants/network.ts'
 import type { Plant } from './plants/planting.ts'
+import { sessionPlants } from './plants/sessions.ts'
 import { sharedPlants } from './plants/shared.ts'
 
-export const plants: readonly Plant[] = [...networkPlants, ...diskPlants, ...sharedPlants, ...deliveryPlants]
+export const plants: readonly Plant[] = [
+  ...networkPlants,
+  ...diskPlants,
+  ...sharedPlants,
+  ...deliveryPlants,
+  ...sessionPlants,
+]
 
 /**
  * The bugs that CLUSTER 8 demands, and the plants that are each of them. Where there is none yet, the list says so: it
  * only gets fuller.
  */
 export const demanded: Readonly<Record<string, readonly string[]>> = {
-  'acknowledgement before the copy': ['acknowledged before it is safe at the member that wants it'],
-  'an epoch made by a stand-in': [],
-  'a returning owner that yields to a stand-in': [],
+  'acknowledgement before the copy': [
+    'acknowledged before the copy',
+    'acknowledged before it is safe at the member that wants it',
+  ],
+  'an epoch made by a stand-in': ['a stand-in makes an epoch'],
+  'a returning owner that yields to a stand-in': ['an owner that comes back yields to the stand-in'],
   'wills fired at dead_after without write-back': [],
   'horizon ignored': ['horizons that nobody heeds'],
   'a tombstone dropped early': ['a removal that is forgotten at once'],
