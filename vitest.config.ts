@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** They measure what a box does while others load it: beside other files they would measure those. */
-const ALONE = ['faults', 'stampede'].map((name) => `test/e2e/${name}.test.ts`)
+const ALONE = ['boxes', 'faults', 'stampede'].map((name) => `test/e2e/${name}.test.ts`)
 
 const e2e = {
   include: ['test/e2e/**/*.test.ts'],
