@@ -106,6 +106,7 @@ export class FloatingAddress {
     }
     if (address === null) return
     if (!this.#opened) this.#open()
+    if (this.#late(nowMs)) return this.#lapsed()
     this.#forgetSilent()
     if (this.#holding.at === 'pausing' && nowMs >= this.#holding.untilMs) this.#become({ at: 'free' })
     const on = this.#interface()
@@ -178,10 +179,8 @@ export class FloatingAddress {
       held: (mac) => this.#held(mac),
       answered: (mac) => this.#answered(mac),
       conflict: (mac) => this.#conflict(mac),
-      lapsed: () => {
-        this.#world.meter.count('address.lapsed')
-        this.#become({ at: 'free' })
-      },
+      // While it is asked for anew, this is an old word.
+      lapsed: () => this.#holding.at === 'held' && this.#lapsed(),
       failed: (why) => this.#failed(why),
     })
   }
@@ -204,6 +203,23 @@ export class FloatingAddress {
     return view?.linked === true && view.state === 'alive'
   }
 
+  /** We hung, and it was let go behind our back: what we still think must not be told to anybody. */
+  #late(nowMs: number): boolean {
+    const { at } = this.#holding
+    return (at === 'asked' || at === 'held') && nowMs - this.#renewedMs >= this.#leaseMs()
+  }
+
+  #lapsed(): void {
+    this.#world.meter.count('address.lapsed')
+    this.#letGo()
+    this.#become({ at: 'free' })
+  }
+
+  /** Before the others take this box for dead it must have let go, even when it hangs. */
+  #leaseMs(): number {
+    return this.#home.settings().deadAfterMs / 2
+  }
+
   /** What a member said before it fell silent says nothing about now; the MAC is known again when it answers. */
   #forgetSilent(): void {
     for (const [member, claim] of this.#claims) {
@@ -223,8 +239,7 @@ export class FloatingAddress {
 
   #hold(on: string, nowMs: number): void {
     this.#renewedMs = nowMs
-    // Before the others take this box for dead it must have let go, even when it hangs.
-    this.#home.unit?.hold(on, this.#address!, this.#home.settings().deadAfterMs / 2)
+    this.#home.unit?.hold(on, this.#address!, this.#leaseMs())
   }
 
   #letGo(): void {

@@ -44,6 +44,8 @@ class FakeUnit implements AddressUnit {
   /** The network between this unit and the rest. */
   cut = false
   renewals = 0
+  /** A daemon that hangs reads this later. */
+  tell: (run: () => void) => void = (run) => run()
   #at: 'free' | 'probing' | 'held' = 'free'
   #untilMs = 0
 
@@ -83,7 +85,7 @@ class FakeUnit implements AddressUnit {
       if (this.#at !== 'held') return
       if (this.#wire.clock.now() < this.#untilMs) return this.#watch()
       this.release()
-      this.events!.lapsed()
+      this.tell(() => this.events!.lapsed())
     })
   }
 
@@ -146,8 +148,13 @@ class Box {
       member: () => this.member,
       nameOf: (of) => `box-${of[0]}`,
     })
+    const unread: (() => void)[] = []
+    if (this.unit !== null) this.unit.tell = (run) => void (this.hangs ? unread.push(run) : run())
     const look = (): void => {
-      if (!this.hangs) this.floating.look(clock.now())
+      if (!this.hangs) {
+        this.floating.look(clock.now())
+        for (const run of unread.splice(0)) run()
+      }
       clock.after(250, 'look', look)
     }
     clock.after(0, 'look', look)
