@@ -22,7 +22,9 @@ describe('trust in storms', () => {
   })
 })
 
-/** Builds nodes whose revocations count only when their stamp is not in the future of the box's own clock. */
+const EXPIRY_MS = 5000
+
+/** Builds nodes whose revocations count by their stamps: not before these, and not for ever after, by the own clock. */
 function revocationsByStamp(): { readonly build: Build; readonly remove: () => void } {
   const clocks = new WeakMap<Revocations, Clock>()
   const stamps = new WeakMap<Revocations, Map<string, number>>()
@@ -45,7 +47,8 @@ function revocationsByStamp(): { readonly build: Build; readonly remove: () => v
     patched(Revocations.prototype, 'has', (original) => {
       return function (this: Revocations, node, key) {
         const stamp = stamps.get(this)?.get(node) ?? 0
-        return stamp <= (clocks.get(this)?.wall() ?? 0) && original.call(this, node, key)
+        const wall = clocks.get(this)?.wall() ?? 0
+        return stamp <= wall && wall < stamp + EXPIRY_MS && original.call(this, node, key)
       }
     }),
   ]
