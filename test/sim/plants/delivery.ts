@@ -50,6 +50,7 @@ export const deliveryPlants: readonly Plant[] = [
   {
     name: 'what came over the last link counts again over the next',
     found: /reached c\d+ \d times/,
+    promises: ['once'],
     plant: patching(() => {
       const repeated = patched(Arrivals.prototype, 'repeated', () => () => 0)
       const here = patched(Outgoing.prototype, 'here', (original) => {
@@ -66,6 +67,7 @@ export const deliveryPlants: readonly Plant[] = [
   {
     name: 'message ids that are not remembered',
     found: /reached c\d+ \d times/,
+    promises: ['once'],
     plant: patching(() => patched(RecentIds.prototype, 'has', () => () => false)),
   },
   {
