@@ -338,7 +338,8 @@ class Joining implements SessionImport {
     const asItIs = share !== null || retain
     const most = wanting.reduce((least, one) => Math.max(least, one.qos), 0)
     const ids = asItIs ? subscriptionIds : wanting.filter((one) => one.filter.share === null).flatMap((one) => one.ids)
-    const now = asItIs ? qos : (Math.min(message.qos, most) as QoS)
+    // A retain flag, too, may come by a subscription that has ended: no message has more than those that there are give.
+    const now = (share !== null ? qos : Math.min(asItIs ? qos : message.qos, most)) as QoS
     return { qos: wanting.length === 0 ? 0 : now, ids: ids.length === 0 ? NO_IDS : ids }
   }
 }

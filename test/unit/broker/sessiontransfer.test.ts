@@ -236,6 +236,30 @@ describe('a session that is joined', () => {
     expect(client.take().length + joined.length).toBe(1)
   })
 
+  test.each([1, 0] as const)('takes what keeps its retain flag as its own subscriptions of QoS %i say, too', (qos) => {
+    const from = full()
+    const wish = { topic: 'r/#', rap: true }
+    from
+      .client()
+      .connect({ id: 'mover', ...away })
+      .send({ cmd: 'subscribe', messageId: 9, subscriptions: [{ ...wish, qos: 1 }] })
+      .send({ cmd: 'disconnect' })
+    const to = new DurableLab(new Platter(), undefined, TO)
+    move(from, to).end()
+    const view = session(from, 'mover')
+    const after = Math.max(...from.broker.transfer.queued(view, 0).map(({ id }) => id))
+    from.connected({ id: 'p2' }).publish('r/1', 'kept', { qos: 1, retain: true, messageId: 1 })
+    const client = to.client().connect({ id: 'mover', ...away })
+    client.send({ cmd: 'subscribe', messageId: 9, subscriptions: [{ ...wish, qos }] })
+    to.commit()
+    client.take()
+    const joining = to.broker.transfer.join(session(to, 'mover'))
+    joining.add(shipped(from, from.broker.transfer.queued(view, after)))
+    joining.end()
+    to.commit()
+    expect(client.take().map((packet) => [packet.qos, packet.retain])).toEqual(qos === 0 ? [] : [[1, true]])
+  })
+
   test('what was published where it has been all along is not joined again', () => {
     const lab = full()
     const view = session(lab, 'mover')
