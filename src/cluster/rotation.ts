@@ -237,7 +237,14 @@ export class Rotation {
             sealed: papers.sealed,
             holders: [],
           }
-          this.#custody.adopt(renewed, done, compromised ? before : null)
+          // What is offered meanwhile is judged by what this box stands on then.
+          this.#taking = true
+          const adopted = (error: HostError | null) => {
+            this.#taking = false
+            done(error)
+            this.#take()
+          }
+          this.#custody.adopt(renewed, adopted, compromised ? before : null)
         })
       })
     })
