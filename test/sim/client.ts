@@ -214,7 +214,7 @@ export class SimClient {
     const sent: Sent = {
       key,
       connection,
-      again: { connection, at: this.#clock.now() },
+      again: { connection, at: this.#clock.now(), whole: connection },
       topic: wish.topic,
       qos: wish.qos,
       retain: wish.retain,

@@ -29,8 +29,8 @@ export interface Sent {
   /** Counts over the whole world; the payload begins with it. */
   readonly key: number
   readonly connection: Connection
-  /** Where it was sent last, and when. */
-  again: { readonly connection: Connection; readonly at: number }
+  /** Where it was sent last, and when; `whole`: where its PUBLISH was, and not just its PUBREL. */
+  again: { readonly connection: Connection; readonly at: number; readonly whole: Connection }
   readonly topic: string
   readonly qos: 0 | 1 | 2
   readonly retain: boolean

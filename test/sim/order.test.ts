@@ -22,8 +22,9 @@ function judged(
   ledger.connections.push({ ...reader, connectedAt })
   for (const key of [0, 1]) {
     ledger.write({
-      ...{ key, connection: publisher, again: { connection: publisher, at: 50 }, topic: 't', qos: 1, retain: true },
+      ...{ key, connection: publisher, topic: 't', qos: 1, retain: true },
       ...{
+        again: { connection: publisher, at: 50, whole: publisher },
         payload: Buffer.from(`${key}`),
         properties,
         expirySec: null,

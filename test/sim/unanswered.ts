@@ -43,7 +43,7 @@ export class Unanswered {
   ): IterableIterator<{ readonly packetId: number; readonly publish: Buffer | null }> {
     for (const [packetId, { sent, released }] of this.publishing) {
       sent.times++
-      sent.again = { connection, at }
+      sent.again = { connection, at, whole: released ? sent.again.whole : connection }
       if (released) {
         yield { packetId, publish: null }
         continue

@@ -69,9 +69,11 @@ const isAcknowledged = (one: Sent): boolean => one.qos > 0 && one.ackedAt !== nu
 
 /** Whether the node itself has promised to keep the write, and still must. */
 function lastsAt(one: Sent, { node, run }: Shown, { durable, history }: Ground): boolean {
-  const { connection } = one.again
+  const { connection, whole } = one.again
   if (history.hasForgotten(node, one.at)) return false
-  return isAcknowledged(one) && connection.node === node && (durable(node) || connection.run === run)
+  // Without a disk a PUBREL to a later run finds what its copy has: the copy's promise, not this node's (seed 7000418).
+  const inMemory = connection.run === run && whole.node === node && whole.run === run
+  return isAcknowledged(one) && connection.node === node && (durable(node) || inMemory)
 }
 
 /** Whether the cluster has: on its disks, or in the memory of more than one. */
