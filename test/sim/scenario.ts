@@ -2,6 +2,7 @@
 // else lives on the LAN.
 
 import type { ClusterId } from '../../src/base/ids.ts'
+import { Guest, PASSWORD, WAYS } from './guests.ts'
 import type { Quality } from './network.ts'
 import type { Dice } from './random.ts'
 import type { SimNode, World } from './world.ts'
@@ -20,6 +21,8 @@ export interface Scenario {
   readonly cluster: ClusterId
   /** A node of another cluster on the same LAN. */
   readonly foreign: SimNode | null
+  /** Boxes that come while the story goes on. */
+  readonly guests: readonly Guest[]
   /** A node without certificate, which hears the cluster and waits. */
   readonly waiting: SimNode | null
   /** From the last start until every pair is linked, on an undisturbed LAN. */
@@ -54,6 +57,11 @@ export function drawScenario(world: World, dice: Dice): Scenario {
       ? { linkQueue: { maxMessages: 100, maxBytes: 65_536, whenFull: 'drop-oldest' as const } }
       : {}),
   }
+  const coming = dice.fork('guests')
+  const ways = Array.from({ length: Number(coming.weighted({ '0': 75, '1': 18, '2': 7 })) }, () =>
+    coming.weighted(WAYS),
+  )
+  const password = ways.includes('password') ? { password: PASSWORD } : {}
   const members: SimNode[] = []
   for (let index = 0; index < count; index++) {
     const subnet = subnets === 2 && index >= count / 2 ? 1 : 0
@@ -61,7 +69,7 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     const machine = sameHost ? members[index - 1]!.machine : world.network.addMachine(subnet)
     // One box of the first subnet knows one of the second by name: that is all that joins them.
     const peers = subnets === 2 && index === 0 ? [{ address: 'far.example', port: 4883 + Math.ceil(count / 2) }] : []
-    const cluster = { ...common, peers, port: 4883 + index }
+    const cluster = { ...common, ...password, peers, port: 4883 + index }
     const node = world.addNode({ machine, mqttPort: 1883 + index, cluster, bundle, durability })
     node.disk.store.flushMs = disks.pick([1, 4, 8, 20, 100])
     node.disk.store.lingering = disks.pick([0, 0, 3, 50])
@@ -79,6 +87,18 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     const machine = world.network.addMachine(0)
     waiting = world.addNode({ machine, mqttPort: 1891, cluster: { ...common, port: 4891 }, bundle: null })
   }
+  const guests = ways.map((way, index) => {
+    const cluster = { ...common, ...(way === 'password' ? password : {}), port: 4900 + index }
+    const machine = world.network.addMachine(0)
+    const plan = {
+      machine,
+      mqttPort: 1900 + index,
+      cluster,
+      durability,
+      bundle: way === 'bundle' ? bundle : null,
+    } as const
+    return new Guest(world, world.addNode(plan), way, members)
+  })
   const heardMs = Math.max(discovery === 'beacon' ? 0 : 10_000, discovery === 'mdns' ? 0 : 2 * intervalMs)
   const slackMs = 1500 + (subnets === 2 ? 10_000 : 0) + (quality.loss > 0 ? 2 * heardMs : 0)
   return {
@@ -92,6 +112,7 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     members,
     cluster: id,
     foreign,
+    guests,
     waiting,
     firstLinksMs: heardMs + slackMs,
     againMs: heardMs + slackMs + deadAfterMs + BACKOFF_CAP_MS,
@@ -108,7 +129,8 @@ function drawQuality(dice: Dice): Quality {
 
 /** The scenario in one line, for the report of a failing seed. */
 export function describe(scenario: Scenario): string {
-  const { members, discovery, subnets, intervalMs, heartbeatMs, deadAfterMs, quality, foreign, waiting } = scenario
+  const { members, discovery, subnets, intervalMs, heartbeatMs, deadAfterMs, quality, foreign, guests, waiting } =
+    scenario
   const flushes = members.map((node) => node.disk.store.flushMs).join(', ')
   const machines = new Set(members.map((node) => node.machine)).size
   return [
@@ -118,5 +140,6 @@ export function describe(scenario: Scenario): string {
     scenario.durability === 'disk' ? `disks that flush in up to ${flushes} ms` : 'no disks',
     ...(foreign === null ? [] : ['a foreign node']),
     ...(waiting === null ? [] : ['a waiting node']),
+    ...guests.map(({ way }) => `a guest by ${way}`),
   ].join('; ')
 }

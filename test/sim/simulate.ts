@@ -12,6 +12,7 @@ import { MemberWatch } from './checkers/members.ts'
 import { checkRetained, checkTold, type Shown } from './checkers/retained.ts'
 import { wrongRoutes } from './checkers/routes.ts'
 import { checkSessions, surplusConnections } from './checkers/sessions.ts'
+import { missingTrust, wrongTime } from './checkers/trust.ts'
 import { Crowd } from './crowd.ts'
 import { LATE_MS } from './network.ts'
 import { accountsOf, People } from './people.ts'
@@ -19,6 +20,7 @@ import { probe } from './probes.ts'
 import { type PromiseName, Promises } from './promises.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
+import { TrustStorm } from './trust-storm.ts'
 import { type Build, World } from './world.ts'
 
 export interface SimulateOptions {
@@ -55,6 +57,8 @@ export interface Outcome {
 /** More events than this in a virtual second are a loop, not a life. */
 const EVENTS_PER_SECOND_MAX = 20_000
 const STEP_MS = 250
+/** From linked to agreed: a certificate by the new CA, the key on a second box, people who approve and ask again. */
+const AGREE_WITHIN_MS = 60_000
 
 export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
   const world = new World(`seed ${seed}`, options.build ?? compose)
@@ -76,7 +80,7 @@ export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
       crossed: story.crossed,
       acknowledged: story.acknowledged,
       silencesJudged: story.watch.judged,
-      faults: story.storm.counts,
+      faults: { ...story.storm.counts, ...story.trust.counts },
     },
   }
 }
@@ -89,6 +93,7 @@ class Story {
   readonly #scenario: Scenario
   readonly watch: MemberWatch
   readonly storm: Storm
+  readonly trust: TrustStorm
   readonly #crowd: Crowd
   readonly #people: People
   readonly #promises: Promises
@@ -102,6 +107,7 @@ class Story {
     this.#scenario = scenario
     this.watch = new MemberWatch(world, scenario)
     this.storm = new Storm(world, scenario, world.dice.fork('storm'))
+    this.trust = new TrustStorm(world, scenario, world.dice.fork('trust storm'))
     this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'), promises)
     this.#people = new People(world, scenario.members, world.dice.fork('people'))
   }
@@ -116,6 +122,7 @@ class Story {
     this.watch.start()
     this.#settle('after the last start', this.#scenario.firstLinksMs)
 
+    this.trust.begin()
     this.#invite()
     world.run(600)
     // A dial whose SYN was lost may still be on its way to find that there is a link already.
@@ -130,6 +137,7 @@ class Story {
     this.#crowd.busy(100, stormMs)
     if (this.#promises.has('accounts')) this.#people.busy(12, stormMs)
     this.storm.brew(dice.whole(1, 7), stormMs)
+    this.trust.brew(stormMs)
     if (dice.chance(0.2)) {
       world.timeline.after(dice.between(0, stormMs), null, 'client.flood', () => this.#crowd.flood())
     }
@@ -139,6 +147,7 @@ class Story {
     // Until what was held up has come, and everybody has noticed what is broken.
     world.run(LATE_MS + this.#scenario.deadAfterMs + this.#scenario.heartbeatMs)
     this.#settle('after the storm', this.#scenario.againMs)
+    this.#agree()
 
     world.run(1500)
     this.#atRest()
@@ -158,6 +167,18 @@ class Story {
     }
     for (const what of missing) world.problem(`${(withinMs / 1000).toFixed(1)} s ${when}: ${what}`)
     world.trace(missing.length === 0 ? `all linked ${when}` : 'not linked')
+  }
+
+  /** Runs until all agree on who belongs to the cluster and by which CA, or says what is missing at the deadline. */
+  #agree(): void {
+    const world = this.#world
+    const deadline = world.now + AGREE_WITHIN_MS
+    let missing = missingTrust(this.#scenario)
+    while (missing.length > 0 && world.now < deadline) {
+      world.run(STEP_MS)
+      missing = missingTrust(this.#scenario)
+    }
+    for (const what of missing) world.problem(`${AGREE_WITHIN_MS / 1000} s after all were linked: ${what}`)
   }
 
   #invite(): void {
@@ -208,6 +229,8 @@ class Story {
     }
     const accounts = members.map((node) => ({ label: node.label, groups: accountsOf(node) }))
     for (const what of checkAccounts(accounts, this.#people.writes, this.#ground())) world.problem(`at rest: ${what}`)
+    for (const what of missingTrust(this.#scenario)) world.problem(`at rest: ${what}`)
+    for (const what of wrongTime(this.#scenario, this.#ground(), world.wallMs)) world.problem(`at rest: ${what}`)
     this.#lookAtRetained()
     this.#crowd.closing = false
     this.#crowd.everybodyBack()

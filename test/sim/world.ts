@@ -83,6 +83,11 @@ export class World {
     return this.timeline.now
   }
 
+  /** What a right clock shows. */
+  get wallMs(): number {
+    return WALL_MS + this.now
+  }
+
   run(ms: number): void {
     this.timeline.runUntil(this.timeline.now + ms)
   }

@@ -43,7 +43,7 @@ export class MemberWatch {
   }
 
   look(): void {
-    const { members, foreign, waiting } = this.#scenario
+    const { members, guests, foreign, waiting } = this.#scenario
     const statuses = new Map<SimNode, Rows>()
     for (const node of this.#world.nodes) if (node.run?.ready === true) statuses.set(node, node.members())
     for (const [index, a] of members.entries()) {
@@ -58,7 +58,8 @@ export class MemberWatch {
       }
     }
     for (const [node, rows] of statuses) {
-      const expected = members.includes(node) ? members : [node]
+      const ours = members.includes(node) || guests.some((guest) => guest.node === node)
+      const expected = ours ? members : [node]
       for (const member of rows) {
         const dead = member.state === 'dead' ? members.find((one) => one.id === member.id) : undefined
         if (dead !== undefined && node.routesOf(dead).length > 0) {
@@ -68,7 +69,8 @@ export class MemberWatch {
         if (there !== undefined && there.machine !== node.machine && member.address.startsWith('127.')) {
           this.#once(`${node.label} believes that ${there.label} of another machine is at ${member.address}`)
         }
-        if (!expected.some((one) => one.id === member.id || one.id === '')) {
+        const isOne = expected.some((one) => one.id === member.id || one.id === '')
+        if (!isOne && !(ours && guests.some((guest) => guest.isCalled(member.id)))) {
           this.#once(`${node.label} has a member that does not belong to its cluster: ${member.id} ${member.name}`)
         }
       }
