@@ -7,6 +7,7 @@ import { networkPlants } from './plants/network.ts'
 import type { Plant } from './plants/planting.ts'
 import { sessionPlants } from './plants/sessions.ts'
 import { sharedPlants } from './plants/shared.ts'
+import { trustPlants } from './plants/trust.ts'
 
 export const plants: readonly Plant[] = [
   ...networkPlants,
@@ -14,6 +15,7 @@ export const plants: readonly Plant[] = [
   ...sharedPlants,
   ...deliveryPlants,
   ...sessionPlants,
+  ...trustPlants,
 ]
 
 /**
