@@ -4,10 +4,14 @@
 
 import { HostError } from '../../src/base/errors.ts'
 import { compose } from '../../src/compose.ts'
+import { LockedOut } from './lockedout.ts'
 import type { Dice } from './random.ts'
 import { type Build, type SimNode, World } from './world.ts'
 
 const DEADLINE_MS = 90_000
+/** With people who help, one box after the other. */
+const HELPED_MS = 300_000
+const AWAY_MS = 75_000
 const STEP_MS = 250
 
 const EVENTS = { rotate: 20, seal: 8, remove: 14, kill: 20, power: 10, cut: 16, clock: 20 } as const
@@ -16,16 +20,20 @@ export interface TrustFacts {
   readonly problems: readonly string[]
   readonly rotations: number
   readonly removals: number
+  /** Boxes that came back by a code, because nothing else led to the CA in use. */
+  readonly helped: number
   readonly events: Readonly<Record<string, number>>
 }
 
-export function tellTrust(seed: number, build: Build = compose): TrustFacts {
-  return new TrustStory(seed, build).tell()
+/** `compromised`: half of the rotations are of a CA whose key is in wrong hands. */
+export function tellTrust(seed: number, build: Build = compose, compromised = false): TrustFacts {
+  return new TrustStory(seed, build, compromised).tell()
 }
 
 class TrustStory {
   readonly #world: World
   readonly #dice: Dice
+  readonly #compromised: boolean
   readonly #nodes: SimNode[] = []
   #removed: { readonly node: SimNode; readonly id: string } | null = null
   #rotations = 0
@@ -37,7 +45,8 @@ class TrustStory {
   /** When every member knew of the removal: the run of the removed box then, and the links that it had had. */
   #known: { readonly run: number; readonly ups: number } | null = null
 
-  constructor(seed: number, build: Build) {
+  constructor(seed: number, build: Build, compromised: boolean) {
+    this.#compromised = compromised
     this.#world = new World(`trust ${seed}`, build)
     this.#dice = this.#world.dice.fork('story')
   }
@@ -58,13 +67,15 @@ class TrustStory {
       const kind = dice.weighted(EVENTS)
       world.timeline.after(dice.between(0, stormMs), null, `trust.${kind}`, () => this.#happens(kind))
     }
-    this.#run(stormMs + 10_000)
+    this.#run(stormMs + (this.#compromised ? AWAY_MS : 10_000))
     for (const mend of [...this.#cuts]) mend()
     for (const node of this.#nodes) node.start()
-    const deadline = world.now + DEADLINE_MS
+    const help = new LockedOut(world)
+    const deadline = world.now + (this.#compromised ? HELPED_MS : DEADLINE_MS)
     let wrong = this.#wrong()
     while (wrong.length > 0 && world.now < deadline) {
       this.#run(STEP_MS)
+      if (this.#compromised) help.look(this.#members())
       wrong = this.#wrong()
     }
     for (const what of wrong) world.problem(what)
@@ -72,6 +83,7 @@ class TrustStory {
       problems: world.problems,
       rotations: this.#rotations,
       removals: this.#removed === null ? 0 : 1,
+      helped: help.count,
       events: this.#counts,
     }
   }
@@ -93,11 +105,13 @@ class TrustStory {
     world.trace(`trust story: ${kind} ${node.label} ${other.label}`)
     switch (kind) {
       case 'rotate':
-        return this.#ask(node, (trust) =>
-          trust.rotate(false, (result) => {
-            if (!(result instanceof HostError)) this.#rotations++
-          }),
-        )
+        if (!this.#compromised || dice.chance(0.5)) return this.#rotate(node, false)
+        // Somebody may be away for longer than the CA before is believed.
+        if (node !== other && dice.chance(0.6)) {
+          other.kill()
+          world.timeline.after(AWAY_MS + lastsMs, null, 'trust.return', () => other.start())
+        }
+        return this.#rotate(node, true)
       case 'seal':
         return this.#ask(node, (trust) => trust.seal(() => {}))
       case 'remove':
@@ -125,6 +139,14 @@ class TrustStory {
         node.run?.clock.jumpWall(byMs)
       }
     }
+  }
+
+  #rotate(node: SimNode, compromised: boolean): void {
+    this.#ask(node, (trust) =>
+      trust.rotate(compromised, (result) => {
+        if (!(result instanceof HostError)) this.#rotations++
+      }),
+    )
   }
 
   #ask(node: SimNode, ask: (trust: Exclude<ReturnType<TrustNode['operator']['trust']>, HostError>) => void): void {
@@ -175,11 +197,16 @@ class TrustStory {
     this.#world.problem(problem)
   }
 
+  #members(): readonly SimNode[] {
+    const gone = this.#isRemoved() ? this.#removed!.node : null
+    return this.#nodes.filter((node) => node !== gone)
+  }
+
   /** What is still missing for "all agree". */
   #wrong(): string[] {
     const wrong: string[] = []
     const gone = this.#isRemoved() ? this.#removed!.node : null
-    const members = this.#nodes.filter((node) => node !== gone)
+    const members = this.#members()
     const papers = members.map((node) => {
       const trust = node.run?.ready === true ? node.run.node.operator.trust() : null
       return trust === null || trust instanceof HostError ? null : trust.custody.papers
@@ -193,7 +220,7 @@ class TrustStory {
       }
       const rows = node.run?.ready === true ? node.status().cluster.members : []
       for (const other of members) {
-        if (other === node || rows.find(({ id }) => id === other.id)?.linked === true) continue
+        if (other === node || rows.find(({ id }) => id === idOf(other))?.linked === true) continue
         wrong.push(`${node.label} is not linked with ${other.label}`)
       }
     }
@@ -215,5 +242,8 @@ class TrustStory {
     })
   }
 }
+
+/** Who has left and come back has another one. */
+const idOf = (node: SimNode): string => (node.run?.ready === true ? node.status().node.id : node.id)
 
 type TrustNode = NonNullable<SimNode['run']>['node']
