@@ -5,7 +5,7 @@ import { simulate } from './simulate.ts'
 import type { Build } from './world.ts'
 
 /** Seeds within which a planted bug must be found; the first is the same for all, so that a run can be repeated. */
-const SEEDS = 100
+const SEEDS = 200
 const FIRST = 1
 
 function seedsUntilFound({ plant, found, promises = [], story }: Plant): number {

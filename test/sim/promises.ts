@@ -20,7 +20,7 @@ export const PROMISES = {
 export type PromiseName = keyof typeof PROMISES
 
 /** Those that hold. */
-export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt', 'clocks']
+export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt']
 
 export class Promises {
   readonly #kept: ReadonlySet<PromiseName>

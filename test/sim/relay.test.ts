@@ -79,7 +79,8 @@ test.each([
   const remove = planted ? patched(Vouching.prototype, 'for', () => () => []) : () => {}
   try {
     const { world, nodes } = cluster('evidence', 3)
-    const scenario = { members: nodes, foreign: null, waiting: null, heartbeatMs: 1000, deadAfterMs: DEAD_AFTER_MS }
+    const others = { guests: [], foreign: null, waiting: null }
+    const scenario = { members: nodes, ...others, heartbeatMs: 1000, deadAfterMs: DEAD_AFTER_MS }
     new MemberWatch(world, scenario as unknown as Scenario).start()
     world.run(20_000)
     cut(world, nodes[0]!, nodes[2]!)

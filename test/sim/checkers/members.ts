@@ -132,7 +132,9 @@ export class MemberWatch {
     const { network, now } = this.#world
     const open = (one: SimNode, other: SimNode) =>
       !network.path(one.machine, other.machine).cut && !network.path(other.machine, one.machine).cut
-    const bridge = this.#scenario.members.some((by) => by !== a && by !== b && by.up && open(by, a) && open(by, b))
+    const { members, guests } = this.#scenario
+    const others = [...members, ...guests.map((guest) => guest.node)]
+    const bridge = others.some((by) => by !== a && by !== b && by.up && open(by, a) && open(by, b))
     const key = `${a.index} ${b.index}`
     if (bridge && b.up) this.#bridged.set(key, now)
     return this.#bridged.get(key) ?? 0

@@ -11,6 +11,7 @@ export const trustPlants: readonly Plant[] = [
   {
     name: 'every box keeps to its own idea of the time',
     found: /cluster time of/,
+    promises: ['clocks'],
     plant: patching(() => patched(ClusterTime.prototype, 'attach', () => () => {})),
   },
   {
