@@ -11,6 +11,7 @@ export const PROMISES = {
   sessions: 'a session is where its client connects, and lives on while its node is dead',
   single: 'a client id has one connection in the cluster',
   order: 'QoS 1 and 2 keep their order from one connection of a publisher to its next, and when a subscriber moves',
+  trust: 'who comes is in, who left or was removed is out, and all stand on one CA with its key on two boxes',
   clocks: 'a box whose clock is wrong takes the time of the cluster',
   retained:
     'retained messages are the same everywhere, the latest write of each topic, and deletions do not rise again',

@@ -178,6 +178,7 @@ class Story {
       world.run(STEP_MS)
       missing = missingTrust(this.#scenario)
     }
+    if (!this.#promises.has('trust')) return
     for (const what of missing) world.problem(`${AGREE_WITHIN_MS / 1000} s after all were linked: ${what}`)
   }
 
@@ -229,7 +230,8 @@ class Story {
     }
     const accounts = members.map((node) => ({ label: node.label, groups: accountsOf(node) }))
     for (const what of checkAccounts(accounts, this.#people.writes, this.#ground())) world.problem(`at rest: ${what}`)
-    for (const what of missingTrust(this.#scenario)) world.problem(`at rest: ${what}`)
+    const trust = this.#promises.has('trust') ? missingTrust(this.#scenario) : []
+    for (const what of trust) world.problem(`at rest: ${what}`)
     for (const what of wrongTime(this.#scenario, this.#ground(), world.wallMs)) world.problem(`at rest: ${what}`)
     this.#lookAtRetained()
     this.#crowd.closing = false

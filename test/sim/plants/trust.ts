@@ -17,16 +17,19 @@ export const trustPlants: readonly Plant[] = [
   {
     name: 'a removed box is let in again',
     found: /does not know that .* was removed|has been removed, and has links/,
+    promises: ['trust'],
     plant: patching(() => patched(Revocations.prototype, 'has', () => () => false)),
   },
   {
     name: 'who was cut off is not offered the CA that has replaced its own',
     found: /stands on another CA/,
+    promises: ['trust'],
     plant: patching(() => patched(Rotation.prototype, 'look', () => () => {})),
   },
   {
     name: 'the key of a new CA stays on one box',
     found: /the key of the CA is on 1 boxes/,
+    promises: ['trust'],
     plant: patching(() => {
       const removals = [
         patched(KeyHolding.prototype, 'look', () => () => {}),
