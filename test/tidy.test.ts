@@ -167,3 +167,12 @@ describe('files', () => {
     expect(silent).toEqual([])
   })
 })
+
+test('decisions are numbered one by one, in their names and their titles', () => {
+  const folder = join(root, 'docs', 'decisions')
+  for (const [index, name] of readdirSync(folder).sort().entries()) {
+    const number = String(index + 1).padStart(4, '0')
+    expect(name).toMatch(new RegExp(`^${number}-[a-z0-9-]+\\.md$`))
+    expect(readFileSync(join(folder, name), 'utf8').split('\n', 1)[0]).toMatch(new RegExp(`^# ${number}: [A-Z]`))
+  }
+})
