@@ -2,9 +2,11 @@
 // (months-story.test.ts).
 
 import { ClusterTime } from '../../../src/cluster/clustertime.ts'
+import { FILES } from '../../../src/cluster/identity.ts'
 import { KeyHolding } from '../../../src/cluster/keyholding.ts'
 import { Revocations } from '../../../src/cluster/revocations.ts'
 import { Rotation } from '../../../src/cluster/rotation.ts'
+import { Together } from '../../../src/cluster/together.ts'
 import { type Plant, patched, patching } from './planting.ts'
 
 export const trustPlants: readonly Plant[] = [
@@ -19,6 +21,22 @@ export const trustPlants: readonly Plant[] = [
     found: /does not know that .* was removed|has been removed, and has links/,
     promises: ['trust'],
     plant: patching(() => patched(Revocations.prototype, 'has', () => () => false)),
+  },
+  {
+    name: 'a box forgets which cluster it has left, and comes back by its password',
+    found: /has left, and has links|is in the same cluster again/,
+    promises: ['trust'],
+    plant: patching(() =>
+      patched(Together.prototype, 'write', (original) => {
+        return function (this: Together, writes, done) {
+          const forgetful = writes.map((write) => {
+            if (write.name !== FILES.node) return write
+            return { ...write, text: JSON.stringify({ ...JSON.parse(write.text), gaveUp: [] }) }
+          })
+          original.call(this, forgetful, done)
+        }
+      }),
+    ),
   },
   {
     name: 'who was cut off is not offered the CA that has replaced its own',
