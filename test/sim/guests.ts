@@ -35,6 +35,8 @@ export class Guest {
   place: Place = 'coming'
   /** The id under which it was removed. */
   removedId: NodeId | null = null
+  /** The id that it had as a member, before it left. */
+  leftId: NodeId | null = null
   #cluster: string | null = null
   #code: string | null = null
   #askedRun = -1

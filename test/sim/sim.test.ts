@@ -25,11 +25,11 @@ test('stories have in them what they are to judge', () => {
   expect(Object.keys(Object.assign({}, ...facts.map((one) => one.faults))).length).toBeGreaterThan(7)
 })
 
-test.each([[8_100_550, 'two boxes with one password leave, and form a cluster of their own']])(
-  'seed %i: %s',
-  (seed) => {
-    expect(simulate(seed, { promises: ['trust', 'clocks'] }).problems).toEqual([])
-  },
-)
+test.each([
+  [8_100_477, 'a box with the key of the CA leaves while those die who should hear of it: people remove it'],
+  [8_100_550, 'two boxes with one password leave, and form a cluster of their own'],
+])('seed %i: %s', (seed) => {
+  expect(simulate(seed, { promises: ['trust', 'clocks'] }).problems).toEqual([])
+})
 
 runSeeds('fixed', 1, 300)

@@ -3,6 +3,7 @@
 
 import { HostError } from '../../src/base/errors.ts'
 import type { NodeId } from '../../src/base/ids.ts'
+import { memberNodes } from './checkers/trust.ts'
 import { type Guest, trustOf } from './guests.ts'
 import type { Dice } from './random.ts'
 import type { Scenario } from './scenario.ts'
@@ -89,6 +90,27 @@ export class TrustStorm {
     }
   }
 
+  /**
+   * People look at `ca show`. A box that left while those died who should have heard of it counts as one that is off and
+   * has the key; only people know better, and remove it.
+   */
+  tidyUp(): void {
+    for (const guest of this.#guests) {
+      const { leftId } = guest
+      if (guest.place !== 'left' || leftId === null || guest.removedId !== null) continue
+      const counted = memberNodes(this.#scenario).some((node) =>
+        trustOf(node)
+          ?.holders(node.label)
+          .some(({ id, linked }) => id === leftId && !linked),
+      )
+      if (!counted) continue
+      this.#world.trace(`trust storm: ${guest.node.label}, which has left, counts as away with the key: removed`)
+      this.counts['trust.tidied'] = (this.counts['trust.tidied'] ?? 0) + 1
+      guest.removedId = leftId
+      this.#remove(leftId)
+    }
+  }
+
   #count(kind: Event): void {
     this.counts[`trust.${kind}`] = (this.counts[`trust.${kind}`] ?? 0) + 1
   }
@@ -112,6 +134,7 @@ export class TrustStorm {
       guest.place = 'left'
       return
     }
+    guest.leftId = guest.node.status().node.id as NodeId
     this.#world.timeline.after(0, run.clock, 'trust.command', () => {
       run.node.operator.leave((result) => {
         this.#said('leave', result)
