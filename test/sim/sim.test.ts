@@ -28,6 +28,7 @@ test('stories have in them what they are to judge', () => {
 test.each([
   [8_100_477, 'a box with the key of the CA leaves while those die who should hear of it: people remove it'],
   [8_100_550, 'two boxes with one password leave, and form a cluster of their own'],
+  [8_000_131, 'a box comes back a few seconds behind, and is told the time twice'],
 ])('seed %i: %s', (seed) => {
   expect(simulate(seed, { promises: ['trust', 'clocks'] }).problems).toEqual([])
 })

@@ -61,6 +61,8 @@ const STEP_MS = 250
 const AGREE_WITHIN_MS = 60_000
 /** Boxes that need no help agree by then: a box has so long to say that it has the key that it was handed. */
 const HELPED_AFTER_MS = 15_000
+/** Members tell each other the time every 5 s, a small difference is believed when it is seen twice, and passed on. */
+const CLOCKS_WITHIN_MS = 15_000
 
 export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
   const world = new World(`seed ${seed}`, options.build ?? compose)
@@ -150,6 +152,7 @@ class Story {
     world.run(LATE_MS + this.#scenario.deadAfterMs + this.#scenario.heartbeatMs)
     this.#settle('after the storm', this.#scenario.againMs)
     this.#agree()
+    this.#meet()
 
     world.run(1500)
     this.#atRest()
@@ -183,6 +186,14 @@ class Story {
     }
     if (!this.#promises.has('trust')) return
     for (const what of missing) world.problem(`${AGREE_WITHIN_MS / 1000} s after all were linked: ${what}`)
+  }
+
+  /** Runs until the time of the cluster is the same on all; who has not got it by the deadline is found at rest. */
+  #meet(): void {
+    const world = this.#world
+    const deadline = world.now + CLOCKS_WITHIN_MS
+    const wrong = () => wrongTime(this.#scenario, this.#ground(), world.wallMs).length > 0
+    while (world.now < deadline && wrong()) world.run(STEP_MS)
   }
 
   #invite(): void {
