@@ -5,7 +5,7 @@ import type { Clock } from '../base/ports/clock.ts'
 import type { Positions } from '../base/positions.ts'
 
 /** A stop may take two seconds in all. */
-const HAND_OVER_MS = 500
+const HAND_OVER_MS = 300
 
 /** Calls `done` when everything staged until now is safe here and in the copies, or after a while; `false`: it is not. */
 export function handOver(clock: Clock, positions: Positions, done: (whole: boolean) => void): void {

@@ -69,7 +69,7 @@ test('what is staged is handed over when it is safe, and nobody waits for that f
   const lane = positions.lane('copies')
   const position = lane.staged()
   handOver(clock, positions, (whole) => told.push(whole))
-  clock.advance(400)
+  clock.advance(200)
   expect(told).toEqual([true])
   lane.settled(position)
   clock.advance(1)
