@@ -475,7 +475,9 @@ export class SimClient {
   #closed(willIs: 'due' | 'discarded' | 'waiting' = 'due'): void {
     const connection = this.#connection
     if (connection === null) return
-    const ending = connection.persistent ? [] : this.#end(null)
+    // A CONNECT that was never sent ends nothing.
+    const ended = !connection.persistent && connection.askedAt !== null
+    const ending = ended ? this.#end(null) : []
     const will = connection.connectedAt === null ? null : this.#will
     const stream = this.#stream
     this.#will = null
@@ -492,7 +494,7 @@ export class SimClient {
     this.#stream = null
     this.#heard = Buffer.alloc(0)
     this.#unanswered.connectionEnded()
-    if (!connection.persistent) this.#unanswered.sessionEnded()
+    if (ended) this.#unanswered.sessionEnded()
     this.#aliasesIn.clear()
     this.#aliasesOut.clear()
     this.onClosed()
