@@ -82,7 +82,7 @@ export class Handovers {
   }
 
   unlinked(peer: NodeId): void {
-    for (const [clientId, offer] of [...this.#offers]) if (offer.peer === peer) this.#offers.delete(clientId)
+    for (const [clientId, offer] of [...this.#offers]) if (offer.peer === peer) this.#unoffered(clientId)
     for (const [key, departure] of [...this.#departures]) if (departure.peer === peer) this.#interrupt(key, departure)
     for (const [key, taking] of [...this.#taking]) {
       if (!key.startsWith(peer)) continue
@@ -169,6 +169,13 @@ export class Handovers {
     this.#offers.delete(clientId)
   }
 
+  /** Its offer is void: it goes to its owner again, who may be another by now. */
+  #unoffered(clientId: ClientId): void {
+    this.#offers.delete(clientId)
+    const owner = this.#owed.get(clientId)
+    if (owner !== undefined) this.#offer(owner)
+  }
+
   #offer(peer: NodeId): void {
     const local = this.#home.local()
     if (local === null || this.#membership.member(peer)?.linked !== true) return
@@ -199,8 +206,7 @@ export class Handovers {
     if (session === undefined || session.place.at !== 'standing-in') return this.#forget(clientId)
     if (what === 'later') {
       this.#world.clock.after(AGAIN_MS, 'sessions.offer', () => {
-        this.#offers.delete(clientId)
-        this.#offer(peer)
+        if (this.#offers.get(clientId) === offer) this.#unoffered(clientId)
       })
       return
     }
