@@ -311,7 +311,9 @@ export class SharedSessions implements Claims {
   #wants(clientId: ClientId, epoch: Stamp | null): Want {
     const entry = this.#directory.get(clientId)
     const { self } = this.#membership
-    if (entry === null || entry.over || entry.owner !== self) return entry === null ? 'later' : 'nothing'
+    // Who offers it to one that has handed it on has yet to hear where it is now.
+    if (entry === null || (!entry.over && entry.owner !== self)) return 'later'
+    if (entry.over) return 'nothing'
     if (this.#takeover.stateOf(clientId) !== 'none' || this.#handovers.isBusy(clientId)) return 'later'
     const session = this.#home.local()?.get(clientId)
     const order = compareStamps(epoch ?? noEpoch(self), entry.base)

@@ -308,6 +308,42 @@ describe('a session', () => {
     expect(a!.session('s')).toBeUndefined()
   })
 
+  test('that has gone on twice gets what only its first box has, also when that still thinks of the second', () => {
+    const {
+      mesh,
+      boxes: [a, b, c],
+    } = boxes(A, B, C)
+    const client = a!.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+    mesh.clock.advance(100)
+    client.take()
+    client.drop()
+    mesh.cut(A, B)
+    mesh.cut(A, C)
+    for (const box of [b!, c!]) {
+      box.node.sees(A, 'dead', false)
+      a!.node.sees(box.id, 'dead', false)
+    }
+    a!.lab.connected({ id: 'p' }).publish('t', 'alone', { qos: 1, messageId: 1 })
+    const second = b!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(3000)
+    expect(second.take()).toMatchObject([{ cmd: 'connack', reasonCode: 0, sessionPresent: true }])
+    // By C, A hears that it is B's.
+    mesh.link(A, C)
+    mesh.clock.advance(1000)
+    expect([a!.entry('s'), a!.session('s')?.place.at]).toEqual(['b', 'standing-in'])
+    mesh.cut(A, C)
+    const third = c!.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(1000)
+    expect(third.take()).toMatchObject([{ cmd: 'connack', reasonCode: 0, sessionPresent: true }])
+    expect(a!.entry('s')).toBe('b')
+    mesh.link(A, B)
+    mesh.clock.advance(1000)
+    mesh.link(A, C)
+    mesh.clock.advance(5000)
+    expect(texts(third.take())).toEqual(['alone'])
+    expect([a!, b!, c!].map((box) => box.session('s')?.place.at)).toEqual([undefined, undefined, 'here'])
+  })
+
   test('that takes too long to come: its client is told to come again, and then has it whole', () => {
     const {
       mesh,
