@@ -234,6 +234,16 @@ export class Copies implements CopiesView, CopyTap {
     feed.silent()
   }
 
+  /** The box has made sessions of our copies, though we live: somebody could not reach us. */
+  #used(peer: NodeId): void {
+    const feed = this.#feed(peer)
+    feed.used()
+    this.#mark(feed)
+    // We are yet to hear whose they are.
+    this.#upToDateMs.delete(peer)
+    this.#world.meter.count('copies.used')
+  }
+
   /** From here on the box may not have what is promised: a later run must know. */
   #mark(feed: CopyFeed): void {
     if (!feed.isHeard || ![...this.#bySession.values()].some((copied) => copied.feed === feed)) return
@@ -254,6 +264,7 @@ export class Copies implements CopiesView, CopyTap {
       case 'whole':
         return this.#standIns.received(peer, message)
       case 'stood':
+        if (message.owner === this.#membership.self) return this.#used(peer)
         return this.#home.stands(message.owner, peer)
       case 'full':
         this.#world.log.warn({ peer }, 'a box has no room for copies')

@@ -62,7 +62,10 @@ export class CopyFeed {
   #owesWhole = true
   /** Everything that was made up to this record is there. */
   copiedTo = 0
-  /** The same when the box was last not heard: sessions may have been made of its copies then. Infinity: it was heard. */
+  /**
+   * The same when the box was last not heard, and sessions may have been made of its copies, or when they were. Infinity:
+   * neither.
+   */
   brokeAt = Number.POSITIVE_INFINITY
 
   constructor(
@@ -136,9 +139,14 @@ export class CopyFeed {
 
   /** The box is not heard: nobody waits for it. */
   silent(): void {
-    if (this.#lane !== null) this.brokeAt = Math.min(this.brokeAt, this.copiedTo)
+    if (this.#lane !== null) this.used()
     this.#lane?.close()
     this.#lane = null
+  }
+
+  /** Sessions were made of what it holds: what comes there from now on is in a copy that nobody goes on with. */
+  used(): void {
+    this.brokeAt = Math.min(this.brokeAt, this.copiedTo)
   }
 
   /** It is heard again: what is promised from now on waits for it. */

@@ -183,6 +183,8 @@ export class StandIns {
     session.taken = true
     if (taking.session === null) return false
     this.#world.meter.count('copies.stood-in')
+    // One that lives, and only somebody else did not reach, hears of it before another record of his is acknowledged.
+    this.#channel.send(owner, encodeCopies({ kind: 'stood', owner }))
     this.#home.stoodIn(session.clientId)
     this.#stood.add(owner)
     this.#speakSoon()

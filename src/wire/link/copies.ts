@@ -5,7 +5,8 @@
 //   batch   3 | sequence u48 | item ...          owner: records that are so now (items as in records.ts)
 //   took    4 | feed u48 . sequence u48          backup: has everything up to here
 //   whole   5 |                                  owner: by now you have every session that is yours to hold
-//   stood   7 | owner 8                          to all: sessions of that box are kept going here now
+//   stood   7 | owner 8                          to all: sessions of that box are kept going here now; to that box: or
+//                                                were given to who asked for them
 //   full    6 |                                  backup: has no room, and holds nothing of yours any more
 //
 // feed: a number for each time that the owner starts afresh; sequences count within it, without gaps. A message is sent

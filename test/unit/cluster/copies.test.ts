@@ -214,6 +214,31 @@ describe('the owner is dead', () => {
     expect(mesh.errors).toEqual([])
   })
 
+  test('or only the box where its client went on did not reach it: nor is what it took then lost with the copy', () => {
+    const { mesh, boxes: all } = boxes(A, B, C)
+    const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
+    sleeper(a)
+    const there = a.lab.connected({ id: 'p' })
+    there.publish('t/1', 'both', { qos: 1, messageId: 1 })
+    mesh.clock.advance(100)
+    const elsewhere = a.directory.get('s' as never)!.backup === B ? c : b
+    mesh.cut(A, elsewhere.id)
+    const client = elsewhere.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(2500)
+    there.publish('t/1', 'only there', { qos: 1, messageId: 2 })
+    mesh.clock.advance(100)
+    expect(there.take().filter(({ cmd }) => cmd === 'puback').length).toBe(2)
+    const [connack, ...packets] = client.take()
+    expect(connack).toMatchObject({ sessionPresent: true })
+    expect(texts(packets)).toEqual(['both'])
+    for (const { messageId } of packets) client.puback(messageId)
+    mesh.link(A, elsewhere.id)
+    mesh.clock.advance(8000)
+    expect(texts(client.take())).toEqual(['only there'])
+    expect(a.session('s')).toBeUndefined()
+    expect(mesh.errors).toEqual([])
+  })
+
   test('a session that ends while its owner is away is over there, too', () => {
     const { mesh, boxes: all } = boxes(A, B)
     const [a, b] = all as [SessionBox, SessionBox]
