@@ -214,6 +214,7 @@ export class Copies implements CopiesView, CopyTap {
   }
 
   #unlinked(peer: NodeId): void {
+    this.#standIns.unlinked(peer)
     const feed = this.#feeds.get(peer)
     if (feed === undefined) return
     this.#mark(feed)

@@ -20,6 +20,8 @@ export interface StandInsHome {
   stands(owner: NodeId, by: NodeId): void
 }
 
+/** What was sent to a box so long before its link broke has come there. */
+const COME_MS = 30_000
 /** Sessions that are made of copies in one turn. */
 const PER_TURN = 32
 /** Bytes of all copies held here: beyond that, owners are told that this box has no room. */
@@ -47,6 +49,8 @@ export class StandIns {
   readonly #toAck = new Set<NodeId>()
   /** Boxes whose sessions were made sessions of this one, and the others have not been told. */
   readonly #stood = new Set<NodeId>()
+  /** For whom this box has stood in, with the boxes that were told, and when: what they have for those is for it, too. */
+  readonly #told = new Map<NodeId, Map<NodeId, number>>()
   readonly #waiting: Waiting[] = []
 
   constructor(world: FeatureWorld, self: NodeId, channel: Channel, home: StandInsHome, speakSoon: () => void) {
@@ -57,10 +61,16 @@ export class StandIns {
     this.#speakSoon = speakSoon
   }
 
-  /** Tells an owner what is held of its sessions. */
-  linked(owner: NodeId): void {
-    const { feed, sequence } = this.#held.get(owner) ?? { feed: 0, sequence: 0 }
-    this.#channel.send(owner, encodeCopies({ kind: 'have', feed, sequence }))
+  /** Tells a box what is held of its sessions, and for whom this one has stood in while it was away. */
+  linked(peer: NodeId): void {
+    const { feed, sequence } = this.#held.get(peer) ?? { feed: 0, sequence: 0 }
+    this.#channel.send(peer, encodeCopies({ kind: 'have', feed, sequence }))
+    for (const [owner, told] of this.#told) if (!told.has(peer)) this.#tell(owner, peer)
+  }
+
+  unlinked(peer: NodeId): void {
+    const sinceMs = this.#world.clock.now() - COME_MS
+    for (const told of this.#told.values()) if ((told.get(peer) ?? sinceMs) > sinceMs) told.delete(peer)
   }
 
   /** From an owner; throws PeerError. */
@@ -86,10 +96,15 @@ export class StandIns {
     for (const owner of this.#stood) {
       if (this.#waiting.some((waiting) => waiting.owner === owner)) continue
       this.#stood.delete(owner)
-      const bytes = encodeCopies({ kind: 'stood', owner })
-      for (const peer of this.#channel.peers()) if (peer !== owner) this.#channel.send(peer, bytes)
+      this.#told.set(owner, new Map())
+      for (const peer of this.#channel.peers()) this.#tell(owner, peer)
       this.#home.stands(owner, this.#self)
     }
+  }
+
+  #tell(owner: NodeId, peer: NodeId): void {
+    if (peer === owner || this.#channel.send(peer, encodeCopies({ kind: 'stood', owner })) !== 'sent') return
+    this.#told.get(owner)?.set(peer, this.#world.clock.now())
   }
 
   standInFor(owner: NodeId): void {

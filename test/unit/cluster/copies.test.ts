@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { ClientId } from '../../../src/base/ids.ts'
+import { decodeCopies } from '../../../src/wire/link/copies.ts'
 import { A, B, boxes, boxesWith, C, kill, type SessionBox } from './sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
@@ -138,6 +139,35 @@ describe('the owner is dead', () => {
     mesh.clock.advance(1000)
     expect(texts(client.take()).sort()).toEqual(['at 0', 'at 1'])
     expect(mesh.errors).toEqual([])
+  })
+
+  test('nor is that lost when the word of who stands in is, with the link that it was sent over', () => {
+    for (const waitMs of [100, 60_000]) {
+      const { mesh, boxes: all } = boxes(A, B, C)
+      const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
+      sleeper(a)
+      const [backup, sender] = a.directory.get('s' as ClientId)!.backup === B ? [b, c] : [c, b]
+      const publisher = sender.lab.connected({ id: 'p' })
+      for (const other of [b, c]) mesh.cut(A, other.id)
+      publisher.publish('t/1', 'old', { qos: 1, messageId: 1 })
+      mesh.clock.advance(100)
+      publisher.one('puback')
+      const words: string[] = []
+      mesh.watch = (from, to, channel, message) => {
+        if (channel === 'copies' && decodeCopies(message)?.kind === 'stood') words.push(`${from.at(-1)}>${to.at(-1)}`)
+      }
+      mesh.stall(backup.id, sender.id, waitMs === 100)
+      for (const other of [b, c]) other.node.sees(A, 'dead', false)
+      const client = backup.lab.client().connect({ id: 's', ...lasting })
+      mesh.clock.advance(waitMs)
+      mesh.cut(B, C)
+      mesh.link(B, C)
+      mesh.clock.advance(1000)
+      expect(texts(client.take())).toEqual(['old'])
+      // Who has heard it long ago is not told again.
+      expect(words).toEqual([`${backup.id.at(-1)}>${sender.id.at(-1)}`])
+      expect(mesh.errors).toEqual([])
+    }
   })
 
   test('what is handed over to who stands in is for the session that came, not for who has subscribed there since', () => {
