@@ -8,6 +8,7 @@ import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { type StoredAwaiting, writeBegun, writeDelivery } from '../wire/record/delivery.ts'
 import { writeMessage } from '../wire/record/message.ts'
 import { writeSession, writeSubscription } from '../wire/record/session.ts'
+import { Completed } from './completed.ts'
 import { Delivery } from './delivery.ts'
 import type { Keeper, Kept } from './ports.ts'
 import type { Session } from './session.ts'
@@ -70,6 +71,10 @@ export class KeptDelivery extends Delivery implements Recordable {
   }
 
   override forget(replaced = false): void {
+    // Completed, or about to be. What was told as retained may yet come as it is published, and is owed then.
+    if (this.awaiting === 'pubcomp' && !this.retain) {
+      this.#keeping.completed.add(this.#session, this.message, this.share !== null)
+    }
     if (this.#handedOn) this.#keeping.handedOn(this.kept!, this.#record)
     else this.#keeping.forget(this.kept!, this.#record, replaced)
   }
@@ -168,6 +173,8 @@ export type Use = MessageUse
 
 export class Keeping {
   readonly keeper: Keeper
+  /** What clients have completed. */
+  readonly completed: Completed
   /** The records of messages in use. */
   readonly #messages = new WeakMap<Message, MessageRecord>()
 
@@ -179,6 +186,7 @@ export class Keeping {
 
   constructor(keeper: Keeper) {
     this.keeper = keeper
+    this.completed = new Completed(keeper)
     keeper.watch(() => this.#safeMoved())
   }
 
@@ -189,7 +197,10 @@ export class Keeping {
   }
 
   sessionEnded(session: Session): void {
-    if (session.kept !== null) this.keeper.remove(session.kept)
+    if (session.kept !== null) {
+      this.completed.ended(session.kept)
+      this.keeper.remove(session.kept)
+    }
     session.kept = null
   }
 

@@ -5,6 +5,7 @@ import { ProtocolError } from '../base/errors.ts'
 import { parseTopicFilter } from '../topic/filter.ts'
 import type { Message } from '../wire/message.ts'
 import { RecordKind } from '../wire/record/batch.ts'
+import { readCompleted } from '../wire/record/completed.ts'
 import { readBegun, readDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
 import { readRetained } from '../wire/record/retained.ts'
@@ -60,6 +61,8 @@ export function take(record: FoundRecord, found: Found, tables: Tables, seen: Se
       return takeDelivery(record, found, tables, seen)
     case RecordKind.begun:
       return takeBegun(record, found, tables, seen)
+    case RecordKind.completed:
+      return takeCompleted(record, found, tables, seen)
     case RecordKind.retained:
       return takeRetained(record, found, tables)
     case RecordKind.horizon:
@@ -146,6 +149,15 @@ function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, se
   if (stored.released) tables.keeping.done(session.inbound.takeReleased(stored.packetId))
   if (stored.released) session.inbound.released(stored.packetId, use)
   else session.inbound.begin(stored.packetId, message, use)
+  return true
+}
+
+function takeCompleted({ kept, body }: FoundRecord, found: Found, { keeping }: Tables, seen: Seen): boolean {
+  const stored = readCompleted(body)
+  const session = stored === null ? undefined : seen.sessions.get(stored.session)
+  if (stored === null || session === undefined) return false
+  found.adopt(kept, keeping.completed.adopt(session.kept!, stored, stored.shared, kept))
+  remember(session, stored, 2, stored.shared)
   return true
 }
 

@@ -73,6 +73,7 @@ export class SessionTransfer implements LocalSessions {
     if (kept === null) return []
     const records: Kept[] = [kept]
     for (const subscription of subscriptions.values()) if (subscription.kept !== null) records.push(subscription.kept)
+    records.push(...this.#home.keeping.completed.of(kept))
     for (const use of inbound.uses()) records.push(use.kept!)
     for (const { delivery } of inflight.inOrder()) if (delivery.record !== null) records.push(delivery.record)
     return records
@@ -266,6 +267,7 @@ const MOVED: ReadonlySet<number> = new Set([
   RecordKind.message,
   RecordKind.delivery,
   RecordKind.begun,
+  RecordKind.completed,
 ])
 
 /** Messages come in for a session that is here already. */

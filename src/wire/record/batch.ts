@@ -27,6 +27,7 @@ export const RecordKind = {
   horizon: 9,
   parked: 10,
   arrival: 11,
+  completed: 12,
 } as const
 
 /** A record: a number for life, and what is to be written under it; null: it was removed. */

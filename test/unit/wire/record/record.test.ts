@@ -6,6 +6,7 @@ import type { ClientId, NodeId } from '../../../../src/base/ids.ts'
 import type { Message } from '../../../../src/wire/message.ts'
 import { readArrival, writeArrival } from '../../../../src/wire/record/arrival.ts'
 import { BatchWriter, RecordKind, readBatch } from '../../../../src/wire/record/batch.ts'
+import { readCompleted, writeCompleted } from '../../../../src/wire/record/completed.ts'
 import { readBegun, readDelivery, writeBegun, writeDelivery } from '../../../../src/wire/record/delivery.ts'
 import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
 import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
@@ -123,6 +124,13 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('000000000001 000000000002 0003 00'),
     readBegun,
     { session: 1, message: 2, packetId: 3, released: false },
+  ],
+  [
+    'completed',
+    written((into) => writeCompleted(into, { session: 1, shared: true, origin: message.origin, counter: 42 })),
+    golden('000000000001 01 0102030405060708 000000000009 00000000002a'),
+    readCompleted,
+    { session: 1, shared: true, origin: message.origin, counter: 42 },
   ],
   [
     'parked',
