@@ -6,7 +6,7 @@ import { LwwComparing } from '../../../src/cluster/lwwcomparing.ts'
 import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
 import { LwwServing } from '../../../src/cluster/lwwserving.ts'
 import { decodeLww, encodeLww } from '../../../src/wire/link/lww.ts'
-import { simulateMonth } from '../month-story.ts'
+import { simulateReturn } from '../return-story.ts'
 import { type Plant, patched, patching } from './planting.ts'
 
 export const sharedPlants: readonly Plant[] = [
@@ -73,7 +73,7 @@ export const sharedPlants: readonly Plant[] = [
   {
     name: 'horizons that nobody heeds',
     found: /has risen again/,
-    story: simulateMonth,
+    story: simulateReturn,
     plant: patching(() => {
       const takes = patched(LwwReplica.prototype, 'takes', (original) => {
         return function (this: LwwReplica, before, stamp) {

@@ -29,7 +29,7 @@ export interface MonthOutcome {
   readonly forgotten: number
 }
 
-export function simulateMonth(seed: number, build: Build = compose): MonthOutcome {
+export function simulateReturn(seed: number, build: Build = compose): MonthOutcome {
   const world = new World(`month ${seed}`, build)
   const dice = world.dice.fork('month')
   const absence = dice.pick(['off', 'old card', 'blank card'] as const)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { simulateMonth } from './month-story.ts'
+import { simulateReturn } from './return-story.ts'
 
 const SEEDS = Array.from({ length: 10 }, (_, index) => index + 1)
 const seen = new Set<string>()
@@ -7,7 +7,7 @@ const seen = new Set<string>()
 test.each(SEEDS)(
   'month %d: what was removed while a box was away does not rise again, and nothing else is gone',
   (seed) => {
-    const { problems, absence, forgotten } = simulateMonth(seed)
+    const { problems, absence, forgotten } = simulateReturn(seed)
     expect(problems).toEqual([])
     // Else there was nothing to rise.
     expect(forgotten).toBeGreaterThan(0)
