@@ -7,7 +7,7 @@ import type { Trust } from '../base/ports/trust.ts'
 import type { AuthorityMessage } from '../wire/link/authority.ts'
 import { Awaiting } from './awaiting.ts'
 import type { Custody, Papers } from './custody.ts'
-import { keepers, nextHolder, type Prospect } from './holders.ts'
+import { keepers, nextHolder, type Prospect, type Succession, succession } from './holders.ts'
 import type { Issuing } from './issuing.ts'
 import type { FeatureWorld, Membership } from './ports.ts'
 
@@ -15,6 +15,8 @@ import type { FeatureWorld, Membership } from './ports.ts'
 const CONFIRM_MS = 10_000
 /** So long a member has to say that it has the key before it is handed to it again. */
 const HANDED_MS = 10_000
+/** How long a box that leaves waits for who gets the key in its place. */
+const BEQUEST_MS = 10_000
 
 /** The channel `ca`, towards those who are linked. */
 export interface AuthorityLine {
@@ -42,6 +44,7 @@ export class KeyHolding {
   readonly #custody: Custody
   readonly #issuing: Issuing
   readonly #awaiting: Awaiting
+  readonly #bequeathing: Awaiting
   /** Who was handed the key of which CA last, and may yet say that it has it. */
   #handed: { readonly id: NodeId; readonly authority: string; readonly timer: Timer } | null = null
   readonly #removed: (id: NodeId) => boolean
@@ -63,6 +66,7 @@ export class KeyHolding {
     this.#custody = custody
     this.#issuing = issuing
     this.#awaiting = new Awaiting(world.clock, CONFIRM_MS, 'trust.seal')
+    this.#bequeathing = new Awaiting(world.clock, BEQUEST_MS, 'trust.bequest')
   }
 
   /** This box is about to replace the CA. */
@@ -92,6 +96,25 @@ export class KeyHolding {
     if (holders.join() !== (this.#custody.papers?.holders ?? []).join()) this.#custody.note(holders)
     this.#handOn()
     this.#awaiting.look()
+    this.#bequeathing.look()
+  }
+
+  /** This box leaves for good: of those who are there somebody is to have the key. `done` gets why that is not so, or null. */
+  bequeath(done: (error: HostError | null) => void): void {
+    const { papers } = this.#custody
+    const found = this.#succession()
+    if (papers === null || found.at === 'settled') return done(null)
+    if (found.at === 'nobody') return done(new HostError('unavailable', NO_HEIR))
+    const { heir } = found
+    // Once more, though it was a moment ago.
+    this.#handed?.timer.cancel()
+    this.#handed = null
+    this.#hand(heir, papers)
+    const open = (): boolean => this.#succession().at !== 'settled' && this.#line.peers().includes(heir)
+    this.#bequeathing.until(
+      () => !open(),
+      () => done(this.#succession().at === 'settled' ? null : new HostError('unavailable', NO_HEIR)),
+    )
   }
 
   /** Deletes the key of the CA from all boxes but two. */
@@ -148,6 +171,7 @@ export class KeyHolding {
 
   stop(): void {
     this.#awaiting.stop()
+    this.#bequeathing.stop()
     this.#handed?.timer.cancel()
   }
 
@@ -160,13 +184,23 @@ export class KeyHolding {
     return this.#issuing.stands(id)?.inBundle === true
   }
 
+  /** A box without the key takes nothing along, and one that was removed has no say any more. */
+  #succession(): Succession {
+    const { papers } = this.#custody
+    if (papers === null || !this.#hasKey() || this.#removed(this.#members.self)) return { at: 'settled' }
+    return succession(this.#prospects(papers))
+  }
+
   #handOn(): void {
     const { papers } = this.#custody
-    const privateKey = papers?.authority.privateKey ?? null
-    if (papers === null || privateKey === null) return
+    if (papers === null || !this.#hasKey()) return
     const heir = nextHolder(this.#members.self, this.#prospects(papers))
-    if (heir === null) return
-    const authority = papers.authority.fingerprint
+    if (heir !== null) this.#hand(heir, papers)
+  }
+
+  #hand(heir: NodeId, papers: Papers): void {
+    const { fingerprint: authority, privateKey } = papers.authority
+    if (privateKey === null) return
     if (this.#handed?.id === heir && this.#handed.authority === authority) return
     this.#handed?.timer.cancel()
     const timer = this.#world.clock.after(HANDED_MS, 'trust.handed', () => {
@@ -174,7 +208,7 @@ export class KeyHolding {
       this.look()
     })
     this.#handed = { id: heir, authority, timer }
-    this.#world.log.info({ member: heir }, 'a second box gets the key of the CA')
+    this.#world.log.info({ member: heir }, 'another box gets the key of the CA')
     this.#line.send(heir, { kind: 'key', authority, privateKey })
   }
 
@@ -197,3 +231,7 @@ export class KeyHolding {
     return prospects
   }
 }
+
+const NO_HEIR =
+  "this box alone, of those that are linked, has the key of the cluster's CA: the others could let nobody in any more. " +
+  'Link another member, which gets the key by itself, or remove those that are gone ("edge-mqtt cluster remove")'

@@ -56,23 +56,19 @@ export class Leaving {
     const cluster = presence?.cluster ?? null
     if (presence === null || cluster === null) return done(unavailable('this box is not a member of a cluster'))
     if (this.#under) return done(unavailable('this box is leaving already'))
-    if (presence.trust.soleHolder()) {
-      return done(
-        unavailable(
-          "this box alone has the key of the cluster's CA: the others could let nobody in any more. Link another " +
-            'member, which gets the key by itself, or remove those that are gone ("edge-mqtt cluster remove")',
-        ),
-      )
-    }
     this.#under = true
-    this.#world.log.warn({ cluster }, 'this box leaves its cluster')
-    // First: what clients still said is handed over with the rest.
-    this.#box.drain?.()
-    this.#handOver(() => {
-      this.#forget(cluster, (result) => {
-        this.#under = false
-        done(result)
-      })
+    const ended = (result: Left | HostError) => {
+      this.#under = false
+      done(result)
+    }
+    presence.trust.bequeath((error) => {
+      if (error !== null) return ended(error)
+      // It has become another while it waited.
+      if (this.#cluster.presence !== presence) return ended(unavailable('this box is not a member of a cluster'))
+      this.#world.log.warn({ cluster }, 'this box leaves its cluster')
+      // First: what clients still said is handed over with the rest.
+      this.#box.drain?.()
+      this.#handOver(() => this.#forget(cluster, ended))
     })
   }
 

@@ -148,12 +148,9 @@ export class TrustLife {
     this.#holding.seal(done)
   }
 
-  /** Whether this box alone, of all members that are known, has the key of the CA. */
-  soleHolder(): boolean {
-    const { papers } = this.custody
-    if (papers === null || papers.authority.privateKey === null) return false
-    const others = [...this.#members.values()].some(({ state }) => state !== 'left')
-    return others && this.#holding.holders().length === 0
+  /** This box is about to leave: `done` gets why the others would be without the key of the CA, or null. */
+  bequeath(done: (error: HostError | null) => void): void {
+    this.#holding.bequeath(done)
   }
 
   /** Ends a membership for good; `done` gets who has that on disk, once this box has. */

@@ -423,11 +423,47 @@ describe('a box that leaves', () => {
     second.files.failing = new HostError('failed', 'disk full')
     lab.advance(20 * SECOND)
     expect([linkedAll(first, second), first.holders]).toEqual([true, 'gw-1'])
-    expect(leave(first).error).toContain('alone has the key')
+    const left = leave(first)
     lab.advance(20 * SECOND)
+    expect(left.error).toContain('has the key of')
     expect([first.linked, first.drained]).toEqual(['gw-2', 0])
+    // Later it has room again: it gets the key, and the other may go.
+    second.files.failing = null
+    const again = leave(first)
+    lab.advance(20 * SECOND)
+    expect([again.error, second.hasKey, second.linked]).toEqual(['', true, ''])
     const waiting = lab.gateway(5, { bundle: null })
     expect(leave(waiting).error).toContain('not a member')
+  })
+
+  test('hands the key on first when the only other box that has it is off', () => {
+    const [first, second] = [lab.gateway(1), lab.keyless(2)]
+    lab.advance(20 * SECOND)
+    const third = lab.keyless(3)
+    lab.advance(20 * SECOND)
+    expect([second.hasKey, third.hasKey]).toEqual([true, false])
+    second.stop()
+    lab.advance(20 * SECOND)
+    const left = leave(first)
+    lab.advance(20 * SECOND)
+    expect([left.error, first.linked, third.hasKey, third.holders]).toEqual(['', '', true, 'gw-2 gw-3'])
+    // Whoever asks is let in, though the other is still off.
+    const rotated = rotate(third)
+    lab.advance(20 * SECOND)
+    expect(rotated.result).toMatchObject({ generation: 1 })
+    const back = second.again()
+    lab.advance(40 * SECOND)
+    expect([back.linked, back.hasKey, back.generation]).toEqual(['gw-3', true, 1])
+  })
+
+  test('goes though nobody is there: who has the key comes back with it', () => {
+    const [first, second] = [lab.gateway(1), lab.gateway(2)]
+    lab.advance(10 * SECOND)
+    second.stop()
+    lab.advance(20 * SECOND)
+    const left = leave(first)
+    lab.advance(20 * SECOND)
+    expect(left.error).toBe('')
   })
 
   test('after it was removed has a new identity, and can be let in again', () => {
