@@ -4,6 +4,7 @@
 //   request -> reveal -> waiting -(approve)-> signing -> granted -> over    where people compare words
 
 import { PeerError, unreachable } from '../base/errors.ts'
+import type { Meter } from '../base/meter.ts'
 import type { Clock, Timer } from '../base/ports/clock.ts'
 import type { ByteStream } from '../base/ports/streams.ts'
 import type { Confirm } from '../wire/link/confirm.ts'
@@ -56,6 +57,7 @@ export class Admission implements TalkEvents {
   readonly applicant: Applicant
   readonly #clock: Clock
   readonly #hasher: Hasher
+  readonly #meter: Meter
   /** The CA that people compare. */
   readonly anchors: readonly string[]
   readonly #nonce: Buffer
@@ -67,7 +69,7 @@ export class Admission implements TalkEvents {
   #approved: ((outcome: string | null) => void) | null = null
 
   constructor(
-    world: { readonly clock: Clock; readonly hasher: Hasher },
+    world: { readonly clock: Clock; readonly hasher: Hasher; readonly meter: Meter },
     stream: ByteStream,
     applicant: Applicant,
     ours: { readonly confirm: Confirm; readonly anchors: readonly string[]; readonly nonce: Buffer },
@@ -76,6 +78,7 @@ export class Admission implements TalkEvents {
     this.applicant = applicant
     this.#clock = world.clock
     this.#hasher = world.hasher
+    this.#meter = world.meter
     this.anchors = ours.anchors
     this.#nonce = ours.nonce
     this.#events = events
@@ -137,7 +140,8 @@ export class Admission implements TalkEvents {
         this.#talk.end()
         return this.#finish(true, 'let in')
       default:
-      // Of a later version: not for us.
+        // Of a later version: not for us.
+        this.#meter.count('enrol.unknown')
     }
   }
 

@@ -171,10 +171,10 @@ export class Admissions implements AdmissionEvents {
 
   #talk(stream: ByteStream, applicant: Admission['applicant'], papers: Papers): void {
     const { acceptorHello, diallerHello } = applicant
-    const { clock, random, trust } = this.#world
+    const { clock, meter, random, trust } = this.#world
     const confirm = { acceptorHello, diallerHello, ...this.#self.about() }
     const ours = { confirm, anchors: [papers.authority.certificate], nonce: random.bytes(NONCE_BYTES) }
-    const admission = new Admission({ clock, hasher: trust }, stream, applicant, ours, this)
+    const admission = new Admission({ clock, hasher: trust, meter }, stream, applicant, ours, this)
     this.#open.add(admission)
     admission.start()
   }

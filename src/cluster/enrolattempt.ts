@@ -9,6 +9,7 @@
 
 import { HostError, PeerError } from '../base/errors.ts'
 import { type ClusterId, NO_CLUSTER, type NodeId } from '../base/ids.ts'
+import type { Meter } from '../base/meter.ts'
 import type { KeyedFailure } from '../base/ports/keyed.ts'
 import { type ByteStream, type Endpoint, endpointText, type Streams } from '../base/ports/streams.ts'
 import type { KeyPair } from '../base/ports/trust.ts'
@@ -38,6 +39,7 @@ const DIAL_MS = 3000
 
 export interface AttemptWorld extends GreetingWorld {
   readonly streams: Streams
+  readonly meter: Meter
 }
 
 export interface Applying {
@@ -269,7 +271,8 @@ export class EnrolAttempt implements TalkEvents {
       case EnrolKind.granted:
         return this.#granted(state, decodeGrant(bytes, start, end))
       default:
-      // Of a later version: not for us.
+        // Of a later version: not for us.
+        this.#world.meter.count('enrol.unknown')
     }
   }
 

@@ -47,8 +47,8 @@ export class Enrolment {
     this.#self = self
     this.#joining = new Joining(world, {
       greeter: () => {
-        const { identity, instance } = self()
-        return { id: identity.id, instance, cluster: null, credentials: null }
+        const { identity, instance, settings } = self()
+        return { id: identity.id, instance, versions: settings.protocol, cluster: null, credentials: null }
       },
       about,
       password: () => self().settings.password,

@@ -26,8 +26,7 @@ import {
   type Hello,
   type Intent,
   NONCE_BYTES,
-  PROTOCOL_MAX,
-  PROTOCOL_MIN,
+  type Versions,
 } from '../wire/link/hello.ts'
 
 /** A dialler that hears nothing for so long has reached something else, and hangs up without a word. */
@@ -45,6 +44,7 @@ export interface GreetingWorld {
 export interface Greeter {
   readonly id: NodeId
   readonly instance: InstanceId
+  readonly versions: Versions
   readonly cluster: ClusterId | null
   /** Null: waiting to be let in. */
   readonly credentials: Credentials | null
@@ -58,7 +58,13 @@ export interface Hellos {
 }
 
 export type Greeted =
-  | ({ readonly at: 'secured'; readonly stream: ByteStream; readonly peer: SecuredPeer } & Hellos)
+  | (Hellos & {
+      readonly at: 'secured'
+      readonly stream: ByteStream
+      readonly peer: SecuredPeer
+      /** Of the protocol: the one that is spoken, unless a hello was changed on the way. */
+      readonly version: number
+    })
   /** The dialler wants to be let in; the stream is still in the clear, and nobody reads it. */
   | ({ readonly at: 'enrol'; readonly stream: ByteStream } & Hellos)
   /** `cluster` null: the box belongs to none yet. */
@@ -109,8 +115,7 @@ export class Greeting implements StreamHandler {
     this.#intent = intent
     this.#done = done
     this.#ours = {
-      versionMin: PROTOCOL_MIN,
-      versionMax: PROTOCOL_MAX,
+      ...greeter.versions,
       intent,
       cluster: intent === 'enrol' ? null : greeter.cluster,
       node: greeter.id,
@@ -163,12 +168,15 @@ export class Greeting implements StreamHandler {
       return this.#role === 'acceptor' ? this.#enrol(theirs, deadline, cluster) : this.#refuse('not a hello')
     }
     if (theirs.cluster !== cluster) return this.#finish({ at: 'foreign', cluster: theirs.cluster })
-    if (commonVersion(this.#ours, theirs) === null) return this.#refuse('version')
+    const version = commonVersion(this.#ours, theirs)
+    if (version === null) return this.#refuse('version')
     deadline.cancel()
     this.#state = { at: 'securing' }
     if (this.#role === 'dialler') this.#stream.write(this.#ourBytes)
     const tlsRole = this.#role === 'dialler' ? 'server' : 'client'
-    this.#world.trust.secure(this.#stream, tlsRole, credentials, TLS_MS, (result) => this.#secured(theirs, result))
+    this.#world.trust.secure(this.#stream, tlsRole, credentials, TLS_MS, (result) => {
+      this.#secured(theirs, version, result)
+    })
   }
 
   /** `into`: the cluster that one of the two is a member of. */
@@ -181,7 +189,7 @@ export class Greeting implements StreamHandler {
     this.#done({ at: 'enrol', stream: this.#stream, ...this.#hellos(theirs) })
   }
 
-  #secured(theirs: Hello, result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure): void {
+  #secured(theirs: Hello, version: number, result: { stream: ByteStream; peer: SecuredPeer } | SecureFailure): void {
     if (this.#state.at === 'done') {
       if (typeof result === 'object') result.stream.destroy()
       return
@@ -189,7 +197,7 @@ export class Greeting implements StreamHandler {
     if (result === 'closed') return this.#finish({ at: 'broken', why: 'closed during TLS' })
     if (typeof result === 'string') return this.#finish({ at: 'refused', reason: result })
     this.#state = { at: 'done' }
-    this.#done({ at: 'secured', stream: result.stream, peer: result.peer, ...this.#hellos(theirs) })
+    this.#done({ at: 'secured', ...result, version, ...this.#hellos(theirs) })
   }
 
   #hellos(theirs: Hello): Hellos {

@@ -56,6 +56,8 @@ export interface LinkPeer {
   readonly instance: InstanceId
   readonly certificate: string
   readonly keyFingerprint: string
+  /** Of the protocol, common to both sides. */
+  readonly version: number
   /** The member whose link carries this one; null: it runs straight. */
   readonly via: NodeId | null
 }
@@ -66,6 +68,8 @@ export class Link implements StreamHandler {
   readonly keyFingerprint: string
   /** What the peer has proven itself by. */
   readonly certificate: string
+  /** The version of the protocol that is spoken over it. */
+  readonly version: number
   readonly via: NodeId | null
   /** Where we dialled; null when the peer came to us. */
   readonly dialled: Endpoint | null
@@ -104,6 +108,7 @@ export class Link implements StreamHandler {
     this.peerInstance = peer.instance
     this.keyFingerprint = peer.keyFingerprint
     this.certificate = peer.certificate
+    this.version = peer.version
     this.via = peer.via
     this.dialled = dialled
     this.remote = stream.remote

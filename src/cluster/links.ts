@@ -201,10 +201,10 @@ export class Links implements LinkEvents {
     address: string,
     owed: (outcome: DialOutcome) => void,
   ): void {
-    const { stream, peer, theirs, acceptorHello, diallerHello } = greeted
+    const { stream, peer, version, theirs, acceptorHello, diallerHello } = greeted
     const ours = { acceptorHello, diallerHello, ...this.#self.about() }
     const { nodeId: id, certificate, keyFingerprint } = peer
-    const known = { id, instance: theirs.instance, certificate, keyFingerprint, via }
+    const known = { id, instance: theirs.instance, certificate, keyFingerprint, version, via }
     const link = new Link(this.#world.clock, this.#turn, stream, known, dialled, ours, this)
     this.#open.add(link)
     this.#owed.set(link, owed)
@@ -265,7 +265,10 @@ export class Links implements LinkEvents {
     this.#refusals.clear(endpointText(link.dialled ?? { address, port: link.told.clusterPort }))
     this.#world.meter.count('link.up')
     this.#world.log.info(
-      { peer: link.peer, name: link.told.name, address: endpointText(link.remote), dialled: link.dialled !== null },
+      {
+        ...{ peer: link.peer, name: link.told.name, address: endpointText(link.remote) },
+        ...{ dialled: link.dialled !== null, protocol: link.version },
+      },
       'link up',
     )
     link.use((stream) => this.#events.up(link, stream))

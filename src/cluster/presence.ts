@@ -298,7 +298,9 @@ export class Presence implements LinksEvents, LinksSelf {
 
   greeter() {
     const { id, cluster } = this
-    return { id, cluster, instance: this.#around.instance, credentials: this.trust.custody.credentials }
+    const { instance } = this.#around
+    const versions = this.#around.settings().protocol
+    return { id, cluster, instance, versions, credentials: this.trust.custody.credentials }
   }
 
   about() {

@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../base/ports/streams.ts'
 import type { CertificateAuthority } from '../base/ports/trust.ts'
+import { PROTOCOL, type Versions } from '../wire/link/hello.ts'
 import type { SharePolicy } from './sharechoice.ts'
 
 /** What ties this node to its hardware, to notice a copied card. Empty text: not known. */
@@ -23,6 +24,8 @@ export interface ClusterSettings {
   readonly name: string
   readonly nodeName: string
   readonly version: string
+  /** Spoken between boxes. */
+  readonly protocol: Versions
   readonly bind: string
   readonly port: number
   /** Where others reach this node when it is behind NAT; port 0: the one listened on. */
@@ -59,6 +62,7 @@ export const defaultClusterSettings: ClusterSettings = {
   name: 'default',
   nodeName: 'edge-mqtt',
   version: '0.0.0',
+  protocol: PROTOCOL,
   bind: '0.0.0.0',
   port: 4883,
   advertise: null,

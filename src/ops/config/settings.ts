@@ -5,6 +5,7 @@ import type { GrantedRule } from '../../broker/accountfile.ts'
 import { type ListenerSettings, type ListenerTls, NO_TLS } from '../../broker/listeners.ts'
 import type { Bundle, HardwareTies } from '../../cluster/settings.ts'
 import type { NodeSettings } from '../../compose.ts'
+import { PROTOCOL } from '../../wire/link/hello.ts'
 import type { ListenerFiles } from '../listenerfiles.ts'
 import type { Configuration } from './schema.ts'
 
@@ -52,6 +53,7 @@ export function nodeSettings(configuration: Configuration, circumstances: Circum
       name: cluster.name,
       nodeName: configuration.node.name,
       version: circumstances.version,
+      protocol: PROTOCOL,
       bind: cluster.bind,
       port: cluster.port,
       advertise: cluster.advertise,

@@ -17,18 +17,22 @@ import { type ClusterId, ID_BYTES, type InstanceId, NO_CLUSTER, type NodeId, rea
 
 export const HELLO_BYTES = 64
 export const NONCE_BYTES = 16
-/** The versions of the protocol between boxes that this build speaks. */
-export const PROTOCOL_MIN = 1
-export const PROTOCOL_MAX = 1
+
+/** Versions of the protocol between boxes, from the oldest to the newest. */
+export interface Versions {
+  readonly versionMin: number
+  readonly versionMax: number
+}
+
+/** Those that this build speaks. */
+export const PROTOCOL: Versions = { versionMin: 1, versionMax: 1 }
 
 const MAGIC = Buffer.from('edgemqtt', 'latin1')
 const INTENTS = ['link', 'enrol'] as const
 
 export type Intent = (typeof INTENTS)[number]
 
-export interface Hello {
-  readonly versionMin: number
-  readonly versionMax: number
+export interface Hello extends Versions {
   readonly intent: Intent
   /** Null: belongs to no cluster yet. */
   readonly cluster: ClusterId | null
@@ -78,8 +82,11 @@ export function decodeHello(bytes: Buffer): Hello | PeerError {
   }
 }
 
-/** The newest version that both sides speak, or null. */
-export function commonVersion(a: Hello, b: Hello): number | null {
-  const newest = Math.min(a.versionMax, b.versionMax)
-  return newest >= a.versionMin && newest >= b.versionMin ? newest : null
+/**
+ * The oldest version that both sides speak, or null. What is said on any link of a cluster that is upgraded box by box, and
+ * kept or handed on, is then understood by the boxes that are not there yet, and a box can go back by one.
+ */
+export function commonVersion(a: Versions, b: Versions): number | null {
+  const oldest = Math.max(a.versionMin, b.versionMin)
+  return oldest <= Math.min(a.versionMax, b.versionMax) ? oldest : null
 }

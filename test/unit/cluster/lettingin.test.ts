@@ -4,6 +4,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { HostError } from '../../../src/base/errors.ts'
 import type { NodeId } from '../../../src/base/ids.ts'
+import { Meter } from '../../../src/base/meter.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import type { ByteStream } from '../../../src/base/ports/streams.ts'
 import { commitmentOf, comparedWords, type Part } from '../../../src/cluster/comparison.ts'
@@ -17,7 +18,7 @@ import { matching } from '../../../src/cluster/waitinglist.ts'
 import { encodeConfirm } from '../../../src/wire/link/confirm.ts'
 import { EnrolKind, encodeGrant, encodeOffer } from '../../../src/wire/link/enrol.ts'
 import { encodeFrame, FrameKind } from '../../../src/wire/link/frame.ts'
-import { decodeHello, encodeHello, type Hello } from '../../../src/wire/link/hello.ts'
+import { decodeHello, encodeHello, type Hello, PROTOCOL } from '../../../src/wire/link/hello.ts'
 import { digest } from '../../keyed.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 import { ClusterBox, Lan } from './clusterbox.ts'
@@ -158,9 +159,11 @@ describe('the words', () => {
 describe('a member that is none', () => {
   let clock: VirtualClock
   let lan: Lan
+  let meter: Meter
   beforeEach(() => {
     clock = new VirtualClock()
     lan = new Lan(clock)
+    meter = new Meter()
   })
 
   /** Answers an approval as a member would, and then says what `then` makes of it. */
@@ -200,12 +203,12 @@ describe('a member that is none', () => {
       () => {},
     )
     const outcomes: AttemptOutcome[] = []
-    const world = { clock, random, trust, streams: lan.net.at('10.0.0.1'), log: silentLog }
+    const world = { clock, random, trust, streams: lan.net.at('10.0.0.1'), log: silentLog, meter }
     const attempt = new EnrolAttempt(
       world,
       {
         ...{ to: at('10.0.0.9'), means: { by: 'approval' }, keys: { privateKey: 'key|mine', publicKey: 'mine' } },
-        greeter: { id: node('1'), instance: instance('1'), cluster: null, credentials: null },
+        greeter: { id: node('1'), instance: instance('1'), versions: PROTOCOL, cluster: null, credentials: null },
         about: () => ({ clusterPort: 4883, endpoints: [], name: 'gw-1', version: '1' }),
         ...{ givesUp: null, replaces: '', passwordKeys: new Map() },
       },
@@ -250,6 +253,15 @@ describe('a member that is none', () => {
     ])
   })
 
+  test('may say what a later version knows: that is passed over, and counted', () => {
+    const outcomes = meets((say) => {
+      say(200, Buffer.alloc(8, 1))
+      say(EnrolKind.reveal, Buffer.alloc(16))
+    })
+    expect(outcomes).toMatchObject([{ why: 'a number out of turn' }])
+    expect(meter.get('enrol.unknown')).toBe(1)
+  })
+
   test('that falls silent is given up', () => {
     expect(meets(() => {})).toEqual([{ at: 'unreachable', why: 'timeout' }])
   })
@@ -259,7 +271,10 @@ describe('a member that is none', () => {
   })
 })
 
-test('a stranger who seals with the key that everybody knows and says nonsense is cut off, and counted', () => {
+test.each([
+  ['nonsense is cut off, and counted', () => Buffer.alloc(200, 0xff), 1, 0],
+  ['what only a later version knows is listened to, and that is counted', later, 0, 1],
+] as const)('a stranger who seals with the key that everybody knows and says %s', (_name, says, ends, unknown) => {
   const clock = new VirtualClock()
   const lan = new Lan(clock)
   const member = new ClusterBox(lan, 1, {
@@ -269,21 +284,24 @@ test('a stranger who seals with the key that everybody knows and says nonsense i
   expect(member.started).toBeNull()
   const random = new SeededRandom(9)
   const trust = new FakeTls(new FakeTrust(clock, random), clock)
+  const acceptorHello = Buffer.alloc(64)
   let ended = 0
   lan.net.at('10.0.0.66').dial(at('10.0.0.1'), 1000, (stream) => {
     if (stream instanceof HostError) throw stream
     let heard = 0
     stream.open({
-      received: (_bytes, start, end) => {
+      received: (bytes, start, end) => {
+        bytes.copy(acceptorHello, heard, start, end)
         heard += end - start
         if (heard < 64) return
         const hello = { versionMin: 1, versionMax: 1, intent: 'enrol', cluster: null, node: node('6') } as const
-        stream.write(encodeHello({ ...hello, instance: instance('6'), nonce: Buffer.alloc(16) }))
+        const diallerHello = encodeHello({ ...hello, instance: instance('6'), nonce: Buffer.alloc(16) })
+        stream.write(diallerHello)
         const side = { role: 'client', identity: 'approval', key: approvalKey(trust, cluster('c')) } as const
         trust.secureByKey(stream, side, 1000, (sealed) => {
           if (typeof sealed === 'string') throw new Error(sealed)
           sealed.stream.open({ received: () => {}, drained: () => {}, closed: () => ended++ })
-          sealed.stream.write(Buffer.alloc(200, 0xff))
+          sealed.stream.write(says({ acceptorHello, diallerHello }))
         })
       },
       drained: () => {},
@@ -291,9 +309,17 @@ test('a stranger who seals with the key that everybody knows and says nonsense i
     })
   })
   clock.advance(2000)
-  expect(ended).toBe(1)
+  expect(ended).toBe(ends)
   expect(member.status.waiting).toEqual([])
-  expect(member.meter.get('enrol.ended')).toBe(1)
+  expect([member.meter.get('enrol.ended'), member.meter.get('enrol.unknown')]).toEqual([ends, unknown])
   member.stop()
+  clock.advance(5000)
   expect(lan.net.streams.filter((stream) => !stream.isClosed)).toEqual([])
 })
+
+/** A confirmation, and a frame of a kind that there is not yet. */
+function later(hellos: { readonly acceptorHello: Buffer; readonly diallerHello: Buffer }): Buffer {
+  const about = { clusterPort: 1, endpoints: [], name: 'x', version: '9' }
+  const confirm = encodeFrame(FrameKind.confirm, 0, encodeConfirm({ ...hellos, ...about }))
+  return Buffer.concat([confirm, encodeFrame(200, 0, Buffer.alloc(8, 1))])
+}

@@ -11,6 +11,7 @@ import { KnownKeys } from '../../../src/cluster/keys.ts'
 import type { Link, LinkEnd } from '../../../src/cluster/link.ts'
 import { Links } from '../../../src/cluster/links.ts'
 import { Refusals } from '../../../src/cluster/refusals.ts'
+import { PROTOCOL, type Versions } from '../../../src/wire/link/hello.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
 import { at, cluster, FakeTrust, instance, MemoryFiles, node, SeededRandom } from './fakes.ts'
 import { FakeTls, type Net } from './net.ts'
@@ -25,6 +26,8 @@ export interface BoxOptions {
   readonly certificate?: { readonly node?: NodeId; readonly key?: string; readonly ca?: string }
   /** A box that waits to be let in. */
   readonly waiting?: boolean
+  /** Of the protocol, that it speaks. */
+  readonly versions?: Versions
   readonly files?: MemoryFiles
 }
 
@@ -64,6 +67,7 @@ export class LinkBox {
     const greeter = {
       id: this.id,
       instance: this.instance,
+      versions: options.versions ?? PROTOCOL,
       cluster: waiting ? null : (options.cluster ?? cluster('c')),
       credentials: waiting ? null : credentials,
     }

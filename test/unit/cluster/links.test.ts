@@ -48,6 +48,31 @@ const hello = (more: Partial<Parameters<typeof encodeHello>[0]> = {}) =>
     ...more,
   })
 
+describe('versions of the protocol', () => {
+  test.each([
+    ['N-1 and N', [1, 1], [1, 2], 1],
+    ['N and N: the oldest that both speak', [1, 2], [1, 2], 1],
+    ['N and N+1', [1, 2], [2, 3], 2],
+    ['one that speaks many, and N', [1, 9], [3, 4], 3],
+    ['N-1 and N+1', [1, 1], [2, 3], null],
+  ] as const)('%s', (_name, [minA, maxA], [minB, maxB], common) => {
+    const a = box('1', { versions: { versionMin: minA, versionMax: maxA } })
+    const b = box('2', { versions: { versionMin: minB, versionMax: maxB } })
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const outcomes = one.dial(other)
+      clock.advance(100)
+      expect(outcomes).toMatchObject([common === null ? { reason: 'version' } : { at: 'linked' }])
+      expect([a.links.to(b.id)?.version ?? null, b.links.to(a.id)?.version ?? null]).toEqual([common, common])
+      one.links.to(other.id)?.close('stopping', 'stopping')
+      clock.advance(3000)
+    }
+    expect(openStreams(net)).toBe(0)
+  })
+})
+
 describe('a link', () => {
   test('comes up on both ends, and each knows what the other told', () => {
     const [a, b] = [box('1'), box('2')]
@@ -337,12 +362,14 @@ describe('refused inside TLS', () => {
   })
 
   test.each([
-    ['the nonce', 40],
-    ['a reserved byte', 60],
-    ['the newest version', 9],
-    ['the instance', 32],
-  ])('%s of a hello changed on the way: tampered', (_what, at) => {
-    const [a, b] = [box('1'), box('2')]
+    ['the nonce', 40, 0x10],
+    ['a reserved byte', 60, 0x10],
+    ['the newest version', 9, 0x10],
+    ['the oldest version, so that both would speak an older one', 8, 0x03],
+    ['the instance', 32, 0x10],
+  ])('%s of a hello changed on the way: tampered', (_what, at, bits) => {
+    const a = box('1', { versions: { versionMin: 1, versionMax: 2 } })
+    const b = box('2', { versions: { versionMin: 2, versionMax: 3 } })
     const outcomes = b.dial({ address: '10.0.0.50', port: 4883 })
     net.at('10.0.0.50').listen(
       { address: '10.0.0.50', port: 4883 },
@@ -351,7 +378,7 @@ describe('refused inside TLS', () => {
           const toAcceptor = result as ByteStream
           relay(toAcceptor, toDialler, (bytes) => bytes)
           relay(toDialler, toAcceptor, (bytes, first) => {
-            if (first) bytes[at]! ^= 0x10
+            if (first) bytes[at]! ^= bits
             return bytes
           })
         })

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { decodeBeacon } from '../../../../src/wire/link/beacon.ts'
 import { decodeConfirm } from '../../../../src/wire/link/confirm.ts'
 import { decodeGoodbye, decodeOpen, FrameReader } from '../../../../src/wire/link/frame.ts'
-import { commonVersion, decodeHello, PROTOCOL_MAX, PROTOCOL_MIN } from '../../../../src/wire/link/hello.ts'
+import { commonVersion, decodeHello, PROTOCOL } from '../../../../src/wire/link/hello.ts'
 import { decodeTime } from '../../../../src/wire/link/time.ts'
 
 const CLUSTER = 'c1c2c3c4c5c6c7c8'
@@ -61,10 +61,17 @@ test('format 1: a time', () => {
 })
 
 test.each([
-  ['this version', PROTOCOL_MIN, PROTOCOL_MAX, PROTOCOL_MAX],
-  ['the next one, which still speaks this', PROTOCOL_MAX, PROTOCOL_MAX + 1, PROTOCOL_MAX],
-  ['a far one, which does not', PROTOCOL_MAX + 1, PROTOCOL_MAX + 2, null],
-])('with %s the newest that both speak is used', (_name, versionMin, versionMax, common) => {
-  const ours = { ...(decodeHello(bytes(HELLO)) as never as object), versionMin: PROTOCOL_MIN, versionMax: PROTOCOL_MAX }
-  expect(commonVersion(ours as never, { ...ours, versionMin, versionMax } as never)).toBe(common)
+  ['this version', 0, 0, PROTOCOL.versionMin],
+  ['the next one, which still speaks this', 0, 1, PROTOCOL.versionMin],
+  [
+    'one that speaks the newest of this and the next',
+    PROTOCOL.versionMax - PROTOCOL.versionMin,
+    1,
+    PROTOCOL.versionMax,
+  ],
+  ['a far one, which speaks neither', PROTOCOL.versionMax - PROTOCOL.versionMin + 1, 2, null],
+])('with %s the oldest that both speak is used', (_name, later, newer, common) => {
+  const theirs = { versionMin: PROTOCOL.versionMin + later, versionMax: PROTOCOL.versionMax + newer }
+  expect(commonVersion(PROTOCOL, theirs)).toBe(common)
+  expect(commonVersion(theirs, PROTOCOL)).toBe(common)
 })

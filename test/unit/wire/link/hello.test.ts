@@ -74,7 +74,9 @@ describe('hello', () => {
 
   test.each([
     [1, 1, 1, 1, 1],
-    [1, 3, 2, 5, 3],
+    [1, 3, 2, 5, 2],
+    [1, 2, 1, 2, 1],
+    [1, 3, 2, 2, 2],
     [1, 1, 2, 2, null],
     [4, 5, 1, 3, null],
   ])('versions %i-%i and %i-%i have %s in common', (minA, maxA, minB, maxB, common) => {
