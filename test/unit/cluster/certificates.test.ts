@@ -21,6 +21,8 @@ class Box {
   why: string | null = null
   addresses = ['10.0.0.1']
   failure: HostError | null = null
+  /** By how much cluster time is off from this box's clock. */
+  clusterMs = 0
   /** The CA that signs. */
   signer = 'the CA'
   anchors: readonly string[] = []
@@ -40,6 +42,7 @@ class Box {
     this.certificates = new Certificates(
       {
         clock: this.clock,
+        time: { now: () => this.clock.wall() + this.clusterMs },
         files: state,
         trust: {
           makeKeys: (done) => done({ publicKey: 'public', privateKey: 'private' }),
@@ -105,6 +108,16 @@ describe('the certificate of the listeners', () => {
     box.clock.wallOffsetMs = right
     box.clock.advance(2 * MINUTE)
     expect(box.issued).toHaveLength(1)
+  })
+
+  test('a clock at 2099: it is dated by the time of the cluster, as soon as that is known', () => {
+    const box = new Box(Date.UTC(2099, 0, 1))
+    box.certificates.begin(roots)
+    box.clusterMs = NOW - Date.UTC(2099, 0, 1)
+    box.clock.advance(2 * MINUTE)
+    expect(box.issued).toHaveLength(2)
+    expect(box.last.fromMs).toBeLessThan(NOW)
+    expect(box.last.toMs).toBeGreaterThan(NOW + 700 * DAY)
   })
 
   test('is kept over a restart, and made anew for other addresses, another CA, or a damaged file', () => {
