@@ -161,6 +161,10 @@ export class Copies implements CopiesView, CopyTap {
     return this.#standIns.restore(clientId)
   }
 
+  returned(clientId: ClientId, owner: NodeId): void {
+    this.#standIns.returned(clientId, owner)
+  }
+
   // What the keeper tells
 
   staged(kept: Kept, session: number): number | null {

@@ -20,6 +20,8 @@ export interface HandoverHome {
   wants(clientId: ClientId, epoch: SessionView['epoch'], from: NodeId): Want
   /** A departure or return ended before all of it was there. */
   interrupted(session: SessionView): void
+  /** The owner has all that was kept here for it. */
+  returned(clientId: ClientId, owner: NodeId): void
   /** Calls `passed` for each member when what it has sent here has come, `done` when that is so of all. */
   barrier(passed: (member: NodeId) => void, done: () => void): void
 }
@@ -151,10 +153,11 @@ export class Handovers {
     const departure = this.#departures.get(key)
     if (departure === undefined) return
     this.#departures.delete(key)
-    const { session, peer } = departure
+    const { session, peer, side } = departure
     this.#forget(session.clientId)
     const local = this.#home.local()
     if (local !== null && local.get(session.clientId) === session) local.drop(session)
+    if (side === 'offer') this.#home.returned(session.clientId, peer)
     this.#offer(peer)
   }
 
@@ -213,6 +216,7 @@ export class Handovers {
     if (what === 'nothing') {
       this.#forget(clientId)
       local.drop(session)
+      this.#home.returned(clientId, peer)
       return this.#offer(peer)
     }
     this.#start(peer, 'offer', number, session, what === 'all' ? 'all' : { above: session.place.after }, true)

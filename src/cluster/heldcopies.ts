@@ -39,6 +39,8 @@ export class HeldCopies {
   /** Records and messages, for the bound on all copies. */
   bytes = 0
   readonly #sessions = new Map<number, HeldSession>()
+  /** The latest of each client. */
+  readonly #byClient = new Map<ClientId, HeldSession>()
   /** Which session each record is of. */
   readonly #of = new Map<number, HeldSession>()
   readonly #messages = new Map<number, { readonly item: RecordItem; users: number }>()
@@ -49,6 +51,11 @@ export class HeldCopies {
 
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** The session of the client. */
+  get(clientId: ClientId): HeldSession | undefined {
+    return this.#byClient.get(clientId)
   }
 
   /** Takes the items of a batch; throws PeerError for what makes no sense. */
@@ -111,6 +118,7 @@ export class HeldCopies {
     }
     const session = new HeldSession(stored.clientId, stored.epoch)
     this.#sessions.set(id, session)
+    this.#byClient.set(session.clientId, session)
     return session
   }
 
@@ -124,6 +132,8 @@ export class HeldCopies {
     this.bytes -= body.length
     if (about > 0) this.#unuse(about)
     if (!this.#sessions.delete(id)) return
+    // The one that took its place may have come before it went.
+    if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId)
     for (const record of session.records.values()) {
       this.#of.delete(record.id)
       this.bytes -= record.body.length

@@ -34,6 +34,8 @@ export interface CopiesView {
   keep(session: SessionView, backup: NodeId | null): void
   /** Makes a session that stands in of the copy held here; false: there is none. */
   restore(clientId: ClientId): boolean
+  /** What was made of the copy here has gone back to its owner. */
+  returned(clientId: ClientId, owner: NodeId): void
 }
 
 /** A CONNECT that comes while the session is on its way elsewhere is tried again so often, and for so long. */
@@ -97,6 +99,7 @@ export class SharedSessions implements Claims {
       local: () => home.local(),
       wants: (clientId, epoch) => this.#wants(clientId, epoch),
       interrupted: (session) => this.#settling.interrupted(session),
+      returned: (clientId, owner) => home.copies.returned(clientId, owner),
       barrier: (passed, done) => home.barrier(passed, done),
     })
     this.#settling = new Settling(world, membership, directory, {

@@ -121,12 +121,17 @@ export class StandIns {
     // A box that it has left may not have said so yet.
     let latest: Waiting | null = null
     for (const [owner, held] of this.#held) {
-      for (const session of held.sessions) {
-        if (session.clientId !== clientId || session.taken) continue
-        if (latest === null || isLater(session, latest.session)) latest = { owner, held, session }
-      }
+      const session = held.get(clientId)
+      if (session === undefined || session.taken) continue
+      if (latest === null || isLater(session, latest.session)) latest = { owner, held, session }
     }
     return latest !== null && this.#take(latest)
+  }
+
+  /** The owner has back what this box took for it, and went on copying meanwhile: its copy here is one again. */
+  returned(clientId: ClientId, owner: NodeId): void {
+    const session = this.#held.get(owner)?.get(clientId)
+    if (session !== undefined) session.taken = false
   }
 
   #begun(owner: NodeId, feed: number): void {

@@ -221,6 +221,32 @@ describe('the owner is dead', () => {
     expect(mesh.errors).toEqual([])
   })
 
+  test('and is cut off again: its backup stands in a second time, with what has come since', () => {
+    const { mesh, boxes: all } = boxes(A, B)
+    const [a, b] = all as [SessionBox, SessionBox]
+    sleeper(a)
+    const publisher = a.lab.connected({ id: 'p' })
+    for (const round of [1, 2, 3]) {
+      publisher.publish('t/1', `round ${round}`, { qos: 1, messageId: round })
+      mesh.clock.advance(100)
+      publisher.one('puback')
+      kill(mesh, b, [a])
+      b.node.sees(A, 'dead', false)
+      mesh.clock.advance(100)
+      expect(b.session('s')?.place.at).toBe('standing-in')
+      mesh.link(A, B)
+      mesh.clock.advance(5000)
+      expect(b.session('s')).toBeUndefined()
+    }
+    kill(mesh, a, [b])
+    const client = b.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(3000)
+    const [connack, ...packets] = client.take()
+    expect(connack).toMatchObject({ sessionPresent: true })
+    expect(texts(packets)).toEqual(['round 1', 'round 2', 'round 3'])
+    expect(mesh.errors).toEqual([])
+  })
+
   test('and its client went on elsewhere: what only the former owner took meanwhile is handed over, once', () => {
     const { mesh, boxes: all } = boxes(A, B)
     const [a, b] = all as [SessionBox, SessionBox]

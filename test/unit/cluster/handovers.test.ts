@@ -28,6 +28,7 @@ function standing() {
     local: () => local,
     wants: () => 'nothing',
     interrupted: () => {},
+    returned: () => {},
     barrier: () => {},
   })
   const answer = new Map<NodeId, () => void>()
