@@ -204,6 +204,8 @@ export interface LocalSessions {
   join(session: SessionView): SessionImport
   /** It is this node's from now on, by the CONNECT of that stamp. */
   own(session: SessionView, epoch: Stamp): void
+  /** The stamp of its last CONNECT is another by the time that counts now. */
+  restamp(session: SessionView, epoch: Stamp): void
   /** Calls `done` when all members send what it wants to this node. */
   whenRouted(session: SessionView, done: () => void): void
   /** Forgets it: it goes on elsewhere. */

@@ -109,6 +109,11 @@ export class SessionTransfer implements LocalSessions {
     this.#home.keeping.session(session)
   }
 
+  restamp(view: SessionView, epoch: Stamp): void {
+    own(view).epoch = epoch
+    this.#home.keeping.session(own(view))
+  }
+
   whenRouted(view: SessionView, done: () => void): void {
     let missing = 1
     const taken = () => {

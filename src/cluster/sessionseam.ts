@@ -10,6 +10,7 @@ import {
   type SessionView,
   type WillWatch,
 } from '../broker/ports.ts'
+import type { ClusterTime } from './clustertime.ts'
 import type { CopiedRecords } from './copiedrecords.ts'
 import type { CopyMarks } from './copies.ts'
 import { KeptMarks, type NamedValues, PassingMarks } from './copymarks.ts'
@@ -19,6 +20,7 @@ import type { Replicated } from './replicated.ts'
 /** What the sessions of a node stand on. */
 export interface SessionGround {
   readonly replicated: Replicated
+  readonly time: ClusterTime
   /** What is kept of them, with a tap for their copies. */
   readonly records: CopiedRecords
   readonly positions: Positions
@@ -28,7 +30,7 @@ export interface SessionGround {
 
 /** What takes part in them under one identity. */
 interface Presence {
-  readonly sessions: Claims
+  readonly sessions: Claims & { timeMoved(byMs: number, sinceMs: number): void }
   readonly wills: WillWatch
 }
 
@@ -44,12 +46,13 @@ export class SessionSeam implements Claims, WillWatch {
   readonly #alone = new NoClaims()
 
   /** `present`: under the present identity; null: without a cluster. */
-  constructor({ replicated, records, positions, named }: SessionGround, present: () => Presence | null) {
+  constructor({ replicated, time, records, positions, named }: SessionGround, present: () => Presence | null) {
     this.directory = new Directory((options, events) => replicated.open(options, events))
     this.records = records
     this.positions = positions
     this.marks = named === null ? new PassingMarks() : new KeptMarks(named)
     this.#present = present
+    time.onStep((byMs, sinceMs) => this.#present()?.sessions.timeMoved(byMs, sinceMs))
   }
 
   claim(claim: Claim, done: (claimed: Claimed) => void): void {

@@ -10,6 +10,7 @@ import type { Claim, Claimed, Claims, LocalSessions, SessionView } from '../brok
 import { decodeSession, encodeSession, type SessionClaim, type Want } from '../wire/link/sessions.ts'
 import { ConnectedClients } from './connectedclients.ts'
 import { type Directory, type DirectoryEntry, noEpoch } from './directory.ts'
+import { movedEpoch } from './epochs.ts'
 import { Handovers } from './handovers.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 import { Settling } from './settling.ts'
@@ -165,6 +166,23 @@ export class SharedSessions implements Claims {
     const entry = this.#directory.get(session.clientId)
     if (entry === null || entry.owner !== this.#membership.self || entry.over || entry.backup === backup) return
     this.#directory.set(session.clientId, { ...entry, backup })
+  }
+
+  /** Cluster time was moved: what was given by a clock that was wrong, and is known everywhere, is said anew. */
+  timeMoved(byMs: number, sinceMs: number): void {
+    const local = this.#home.local()
+    const step = { byMs, sinceMs, nowMs: this.#stamps.timeMs, node: this.#membership.self }
+    for (const session of local?.all() ?? []) {
+      const { clientId, epoch, connection, place } = session
+      const moved = epoch === null ? null : movedEpoch(epoch, step)
+      if (moved === null) continue
+      this.#world.meter.count('sessions.restamped')
+      local!.restamp(session, moved)
+      if (connection !== null) this.clients.connected(clientId, moved)
+      const entry = place.at === 'standing-in' ? null : this.#directory.get(clientId)
+      if (entry === null || entry.owner !== step.node || compareStamps(entry.epoch, epoch!) !== 0) continue
+      this.#directory.set(clientId, { ...entry, epoch: moved, base: movedEpoch(entry.base, step) ?? entry.base })
+    }
   }
 
   #claim(claim: Claim, done: (claimed: Claimed) => void, tries: number): void {
