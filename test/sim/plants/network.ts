@@ -7,9 +7,11 @@ import { Link } from '../../../src/cluster/link.ts'
 import { Members } from '../../../src/cluster/members.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import type { Bundle } from '../../../src/cluster/settings.ts'
+import { Vouching } from '../../../src/cluster/vouching.ts'
 import { compose } from '../../../src/compose.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
-import { otherSettings, type Plant, patched } from './planting.ts'
+import { simulateRelay } from '../relay-story.ts'
+import { otherSettings, type Plant, patched, patching } from './planting.ts'
 
 /** What members send passes through `bend` before it reaches the broker. */
 function bentDelivery(
@@ -20,8 +22,8 @@ function bentDelivery(
       return function (this: Cluster, local: LocalDelivery) {
         let count = 0
         original.call(this, {
-          deliverFromPeer: (message, late) => {
-            const straight: LocalDelivery = { deliverFromPeer: (bent) => local.deliverFromPeer(bent, late) }
+          deliverFromPeer: (message, late, targets) => {
+            const straight: LocalDelivery = { deliverFromPeer: (bent) => local.deliverFromPeer(bent, late, targets) }
             return bend(message, straight, this, ++count)
           },
         })
@@ -174,6 +176,12 @@ export const networkPlants: readonly Plant[] = [
       ...settings,
       cluster: { ...settings.cluster, heartbeatMs: 20_000, deadAfterMs: 60_000 },
     })),
+  },
+  {
+    name: '"dead" by own evidence only',
+    found: /dead, which others are linked with/,
+    story: simulateRelay,
+    plant: patching(() => patched(Vouching.prototype, 'for', () => () => [])),
   },
   {
     name: 'nodes that never announce themselves',

@@ -1,6 +1,7 @@
 // How a bug is planted: a method of the product replaced, settings changed, a port that lies. Each is one rule broken from
 // outside, and taken out again after the story.
 
+import type { Clock } from '../../../src/base/ports/clock.ts'
 import { compose, type NodeSettings, type Ports } from '../../../src/compose.ts'
 import type { PromiseName } from '../promises.ts'
 import type { Build } from '../world.ts'
@@ -42,3 +43,18 @@ export const otherPorts =
 export const patching =
   (patch: () => () => void): Plant['plant'] =>
   () => ({ build: compose, remove: patch() })
+
+/** A plant that has to know whose clock it is: `building` gives the clock of the node that is being built, or null. */
+export function withClocks(patch: (building: () => Clock | null) => () => void): ReturnType<Plant['plant']> {
+  let clock: Clock | null = null
+  const remove = patch(() => clock)
+  const build: Build = (settings, ports) => {
+    clock = ports.clock
+    try {
+      return compose(settings, ports)
+    } finally {
+      clock = null
+    }
+  }
+  return { build, remove }
+}

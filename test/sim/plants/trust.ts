@@ -1,13 +1,18 @@
 // Bugs of trust and time, as the storms with guests find them; what needs months has plants of its own
 // (months-story.test.ts).
 
+import type { Clock } from '../../../src/base/ports/clock.ts'
 import { ClusterTime } from '../../../src/cluster/clustertime.ts'
 import { FILES } from '../../../src/cluster/identity.ts'
 import { KeyHolding } from '../../../src/cluster/keyholding.ts'
 import { Revocations } from '../../../src/cluster/revocations.ts'
 import { Rotation } from '../../../src/cluster/rotation.ts'
 import { Together } from '../../../src/cluster/together.ts'
-import { type Plant, patched, patching } from './planting.ts'
+import { tellTrust } from '../trust-story.ts'
+import { type Plant, patched, patching, withClocks } from './planting.ts'
+
+/** How long a removal counts that goes by its stamp. */
+const EXPIRY_MS = 5000
 
 export const trustPlants: readonly Plant[] = [
   {
@@ -57,5 +62,44 @@ export const trustPlants: readonly Plant[] = [
         for (const remove of removals) remove()
       }
     }),
+  },
+  {
+    // They count by their stamps: not before these, and not for ever after, by the own clock.
+    name: 'revocations by stamp',
+    found: /was removed, and had a link again|was removed and has links/,
+    story: tellTrust,
+    plant: () => {
+      const stamps = new WeakMap<Revocations, Map<string, number>>()
+      const clocks = new WeakMap<Revocations, Clock>()
+      return withClocks((building) => {
+        const removals = [
+          patched(Revocations.prototype, 'watch', (original) => {
+            return function (this: Revocations, watcher) {
+              const clock = building()
+              if (clock !== null) clocks.set(this, clock)
+              original.call(this, watcher)
+            }
+          }),
+          patched(Revocations.prototype, 'add', (original) => {
+            return function (this: Revocations, entries, done) {
+              const known = stamps.get(this) ?? new Map<string, number>()
+              stamps.set(this, known)
+              for (const { node } of entries) known.set(node, known.get(node) ?? clocks.get(this)!.wall())
+              return original.call(this, entries, done)
+            }
+          }),
+          patched(Revocations.prototype, 'has', (original) => {
+            return function (this: Revocations, node, key) {
+              const stamp = stamps.get(this)?.get(node) ?? 0
+              const wall = clocks.get(this)?.wall() ?? 0
+              return stamp <= wall && wall < stamp + EXPIRY_MS && original.call(this, node, key)
+            }
+          }),
+        ]
+        return () => {
+          for (const remove of removals) remove()
+        }
+      })
+    },
   },
 ]
