@@ -16,7 +16,7 @@ import type { Random } from './base/ports/random.ts'
 import type { Endpoint, Streams } from './base/ports/streams.ts'
 import type { CertificateAuthority, ServiceIssuer, Trust } from './base/ports/trust.ts'
 import { Positions } from './base/positions.ts'
-import { rightMs, StampFloor } from './base/stampfloor.ts'
+import { StampFloor } from './base/stampfloor.ts'
 import { StampClock } from './base/stamps.ts'
 import type { Account, GrantedRule } from './broker/accountfile.ts'
 import { Accounts } from './broker/accounts.ts'
@@ -188,17 +188,17 @@ class ComposedNode implements Node, Insight {
     this.#ports = ports
     this.#startedMs = clock.now()
     const positions = new Positions(clock)
-    this.#floor = new StampFloor(ports.files, ports.log, this.#meter, () => rightMs(ports))
-    const time = new ClusterTime({ ...ports, meter: this.#meter }, this.#floor.beforeMs)
+    this.#floor = new StampFloor({ ...ports, meter: this.#meter }, () => time.now())
+    const time = new ClusterTime({ ...ports, meter: this.#meter }, this.#floor.wasMs)
     this.#stamps = new StampClock(null, () => time.now(), this.#floor)
     const own = { ...ports, meter: this.#meter, stamps: this.#stamps, positions, issuer: ports.issuer ?? null }
     this.#store = settings.store.durability === 'memory' ? null : new Store(own)
     const memory = settings.cluster.enabled ? new MemoryRecords(positions) : new NoKeeper(positions)
     const keeper = new CopiedRecords(this.#store ?? memory, positions)
-    const lived = new LivedTime(ports, time, this.#floor.beforeMs)
+    const lived = new LivedTime(ports, time, this.#floor.wasMs)
     this.#replicated = new Replicated(own, this.#stamps, keeper, () => lived.now())
     this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
-    time.onStep((byMs, sinceMs) => this.#replicated.timeMoved(byMs, sinceMs))
+    time.onStep((step) => this.#replicated.timeMoved(step))
     const shared = new SharedSettings(this.#replicated)
     const sharing = { time, lived, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }
     const world = { ...own, ...sharing, records: keeper, named: this.#store?.records ?? null }

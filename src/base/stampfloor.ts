@@ -3,9 +3,10 @@
 //
 //   kept ...... last given ......... kept on disk            every minute is one small write
 //
-// The file, `stamps.json`: {"floorMs": N, "aheadMs": M}: the greatest wall part that may have been given; and how far ahead
-// of a synchronised clock all of them were at most, null when there was none. Such a clock says itself how far they had
-// gone: a box that is back a second later does not write a minute ahead of the others.
+// The file, `stamps.json`: {"floorMs": N, "aheadMs": M, "timeMs": T}: the greatest wall part that may have been given; how
+// far ahead of a synchronised clock all of them were at most, null when there was none; and how late it was. Such a clock
+// says itself how far they had gone: a box that is back a second later does not write a minute ahead of the others. Nor
+// is it a minute later for a box whose clock is not synchronised: stamps stand above the floor, time goes on from T.
 
 import { HostError } from './errors.ts'
 import type { Meter } from './meter.ts'
@@ -36,12 +37,21 @@ export const floorAbove = (lastMs: number, beforeMs: number): number =>
 export const needsRaise = (lastMs: number, keptMs: number, beforeMs: number): boolean =>
   lastMs > keptMs - (lastMs <= beforeMs + FIRST_STEP_MS ? 0 : ROOM_MS)
 
+export interface FloorWorld {
+  readonly clock: Clock
+  /** Whether this machine's wall clock is known to be right. */
+  readonly synchronised: () => boolean
+  readonly files: StateFiles
+  readonly log: Log
+  readonly meter: Meter
+}
+
 export class StampFloor implements Floor {
   #beforeMs: number
-  readonly #files: StateFiles
-  readonly #log: Log
-  readonly #meter: Meter
-  readonly #rightMs: () => number | null
+  readonly #world: FloorWorld
+  readonly #timeMs: () => number
+  /** How late it was in an earlier run, to a minute; 0: there was none. */
+  readonly wasMs: number
   /** What the last write says, and the next run may rely on. */
   #aheadMs: number | null = null
   /** On disk. */
@@ -52,13 +62,13 @@ export class StampFloor implements Floor {
   #looking: Timer | null = null
   readonly #waiting: (() => void)[] = []
 
-  /** `rightMs`: this machine's wall clock while that is known to be right, else null. */
-  constructor(files: StateFiles, log: Log, meter: Meter, rightMs: () => number | null) {
-    this.#files = files
-    this.#log = log
-    this.#meter = meter
-    this.#rightMs = rightMs
-    this.#beforeMs = startAbove(readFloor(files, log), rightMs())
+  /** `timeMs`: cluster time, once this is made. */
+  constructor(world: FloorWorld, timeMs: () => number) {
+    this.#world = world
+    this.#timeMs = timeMs
+    const left = readFloor(world)
+    this.wasMs = left.timeMs
+    this.#beforeMs = startAbove(left, this.#rightMs())
     this.#keptMs = this.#beforeMs
     this.#askedMs = this.#beforeMs
   }
@@ -101,6 +111,11 @@ export class StampFloor implements Floor {
     this.#write(lastMs, lastMs)
   }
 
+  /** This machine's wall clock while it is known to be right. */
+  #rightMs(): number | null {
+    return this.#world.synchronised() ? this.#world.clock.wall() : null
+  }
+
   /** Further ahead of the right time than what is written says. */
   #strays(wallMs: number): boolean {
     if (this.#aheadMs === null) return false
@@ -112,8 +127,9 @@ export class StampFloor implements Floor {
     this.#askedMs = floorMs
     this.#aheadMs = leadOf(lastMs, this.#rightMs())
     this.#writing++
-    const text = `${JSON.stringify({ floorMs, aheadMs: this.#aheadMs })}\n`
-    this.#files.write(FILE, Buffer.from(text), false, (error) => {
+    const left: Left = { floorMs, aheadMs: this.#aheadMs, timeMs: this.#timeMs() }
+    const text = `${JSON.stringify(left)}\n`
+    this.#world.files.write(FILE, Buffer.from(text), false, (error) => {
       this.#writing--
       if (error === null) this.#keptMs = floorMs
       else this.#failed(error, lastMs)
@@ -123,22 +139,20 @@ export class StampFloor implements Floor {
   }
 
   #failed(error: HostError, lastMs: number): void {
-    this.#meter.count('stamps.floor-failed')
-    this.#log.warn({ file: FILE, why: error.message }, 'how far stamps have gone is not kept')
+    const { log, meter } = this.#world
+    meter.count('stamps.floor-failed')
+    log.warn({ file: FILE, why: error.message }, 'how far stamps have gone is not kept')
     this.#askedMs = lastMs + RETRY_MS + ROOM_MS
   }
 }
 
-/** This machine's wall clock while it is known to be right. */
-export const rightMs = (of: { readonly clock: Clock; readonly synchronised: () => boolean }): number | null =>
-  of.synchronised() ? of.clock.wall() : null
-
 interface Left {
   readonly floorMs: number
   readonly aheadMs: number | null
+  readonly timeMs: number
 }
 
-const NOTHING_LEFT: Left = { floorMs: 0, aheadMs: null }
+const NOTHING_LEFT: Left = { floorMs: 0, aheadMs: null, timeMs: 0 }
 
 /** What may be said of stamps that go as far as `lastMs`; `rightMs`: a clock that is known to be right, if there is one. */
 export function leadOf(lastMs: number, rightMs: number | null): number | null {
@@ -147,17 +161,24 @@ export function leadOf(lastMs: number, rightMs: number | null): number | null {
 }
 
 /** What a run has to stay above. */
-export const startAbove = ({ floorMs, aheadMs }: Left, rightMs: number | null): number =>
+export const startAbove = ({ floorMs, aheadMs }: Omit<Left, 'timeMs'>, rightMs: number | null): number =>
   aheadMs === null || rightMs === null ? floorMs : Math.min(floorMs, Math.floor(rightMs) + aheadMs)
 
 /** A damaged file costs the promise, not the start: stamps then follow the clock. */
-function readFloor(files: StateFiles, log: Log): Left {
+function readFloor({ files, log }: FloorWorld): Left {
   try {
     const bytes = files.read(FILE)
     if (bytes === null) return NOTHING_LEFT
     const found: unknown = JSON.parse(bytes.toString('utf8'))
-    const { floorMs, aheadMs } = (found ?? {}) as { floorMs?: unknown; aheadMs?: unknown }
-    if (isWithin(floorMs, FLOOR_MAX)) return { floorMs, aheadMs: isWithin(aheadMs, LEAD_MS_MAX) ? aheadMs : null }
+    const { floorMs, aheadMs, timeMs } = (found ?? {}) as Record<string, unknown>
+    if (isWithin(floorMs, FLOOR_MAX)) {
+      return {
+        floorMs,
+        aheadMs: isWithin(aheadMs, LEAD_MS_MAX) ? aheadMs : null,
+        // Files of before have no time: the floor is at most a minute ahead of it.
+        timeMs: isWithin(timeMs, FLOOR_MAX) ? timeMs : floorMs,
+      }
+    }
     log.error({ file: FILE }, 'how far stamps had gone cannot be read: they follow the clock')
   } catch (error) {
     if (!(error instanceof HostError || error instanceof SyntaxError)) throw error

@@ -79,6 +79,11 @@ export class StampClock {
     return this.#wallMs()
   }
 
+  /** What an earlier run has given is no later. */
+  get beforeMs(): number {
+    return this.#floor.beforeMs
+  }
+
   /** The wall part of the greatest stamp given or observed. */
   get lastMs(): number {
     return this.#lastWallMs

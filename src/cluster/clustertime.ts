@@ -18,6 +18,8 @@ export const AGREE_MS = 2000
 const PLAIN_MS = 60_000
 /** A clock that was synchronised so long ago counts like one that is. */
 const FRESH_MS = 10 * 60_000
+/** So long a box may have been switched off, for its clock to be believed. */
+const OFF_MS = 24 * 3600_000
 /** How often somebody may set the time between two boxes that have not heard of each other. */
 const SETS_AHEAD_MAX = 1000
 
@@ -56,6 +58,18 @@ interface Heard {
   readonly atMs: number
 }
 
+/** Time was moved by more than clocks differ by anyway. */
+export interface TimeStep {
+  readonly byMs: number
+  /** The earliest that it was taken to be in this run. */
+  readonly sinceMs: number
+  /**
+   * By so much more than this run's time that of the run before was late: our clock has leapt forward in between, and
+   * nobody knows whether so much time has passed or none.
+   */
+  readonly leaptMs: number
+}
+
 /** What `edge-mqtt cluster time` shows of a member. */
 export interface MemberTime {
   readonly id: NodeId
@@ -79,7 +93,7 @@ export class ClusterTime {
   readonly #heard = new Map<NodeId, Heard>()
   /** Disagreed when it last told; a second time counts. */
   readonly #differed = new Set<NodeId>()
-  readonly #stepped: ((byMs: number, sinceMs: number) => void)[] = []
+  readonly #stepped: ((step: TimeStep) => void)[] = []
   #channel: Channel | null = null
   #timer: Timer | null = null
   /** Cluster time less the monotonic clock. */
@@ -89,6 +103,8 @@ export class ClusterTime {
   #sets = 0
   /** The earliest that it was taken to be in this run. */
   #sinceMs: number
+  /** How late it was when an earlier run ended, as far as that knew; null: none, or this run has been put right since. */
+  #beforeMs: number | null
   #established = false
   #from: NodeId | 'own clock' | 'set' = 'own clock'
 
@@ -99,6 +115,7 @@ export class ClusterTime {
     const wallMs = clock.wall()
     this.#offsetMs = (world.synchronised() ? wallMs : Math.max(wallMs, beforeMs)) - clock.now()
     this.#sinceMs = this.now()
+    this.#beforeMs = beforeMs > 0 ? beforeMs : null
   }
 
   /** Cluster time, milliseconds since 1970. */
@@ -111,8 +128,7 @@ export class ClusterTime {
     return this.#world.synchronised() || (this.#followedMs !== null && fresh(this.#claim()) === 1)
   }
 
-  /** Told of each step that is more than clocks differ by anyway, and of the earliest that it was taken to be. */
-  onStep(listener: (byMs: number, sinceMs: number) => void): void {
+  onStep(listener: (step: TimeStep) => void): void {
     this.#stepped.push(listener)
   }
 
@@ -122,6 +138,9 @@ export class ClusterTime {
   }
 
   start(): void {
+    const backMs = this.#sinceMs - (this.#beforeMs ?? 0)
+    // What an earlier run has left behind was written by a clock that has been put right since.
+    if (backMs < -AGREE_MS) this.#step(backMs)
     this.#timer ??= every(this.#world.clock, TELL_MS, 'cluster.time', () => this.#tick())
   }
 
@@ -241,9 +260,15 @@ export class ClusterTime {
     this.#from = from
     this.#world.meter.count('time.steps')
     this.#world.log.warn({ byMs, from, nowMs: this.now() }, 'cluster time was moved')
+    this.#step(byMs)
+  }
+
+  #step(byMs: number): void {
     const sinceMs = this.#sinceMs
+    const offMs = this.#beforeMs === null ? 0 : sinceMs - this.#beforeMs
+    this.#beforeMs = null
     this.#sinceMs = Math.min(sinceMs, this.now())
-    for (const listener of this.#stepped) listener(byMs, sinceMs)
+    for (const listener of this.#stepped) listener({ byMs, sinceMs, leaptMs: offMs > OFF_MS ? offMs : 0 })
   }
 
   #synchronisedMember(): string | null {

@@ -9,6 +9,7 @@ import { compareStamps, type Stamp, type StampClock } from '../base/stamps.ts'
 import type { Found, FoundRecord, Keeper, Kept } from '../broker/ports.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
 import { HorizonRecord, type StoredShared, writeShared } from '../wire/record/shared.ts'
+import type { TimeStep } from './clustertime.ts'
 import { type LwwBounds, LwwReplica } from './lwwreplica.ts'
 import type { Channels, FeatureWorld } from './ports.ts'
 
@@ -140,8 +141,8 @@ export class LwwMap implements SharedTable<MapEntry> {
     this.#replica.detach()
   }
 
-  timeMoved(byMs: number, sinceMs: number): void {
-    this.#replica.timeMoved(byMs, sinceMs)
+  timeMoved(step: TimeStep, beforeMs: number): void {
+    this.#replica.timeMoved(step, beforeMs)
   }
 
   stop(): void {

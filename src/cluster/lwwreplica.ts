@@ -8,6 +8,7 @@ import { limits } from '../base/limits.ts'
 import type { Replica, SharedEntry, SharedTable } from '../base/shared.ts'
 import { compareStamps, STAMP_AHEAD_MAX_MS, type Stamp, type StampClock } from '../base/stamps.ts'
 import { decodeLww, encodeLww, itemBytes, type LwwItem, type LwwKnown, type LwwMessage } from '../wire/link/lww.ts'
+import type { TimeStep } from './clustertime.ts'
 import { HashTree, hashOf, LEAVES, leafIn } from './hashtree.ts'
 import { broughtStamp, isOldest, LwwBrought } from './lwwbrought.ts'
 import { LwwComparing } from './lwwcomparing.ts'
@@ -145,19 +146,25 @@ export class LwwReplica implements Replica {
   }
 
   /**
-   * Cluster time was moved, by more than clocks may differ. What this box wrote since `sinceMs` by a clock that was late,
-   * and what anybody wrote by one that was ahead, was written as long ago as before, but by the time that counts now:
-   * its own stamp would make it forgotten, or refused. No other box has taken what is too far ahead.
+   * Cluster time was moved, by more than clocks may differ. What this run wrote by a clock that was late, and what anybody
+   * wrote by one that was ahead, was written as long ago as before, but by the time that counts now: its own stamp would
+   * make it forgotten, or refused. No other box has taken what is too far ahead. What is from an earlier run (up to
+   * `runsBeforeMs`), whose clock was another, comes to stand no earlier than it was written: it is later than all that
+   * its box knew then.
    */
-  timeMoved(byMs: number, sinceMs: number): void {
+  timeMoved({ byMs, sinceMs, leaptMs }: TimeStep, runsBeforeMs: number): void {
     const { timeMs, node } = this.#stamps
     const ahead = (stamp: Stamp) => stamp.wallMs > timeMs + STAMP_AHEAD_MAX_MS
-    const moved = (stamp: Stamp) => ({ ...stamp, wallMs: Math.max(0, Math.min(timeMs, stamp.wallMs + byMs)) })
+    const ofEarlier = (stamp: Stamp) => stamp.wallMs <= runsBeforeMs
+    const moved = (stamp: Stamp) => {
+      const wallMs = stamp.wallMs + byMs + (ofEarlier(stamp) ? leaptMs : 0)
+      return { ...stamp, wallMs: Math.max(0, Math.min(timeMs, wallMs)) }
+    }
     this.#ahead = null
     for (let leaf = 0; leaf < LEAVES; leaf++) {
       for (const entry of this.tree.entries(leaf)) {
         const before = entry.stamp
-        const late = byMs > 0 && before.node === node && before.wallMs >= sinceMs
+        const late = byMs > 0 && before.node === node && before.wallMs >= sinceMs && !ofEarlier(before)
         if (late || ahead(before)) {
           this.#table.restamp(entry, moved(before))
           this.wrote(entry, before, true)

@@ -7,6 +7,7 @@ import { STAMP_AHEAD_MAX_MS, type StampClock } from '../base/stamps.ts'
 import type { Found, FoundRecord, Keeper } from '../broker/ports.ts'
 import { RecordKind } from '../wire/record/batch.ts'
 import { readHorizon, readShared } from '../wire/record/shared.ts'
+import type { TimeStep } from './clustertime.ts'
 import { LwwMap, type LwwMapEvents, type LwwMapOptions } from './lwwmap.ts'
 import { type LwwBounds, LwwReplica } from './lwwreplica.ts'
 import type { Channels, FeatureWorld } from './ports.ts'
@@ -60,11 +61,11 @@ export class Replicated {
     for (const shared of this.#all) shared.renounce(node)
   }
 
-  /** Cluster time was moved; this run has given no stamp before `sinceMs`. */
-  timeMoved(byMs: number, sinceMs: number): void {
-    if (Math.abs(byMs) < STAMP_AHEAD_MAX_MS) return
+  timeMoved(step: TimeStep): void {
+    if (Math.abs(step.byMs) < STAMP_AHEAD_MAX_MS) return
+    const { beforeMs } = this.#stamps
     this.#stamps.rebase()
-    for (const shared of this.#all) shared.timeMoved(byMs, sinceMs)
+    for (const shared of this.#all) shared.timeMoved(step, beforeMs)
   }
 
   stop(): void {

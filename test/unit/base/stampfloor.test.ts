@@ -50,7 +50,9 @@ class Run {
     this.files = files
     this.wallMs = wallMs
     this.synchronised = synchronised
-    this.floor = new StampFloor(files, silentLog, this.meter, () => (this.synchronised ? this.wallMs : null))
+    const clock = Object.assign(new VirtualClock(), { wall: () => this.wallMs })
+    const world = { clock, synchronised: () => this.synchronised, files, log: silentLog, meter: this.meter }
+    this.floor = new StampFloor(world, () => this.wallMs)
     this.stamps = new StampClock(NODE, () => this.wallMs, this.floor)
   }
 
@@ -97,7 +99,7 @@ test.each([
 describe('a run', () => {
   test('begins when what it may give is on disk', () => {
     const run = new Run(new HandFiles(), NOON).begin()
-    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 60_000},"aheadMs":null}\n`)
+    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 60_000},"aheadMs":null,"timeMs":${NOON}}\n`)
     expect(run.stamps.next().wallMs).toBe(NOON)
   })
 
@@ -163,14 +165,14 @@ describe('a run', () => {
     run.wallMs += 15_000
     run.stamps.next()
     files.finish()
-    expect(files.onDisk).toBe(`{"floorMs":${run.wallMs + 60_000},"aheadMs":null}\n`)
+    expect(files.onDisk).toBe(`{"floorMs":${run.wallMs + 60_000},"aheadMs":null,"timeMs":${run.wallMs}}\n`)
   })
 
   test('keeps how far others have gone', () => {
     const run = new Run(new HandFiles(), NOON).begin()
     run.stamps.observe({ wallMs: NOON + 3_600_000, counter: 3, node: NODE })
     run.files.finish()
-    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 3_660_000},"aheadMs":null}\n`)
+    expect(run.files.onDisk).toBe(`{"floorMs":${NOON + 3_660_000},"aheadMs":null,"timeMs":${NOON}}\n`)
   })
 })
 
@@ -279,6 +281,16 @@ describe('the next run', () => {
     }
     for (let run = 1; run < 200; run++) expect(compareStamps(given[run]!, given[run - 1]!)).toBeGreaterThan(0)
     expect(given.at(-1)!.wallMs - wallMs).toBeLessThan(5 * 60_000)
+  })
+
+  test.each([
+    ['what the last one knew, and not the minute that stamps may have gone ahead', '', NOON],
+    ['the floor, where the file is of before there was a time in it', ',"timeMs":"x"', NOON + 60_000],
+  ])('knows how late it was: %s', (_name, more, wasMs) => {
+    const files = new HandFiles()
+    new Run(files, NOON).begin()
+    if (more !== '') files.onDisk = `{"floorMs":${NOON + 60_000},"aheadMs":null${more}}\n`
+    expect(new Run(files, 0).floor.wasMs).toBe(wasMs)
   })
 
   test('follows the clock when the file is damaged', () => {

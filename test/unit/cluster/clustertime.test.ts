@@ -51,7 +51,7 @@ class Box {
     this.wall = () => wallMs + mesh.clock.now() + this.jumpMs
     const clock = { ...node.clock, wall: this.wall }
     this.time = new ClusterTime({ ...node.world, clock, synchronised: () => this.synchronised }, more.beforeMs)
-    this.time.onStep((byMs) => this.steps.push(byMs))
+    this.time.onStep(({ byMs }) => this.steps.push(byMs))
     this.time.attach(node)
     this.time.start()
   }

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import type { NodeId } from '../../../src/base/ids.ts'
 import { Positions } from '../../../src/base/positions.ts'
-import { StampClock } from '../../../src/base/stamps.ts'
+import { compareStamps, StampClock } from '../../../src/base/stamps.ts'
 import { NoKeeper } from '../../../src/broker/ports.ts'
 import { ClusterTime } from '../../../src/cluster/clustertime.ts'
 import { LivedTime } from '../../../src/cluster/livedtime.ts'
@@ -15,23 +15,51 @@ const [A, B, C] = [nodeIdOf(1), nodeIdOf(2), nodeIdOf(3)] as const
 const DAY = 24 * 3600_000
 const NOON = Date.UTC(2026, 10, 21, 12)
 
-function box(mesh: Mesh, id: NodeId, wallMs: number) {
+/** What an earlier run has left of how far it had gone. */
+interface Left {
+  readonly floorMs: number
+  readonly wasMs: number
+}
+
+function box(
+  mesh: Mesh,
+  id: NodeId,
+  wallMs: number,
+  { floorMs, wasMs }: Left = { floorMs: 0, wasMs: 0 },
+  right = false,
+) {
   const node = mesh.start(id, wallMs)
-  const time = new ClusterTime({ ...node.world, synchronised: () => false })
-  const stamps = new StampClock(id, () => time.now())
+  const time = new ClusterTime({ ...node.world, synchronised: () => right }, wasMs)
+  const floor = {
+    beforeMs: floorMs,
+    within: () => Number.POSITIVE_INFINITY,
+    lower: (toMs: number) => {
+      floor.beforeMs = Math.min(floor.beforeMs, toMs)
+    },
+  }
+  const stamps = new StampClock(id, () => time.now(), floor)
   const lived = new LivedTime({ ...node.world, files: new MemoryFiles(mesh.clock) }, time, 0)
   const replicated = new Replicated(node.world, stamps, new NoKeeper(new Positions(mesh.clock)), () => lived.now())
   const map = replicated.open(
     { name: 'facts', keyBytesMax: 100, valueBytesMax: 100, entriesMax: 1000 },
     { changed: () => {} },
   )
-  time.onStep((byMs, sinceMs) => replicated.timeMoved(byMs, sinceMs))
-  time.attach(node)
-  replicated.attach(node)
-  time.start()
+  time.onStep((step) => replicated.timeMoved(step))
+  const join = () => {
+    time.attach(node)
+    replicated.attach(node)
+    time.start()
+  }
   const set = (key: string, value: string | null) => map.set(key, value === null ? null : Buffer.from(value))
   const known = () => Object.fromEntries([...map.entries()].map(({ key, value }) => [key, value.toString()]).sort())
-  return { id, node, time, stamps, replicated, map, set, known }
+  return { id, node, time, stamps, replicated, map, join, set, known }
+}
+
+/** One that joins at once. */
+function joined(mesh: Mesh, id: NodeId, wallMs: number) {
+  const one = box(mesh, id, wallMs)
+  one.join()
+  return one
 }
 
 test.each([
@@ -42,9 +70,9 @@ test.each([
   ['right', NOON],
 ])('a box whose clock is %s has written alone: all of it is there after it has joined', (_name, wallMs) => {
   const mesh = new Mesh()
-  const two = [box(mesh, A, NOON), box(mesh, B, NOON)]
+  const two = [joined(mesh, A, NOON), joined(mesh, B, NOON)]
   mesh.link(A, B)
-  const late = box(mesh, C, wallMs)
+  const late = joined(mesh, C, wallMs)
   mesh.clock.advance(10_000)
   two[0]!.set('both', 'before')
   two[0]!.set('theirs', '1')
@@ -77,7 +105,7 @@ test.each([
 
 test('what people set back is written anew on all boxes, and stays the same on all', () => {
   const mesh = new Mesh()
-  const all = [A, B, C].map((id) => box(mesh, id, Date.UTC(2099, 0, 1)))
+  const all = [A, B, C].map((id) => joined(mesh, id, Date.UTC(2099, 0, 1)))
   mesh.link(A, B)
   mesh.link(B, C)
   mesh.link(A, C)
@@ -99,7 +127,7 @@ test('what people set back is written anew on all boxes, and stays the same on a
 
 test('a clock that leaps for two days has nothing forgotten: what was written behind a cut is no removed thing', () => {
   const mesh = new Mesh()
-  const [a, b, c] = [box(mesh, A, NOON), box(mesh, B, NOON), box(mesh, C, NOON)]
+  const [a, b, c] = [joined(mesh, A, NOON), joined(mesh, B, NOON), joined(mesh, C, NOON)]
   mesh.link(A, B)
   mesh.clock.advance(10_000)
   b.set('gone', 'x')
@@ -120,3 +148,45 @@ test('a clock that leaps for two days has nothing forgotten: what was written be
   for (const one of [a, b, c]) expect(one.known()).toEqual({ written: 'behind a cut' })
   expect(mesh.errors).toEqual([])
 })
+
+const YEAR = 365 * DAY
+
+test.each([
+  ['goes on', 3 * YEAR, false],
+  ['has leapt by another year', 4 * YEAR, false],
+  ['has stepped back an hour', 3 * YEAR - 3600_000, false],
+  ['has stepped back to 1970', 60_000 - NOON, false],
+  ['was put right', 0, true],
+])(
+  'of a box three years ahead that was alone and starts again, whose clock %s, all comes after what it knew',
+  (...of) => {
+    const [, aheadMs, right] = of
+    const mesh = new Mesh()
+    const two = [joined(mesh, A, NOON), joined(mesh, B, NOON)]
+    mesh.link(A, B)
+    mesh.clock.advance(60_000)
+    two[0]!.set('both', 'before')
+    mesh.clock.advance(10_000)
+    // The run before wrote a second after that, and again a second later, and died in the tenth; its stamps could have
+    // gone on for a minute.
+    const began = NOON + 3 * YEAR + 60_000
+    const late = box(mesh, C, NOON + aheadMs, { floorMs: began + 60_000, wasMs: began }, right)
+    const wrote = (key: string, value: string, wallMs: number) =>
+      late.map.set(key, Buffer.from(value), { wallMs, counter: 0, node: C })
+    wrote('both', 'later', began + 2000)
+    wrote('alone', '2', began + 3000)
+    late.join()
+    const own = late.map.stampOf('alone')!
+    late.set('alone', '3')
+    expect(compareStamps(late.map.stampOf('alone')!, own)).toBeGreaterThan(0)
+    mesh.clock.advance(1000)
+    mesh.link(A, C)
+    mesh.link(B, C)
+    mesh.clock.advance(90_000)
+    for (const one of [...two, late]) {
+      expect(one.known()).toEqual({ alone: '3', both: 'later' })
+      for (const { stamp } of one.map.entries()) expect(stamp.wallMs).toBeLessThanOrEqual(one.time.now())
+    }
+    expect(mesh.errors).toEqual([])
+  },
+)
