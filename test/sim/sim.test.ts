@@ -33,4 +33,11 @@ test.each([
   expect(simulate(seed, { promises: ['trust', 'clocks'] }).problems).toEqual([])
 })
 
+test.each([
+  [9_200_087, 'a box years ahead starts again, and what it wrote before is put right with what it writes then'],
+  [9_201_134, 'a box stops while one flush of its disk takes longer than a stop may'],
+])('seed %i: %s', (seed) => {
+  expect(simulate(seed).problems).toEqual([])
+})
+
 runSeeds('fixed', 1, 300)

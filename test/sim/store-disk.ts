@@ -30,6 +30,9 @@ export class SimEngine implements StoreEngine {
   readonly #disk: StoreDisk
   readonly #clock: Clock
   readonly #dice: Dice
+  /** Of flushes that are over; and since when there is one under way. */
+  #flushedMs = 0
+  #flushingSinceMs: number | null = null
 
   constructor(disk: StoreDisk, clock: Clock, dice: Dice) {
     this.#disk = disk
@@ -41,6 +44,11 @@ export class SimEngine implements StoreEngine {
     let bytes = 0
     for (const batch of this.#disk.batches.values()) bytes += batch.length
     return bytes
+  }
+
+  /** For how long in all there has been a flush under way. */
+  get busyMs(): number {
+    return this.#flushedMs + (this.#flushingSinceMs === null ? 0 : this.#clock.now() - this.#flushingSinceMs)
   }
 
   open(batch: (number: number, bytes: Buffer) => void, done: (result: OpenedEngine | HostError) => void): void {
@@ -66,7 +74,10 @@ export class SimEngine implements StoreEngine {
       return this.#after(2, () => done(new HostError('failed', 'no space left on device')))
     }
     disk.torn = torn
+    this.#flushingSinceMs = this.#clock.now()
     this.#after(this.#dice.chance(SLOW_CHANCE) ? disk.flushMs * SLOW_TIMES : disk.flushMs, () => {
+      this.#flushedMs = this.busyMs
+      this.#flushingSinceMs = null
       disk.torn = null
       disk.batches.set(number, torn.bytes)
       done(null)
