@@ -52,7 +52,7 @@ export class SessionSeam implements Claims, WillWatch {
     this.positions = positions
     this.marks = named === null ? new PassingMarks() : new KeptMarks(named)
     this.#present = present
-    time.onStep((byMs, sinceMs) => this.#present()?.sessions.timeMoved(byMs, sinceMs))
+    time.onStep(({ byMs, sinceMs }) => this.#present()?.sessions.timeMoved(byMs, sinceMs))
   }
 
   claim(claim: Claim, done: (claimed: Claimed) => void): void {
