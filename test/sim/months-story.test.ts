@@ -62,6 +62,77 @@ test('certificates of listeners are renewed when two thirds of their life are ov
   expect([months.linked(), months.problems]).toEqual([true, []])
 })
 
+describe('the CA replaced, and clocks that are years off', () => {
+  const FAR_MS = 70 * 365 * DAY_MS
+  const PAST_MS = 1.789e12
+
+  /** Three boxes that have nobody to ask for the time; the third is off when the CA is replaced. */
+  function begun(name: string): { months: Months; all: [SimNode, SimNode, SimNode] } {
+    const months = new Months(name, 3)
+    const all = months.nodes as [SimNode, SimNode, SimNode]
+    for (const node of all) node.wallOffsetMs = 5000
+    months.on(...all)
+    months.write(all[0], 'kept', 10)
+    return { months, all }
+  }
+
+  const set = (months: Months, node: SimNode, byMs: number): void => {
+    months.world.timeline.after(0, node.run!.clock, 'people.time', () => {
+      const { time } = node.run!.node.operator
+      expect(time.set(time.now() + byMs)).toBeNull()
+    })
+    months.world.run(30_000)
+  }
+
+  const whole = (months: Months): void => {
+    months.world.run(3 * 60_000)
+    expect([months.linked(), new Set(months.authorities()).size]).toEqual([true, 1])
+    expect([months.bytesAt('kept'), months.problems]).toEqual([[10, 10, 10], []])
+    expect(months.certificates()).not.toContain('')
+  }
+
+  test.each([
+    ['to 2096, and stays there', FAR_MS, 0],
+    ['to 2096, and is set back', FAR_MS, -FAR_MS],
+    ['to 1970, and stays there', -PAST_MS, 0],
+    ['to 1970, and is set right', -PAST_MS, PAST_MS],
+  ])('while a box is away, cluster time leaps %s: it finds back', (name, byMs, backMs) => {
+    const { months, all } = begun(name)
+    const [a, b, c] = all
+    months.off(c)
+    months.rotate(a)
+    set(months, b, byMs)
+    months.world.run(HOUR_MS + 60_000)
+    expect(months.linked()).toBe(false)
+    if (backMs !== 0) set(months, a, backMs)
+    months.on(c)
+    whole(months)
+  })
+
+  test('a CA that is replaced in the middle of a leap is believed as long as any, from when that is over', () => {
+    const { months, all } = begun('in the middle')
+    const [a, b, c] = all
+    months.off(c)
+    set(months, a, FAR_MS)
+    months.rotate(b)
+    set(months, b, -FAR_MS)
+    months.sleepUntil(85)
+    months.on(...all)
+    whole(months)
+  })
+
+  test('a box whose own clock leaps replaces the CA: the others follow it as ever', () => {
+    const { months, all } = begun('by one clock')
+    const [a, , c] = all
+    months.off(a, c)
+    a.wallOffsetMs += FAR_MS
+    months.on(a)
+    months.rotate(a)
+    months.on(c)
+    whole(months)
+  })
+})
+
 describe('who starts again with another clock', () => {
   const [OLD, NEW, LAST] = [11, 22, 33] as const
 

@@ -4,11 +4,13 @@
 import { HostError } from '../../src/base/errors.ts'
 import type { NodeId } from '../../src/base/ids.ts'
 import type { ServiceIssuer } from '../../src/base/ports/trust.ts'
+import type { ClusterSettings } from '../../src/cluster/settings.ts'
 import { compose } from '../../src/compose.ts'
 import { SimClient } from './client.ts'
 import { trustOf } from './guests.ts'
 import { goodQuality } from './network.ts'
 import { noProperties } from './publish.ts'
+import { QuietClock } from './quietclock.ts'
 import { streamsOf } from './streams.ts'
 import { SimTrust } from './trust.ts'
 import { type Build, type SimNode, World } from './world.ts'
@@ -25,21 +27,28 @@ const QUIET = {
   beacon: { enabled: true, port: 4883, intervalMs: 20_000 },
 }
 
+/** For boxes that are on for months, with a quiet clock: a link is silent for half an hour. */
+export const SLOW = { ...QUIET, heartbeatMs: 2 * HOUR_MS, deadAfterMs: 10 * HOUR_MS }
+
 export class Months {
   readonly world: World
   readonly nodes: readonly SimNode[]
   readonly problems: string[]
+  #quiet = false
 
-  constructor(name: string, count: number, build: Build = compose) {
+  constructor(name: string, count: number, build: Build = compose, settings: Partial<ClusterSettings> = QUIET) {
     // Certificates of listeners say whose they are, and until when.
     const issuer: ServiceIssuer = {
       issueService: (ca, { commonName, toMs }, publicKey, done) =>
         done(this.world.notary.issue(ca, `${commonName} until ${toMs}` as NodeId, publicKey)),
     }
-    this.world = new World(name, (settings, ports) => build(settings, { ...ports, issuer }))
+    this.world = new World(name, (settings, ports) => {
+      const clock = new QuietClock(ports.clock, () => this.#quiet)
+      return build(settings, { ...ports, clock, issuer })
+    })
     const { bundle } = this.world.authority('main')
     this.nodes = Array.from({ length: count }, (_, index) => {
-      const cluster = { ...QUIET, port: 4883 + index }
+      const cluster = { ...settings, port: 4883 + index }
       const machine = this.world.network.addMachine(0)
       return this.world.addNode({ machine, mqttPort: 1883 + index, cluster, bundle, durability: 'disk' })
     })
@@ -60,6 +69,19 @@ export class Months {
   sleepUntil(day: number): void {
     this.off(...this.nodes.filter((node) => node.up))
     this.world.run(day * DAY_MS - this.world.now)
+  }
+
+  /** They go on until the day; `look` each day. */
+  quietUntil(day: number, look: () => void = () => {}): void {
+    const { world } = this
+    this.#quiet = true
+    while (world.now < day * DAY_MS) {
+      world.run(Math.min(DAY_MS, day * DAY_MS - world.now))
+      look()
+    }
+    this.#quiet = false
+    // What went slowly is as ever after this.
+    world.run(FORGETTING_MS)
   }
 
   cut(a: SimNode, b: SimNode, whether: boolean): void {
