@@ -4,7 +4,14 @@
 import { PeerError } from '../base/errors.ts'
 import type { ClientId, NodeId } from '../base/ids.ts'
 import type { LocalSessions, SessionImport, SessionView } from '../broker/ports.ts'
-import { encodeSession, type SessionMessage, type Side, type Want } from '../wire/link/sessions.ts'
+import {
+  beginRecords,
+  encodeSession,
+  endRecords,
+  type SessionMessage,
+  type Side,
+  type Want,
+} from '../wire/link/sessions.ts'
 import { Departure } from './departures.ts'
 import { noEpoch } from './directory.ts'
 import type { Channel, FeatureWorld, Membership } from './ports.ts'
@@ -32,6 +39,12 @@ interface Offer {
   readonly number: number
 }
 
+interface Return {
+  readonly peer: NodeId
+  readonly clientId: ClientId
+  readonly into: SessionImport
+}
+
 const keyOf = (peer: NodeId, side: Side, number: number): string => `${peer} ${side} ${number}`
 
 export class Handovers {
@@ -41,7 +54,7 @@ export class Handovers {
   readonly #home: HandoverHome
   readonly #departures = new Map<string, Departure>()
   /** Returns that come in. */
-  readonly #taking = new Map<string, SessionImport>()
+  readonly #taking = new Map<string, Return>()
   /** Sessions here that belong to another, to be offered to it. */
   readonly #owed = new Map<ClientId, NodeId>()
   readonly #offers = new Map<ClientId, Offer>()
@@ -62,7 +75,7 @@ export class Handovers {
 
   isBusy(clientId: ClientId): boolean {
     for (const { session } of this.#departures.values()) if (session.clientId === clientId) return true
-    for (const { session } of this.#taking.values()) if (session?.clientId === clientId) return true
+    for (const taking of this.#taking.values()) if (taking.clientId === clientId) return true
     return false
   }
 
@@ -86,11 +99,7 @@ export class Handovers {
   unlinked(peer: NodeId): void {
     for (const [clientId, offer] of [...this.#offers]) if (offer.peer === peer) this.#unoffered(clientId)
     for (const [key, departure] of [...this.#departures]) if (departure.peer === peer) this.#interrupt(key, departure)
-    for (const [key, taking] of [...this.#taking]) {
-      if (!key.startsWith(peer)) continue
-      this.#taking.delete(key)
-      taking.end()
-    }
+    this.#givenUp((taking) => taking.peer === peer)
   }
 
   room(peer: NodeId): void {
@@ -203,7 +212,12 @@ export class Handovers {
   #wanted(peer: NodeId, number: number, what: Want): void {
     const local = this.#home.local()
     const offer = [...this.#offers.values()].find((one) => one.peer === peer && one.number === number)
-    if (offer === undefined || local === null) return
+    if (local === null) return
+    if (offer === undefined) {
+      // It came to nothing meanwhile: nobody is to wait for it.
+      if (what === 'new' || what === 'all') this.#channel.send(peer, endRecords(beginRecords('offer', number), 'end'))
+      return
+    }
     const { clientId } = offer
     const session = local.get(clientId)
     if (session === undefined || session.place.at !== 'standing-in') return this.#forget(clientId)
@@ -226,11 +240,13 @@ export class Handovers {
 
   #offered(peer: NodeId, { number, clientId, epoch }: SessionMessage & { kind: 'offer' }): void {
     const local = this.#home.local()
+    // Whoever offers it anew has given up what it offered before.
+    this.#givenUp((taking) => taking.peer === peer && taking.clientId === clientId)
     const what = local === null ? 'later' : this.#home.wants(clientId, epoch, peer)
     this.#world.meter.count(`sessions.offered.${what}`)
     if (local !== null && (what === 'new' || what === 'all')) {
-      const taking = what === 'all' ? local.take(peer, 'arriving') : local.join(local.get(clientId)!)
-      this.#taking.set(keyOf(peer, 'offer', number), taking)
+      const into = what === 'all' ? local.take(peer, 'arriving') : local.join(local.get(clientId)!)
+      this.#taking.set(keyOf(peer, 'offer', number), { peer, clientId, into })
     }
     this.#channel.send(peer, encodeSession({ kind: 'wanted', number, what }))
   }
@@ -239,11 +255,19 @@ export class Handovers {
     const key = keyOf(peer, side, number)
     const taking = this.#taking.get(key)
     if (taking === undefined) return
-    taking.add(items)
+    taking.into.add(items)
     this.#channel.send(peer, encodeSession({ kind: 'more', side, number }))
     if (part !== 'end') return
     this.#taking.delete(key)
-    taking.end()
+    taking.into.end()
     this.#channel.send(peer, encodeSession({ kind: 'whole', side, number }))
+  }
+
+  #givenUp(by: (taking: Return) => boolean): void {
+    for (const [key, taking] of [...this.#taking]) {
+      if (!by(taking)) continue
+      this.#taking.delete(key)
+      taking.into.end()
+    }
   }
 }

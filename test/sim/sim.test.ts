@@ -35,6 +35,7 @@ test.each([
 
 test.each([
   [9_200_087, 'a box years ahead starts again, and what it wrote before is put right with what it writes then'],
+  [9_200_250, 'what a box has kept for the owner of a session is claimed while it is being given back'],
   [9_201_134, 'a box stops while one flush of its disk takes longer than a stop may'],
 ])('seed %i: %s', (seed) => {
   expect(simulate(seed).problems).toEqual([])
