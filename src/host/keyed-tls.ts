@@ -11,6 +11,7 @@ import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { Bug } from '../base/errors.ts'
 import type { KeyedFailure, KeySide } from '../base/ports/keyed.ts'
 import type { ByteStream } from '../base/ports/streams.ts'
+import { hasSocket } from './handle-stream.ts'
 import { errorCode } from './host-errors.ts'
 import { secureFailure } from './secure-failure.ts'
 import { SocketStream } from './socket-stream.ts'
@@ -26,7 +27,7 @@ type Settle = (result: Keyed | KeyedFailure) => void
 
 /** Takes `stream` over; `done` is called once, never from within this call. On failure the connection is closed. */
 export function secureByKey(stream: ByteStream, side: KeySide, timeoutMs: number, done: Settle): void {
-  if (!(stream instanceof SocketStream)) throw new Bug('only a stream of this host can be upgraded')
+  if (!hasSocket(stream)) throw new Bug('only a stream of this host can be upgraded')
   let settled = false
   let plain: Socket | null = null
   const settle: Settle = (result) => {
@@ -53,7 +54,7 @@ export function secureByKey(stream: ByteStream, side: KeySide, timeoutMs: number
   else awaitRequest(stream, upgrade, settle)
 }
 
-function awaitRequest(stream: SocketStream, ready: () => void, settle: Settle): void {
+function awaitRequest(stream: ByteStream, ready: () => void, settle: Settle): void {
   let heard = Buffer.alloc(0)
   stream.open({
     received: (buffer, start, end) => {

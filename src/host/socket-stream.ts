@@ -8,12 +8,12 @@ import type { ByteStream, Endpoint, StreamHandler } from '../base/ports/streams.
 import { closeReason } from './close-reason.ts'
 
 /** How long the other side may take to read our last bytes once we want to close. */
-const FLUSH_MS = 5000
+export const FLUSH_MS = 5000
 /** How long we wait for the other side's FIN after ours: closing earlier may reset what it has not read yet. */
-const LINGER_MS = 1000
+export const LINGER_MS = 1000
 
 /** One buffer for all sockets: the kernel fills it and the handler empties it within one call. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
+export const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024)
 
 export interface OnRead {
   readonly buffer: Buffer

@@ -1,15 +1,8 @@
-// TCP behind the Streams port. Accepted sockets read into one static buffer (`onread`): Node offers that in public only
-// for sockets that dial, so a listener makes its sockets itself from the accepted handles. Where a Node version does not
-// let it, the sockets come by the public way and speak by 'data' events; the contract tests run on both.
+// TCP behind the Streams port. A listener takes the accepted handles before Node makes sockets of them (handle-stream.ts).
+// Where a Node version does not let it, the sockets come by the public way and speak by 'data' events; the contract tests
+// run on both.
 
-import {
-  createServer,
-  connect as netConnect,
-  type OnReadOpts,
-  type Server,
-  Socket,
-  type SocketConstructorOpts,
-} from 'node:net'
+import { createServer, connect as netConnect, type OnReadOpts, type Server, type Socket } from 'node:net'
 import { HostError } from '../base/errors.ts'
 import {
   type ByteStream,
@@ -20,7 +13,9 @@ import {
   type Streams,
   type Visitor,
 } from '../base/ports/streams.ts'
-import { type Arrival, Arrivals } from './arrivals.ts'
+import { Arrivals } from './arrivals.ts'
+import { HandleStream } from './handle-stream.ts'
+import { handles, type TcpHandle, takeHandles } from './handles.ts'
 import { hostError } from './host-errors.ts'
 import { BACKLOG, isPlain, listenError, listenThrough } from './listening.ts'
 import { type OnRead, SocketStream } from './socket-stream.ts'
@@ -29,15 +24,15 @@ import { type OnRead, SocketStream } from './socket-stream.ts'
 const KEEP_ALIVE_MS = 60_000
 
 export interface TcpOptions {
-  /** False: accepted sockets speak by 'data' events, as on a Node version that lets nobody take the handles. */
-  readonly staticBuffers?: boolean
+  /** False: accepted connections are public sockets, as on a Node version that lets nobody take the handles. */
+  readonly handles?: boolean
 }
 
 export class TcpStreams implements Streams {
-  readonly #staticBuffers: boolean
+  readonly #handles: boolean
 
   constructor(options: TcpOptions = {}) {
-    this.#staticBuffers = options.staticBuffers ?? true
+    this.#handles = options.handles ?? true
   }
 
   listen(
@@ -48,7 +43,7 @@ export class TcpStreams implements Streams {
     refused: (from: string, why: string) => void = () => {},
   ): void {
     if (how !== undefined && !isPlain(how)) return listenThrough(at, how, accepted, refused, done)
-    const server = createServer({ pauseOnConnect: true }, (socket) => accepted(acceptedStream(() => socket)))
+    const server = createServer({ pauseOnConnect: true }, (socket) => accepted(acceptedSocket(socket)))
     let told = false
     server.on('error', (error) => {
       // Once it listens only accepting can fail (too many open files): that connection is lost, the listener goes on.
@@ -59,7 +54,7 @@ export class TcpStreams implements Streams {
     try {
       server.listen({ host: at.address, port: at.port, backlog: BACKLOG }, () => {
         told = true
-        const arrivals = this.#staticBuffers ? acceptHandles(server, accepted) : null
+        const arrivals = this.#handles ? arrivalsAt(server, accepted) : null
         const bound = server.address()
         const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
         const close = () => {
@@ -113,67 +108,26 @@ export class TcpStreams implements Streams {
   }
 }
 
-/** `make` gives the accepted socket, paused. */
-function acceptedStream(make: (onread: OnRead) => Socket, staticBuffer = false): SocketStream {
-  const stream = new SocketStream(
-    (onread) => {
-      const socket = make(onread)
-      socket.setNoDelay(true)
-      socket.setKeepAlive(true, KEEP_ALIVE_MS)
-      return socket
-    },
-    { staticBuffer, copies: false, unheard: null },
-  )
+/** An accepted socket, paused. */
+function acceptedSocket(socket: Socket): SocketStream {
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, KEEP_ALIVE_MS)
+  const stream = new SocketStream(() => socket, { staticBuffer: false, copies: false, unheard: null })
+  // Asked for now: a socket that the other side has reset forgets it.
   void stream.remote
   return stream
 }
 
-/** What we use of a listening handle, if it is there. */
-interface ListeningHandle {
-  onconnection(status: number, handle: Arrival | undefined): void
-}
-
-function listeningHandle(server: Server): ListeningHandle | null {
-  const handle: unknown = '_handle' in server ? server._handle : null
-  const has = typeof handle === 'object' && handle !== null && 'onconnection' in handle
-  return has && typeof handle.onconnection === 'function' ? (handle as ListeningHandle) : null
-}
-
-/** Takes accepted handles before the server makes sockets of them; null, and all as it was, where it cannot. */
-function acceptHandles(server: Server, accepted: (stream: ByteStream) => void): Arrivals<Arrival> | null {
-  const listening = listeningHandle(server)
-  if (listening === null || !handlesTakeStaticBuffers()) return null
-  const arrivals = new Arrivals((handle) => accepted(acceptedStream((onread) => socketOver(handle, onread), true)))
-  listening.onconnection = (status, handle) => {
-    if (status === 0 && handle !== undefined) arrivals.add(handle)
-  }
-  return arrivals
-}
-
-function socketOver(handle: unknown, onread: OnRead): Socket {
-  const options = { handle, onread: onReadOptions(onread), pauseOnCreate: true, readable: true, writable: true }
-  return new Socket(options as SocketConstructorOpts)
+/** Null, and all is as it was: this Node's handles are not those we know. */
+function arrivalsAt(server: Server, accepted: (stream: ByteStream) => void): Arrivals<TcpHandle> | null {
+  const known = handles()
+  if (known === null) return null
+  const arrivals = new Arrivals<TcpHandle>((handle) => {
+    handle.setNoDelay(true)
+    handle.setKeepAlive(true, KEEP_ALIVE_MS / 1000)
+    accepted(new HandleStream(handle, known))
+  })
+  return takeHandles(server, (handle) => arrivals.add(handle)) ? arrivals : null
 }
 
 const onReadOptions = (onread: OnRead): OnReadOpts => ({ buffer: onread.buffer, callback: onread.callback })
-
-/** Whether this Node hands our buffer to a handle that we give it: tried once, on a handle that only takes notes. */
-let answer: boolean | null = null
-function handlesTakeStaticBuffers(): boolean {
-  if (answer !== null) return answer
-  const buffer = Buffer.alloc(1)
-  let given: unknown = null
-  const probe = {
-    useUserBuffer: (bytes: unknown) => (given = bytes),
-    readStop: () => 0,
-    getAsyncId: () => 0,
-    close: () => {},
-  }
-  try {
-    socketOver(probe, { buffer, callback: () => true })
-  } catch {
-    given = null
-  }
-  answer = given === buffer
-  return answer
-}

@@ -7,6 +7,7 @@ import { createSecureContext, createServer, type SecureContext, type TLSSocket, 
 import { HostError } from '../base/errors.ts'
 import type { ByteStream, Endpoint } from '../base/ports/streams.ts'
 import type { Credentials, SecuredPeer, SecureFailure } from '../base/ports/trust.ts'
+import { hasSocket } from './handle-stream.ts'
 import { secureFailure } from './secure-failure.ts'
 import { SocketStream } from './socket-stream.ts'
 import { StreamDuplex } from './stream-duplex.ts'
@@ -40,7 +41,7 @@ export function secure(
 ): void {
   // Asked before the stream is taken over: one that another member carries has words instead of addresses.
   const ends = { local: stream.local, remote: stream.remote }
-  const plain = stream instanceof SocketStream ? stream.surrender() : new StreamDuplex(stream)
+  const plain = hasSocket(stream) ? stream.surrender() : new StreamDuplex(stream)
   if (plain === null || plain.destroyed) {
     stream.destroy()
     setImmediate(() => done('closed'))

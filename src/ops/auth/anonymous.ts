@@ -11,17 +11,15 @@ export type AnonymousPolicy = 'never' | 'loopback' | 'always'
 export const isLoopback = (address: string): boolean =>
   address === UNIX_ADDRESS || address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address)
 
-export function mayBeAnonymous(
-  policy: AnonymousPolicy,
-  { remoteAddress, localAddress, proxied = false }: AuthenticationRequest,
-): boolean {
+/** Asks where the client is only where that counts: the kernel has to be asked for the address it came to. */
+export function mayBeAnonymous(policy: AnonymousPolicy, request: AuthenticationRequest): boolean {
   switch (policy) {
     case 'always':
       return true
     case 'loopback':
       // Both ends: a packet from elsewhere with a forged loopback source does not end at a loopback address. And what a
       // proxy on this machine passes on may come from anywhere.
-      return !proxied && isLoopback(remoteAddress) && isLoopback(localAddress)
+      return request.proxied !== true && isLoopback(request.remoteAddress) && isLoopback(request.localAddress)
     case 'never':
       return false
     default:

@@ -40,7 +40,7 @@ function raw(port: number): Socket {
 
 describe('accepted streams', () => {
   test('read into one static buffer where this Node allows it, and into fresh ones where not', async () => {
-    for (const staticBuffers of [true, false]) {
+    for (const handles of [true, false]) {
       const buffers = new Set<ArrayBufferLike>()
       let sizes = 0
       let bytes = 0
@@ -55,23 +55,23 @@ describe('accepted streams', () => {
           drained: () => {},
           closed: () => {},
         })
-      }, new TcpStreams({ staticBuffers }))
+      }, new TcpStreams({ handles }))
       raw(port).write('one')
       raw(port).write('two')
       await until(() => bytes === 6, 'both connections')
       // The broker`s speed rests on the first; if a new Node takes it away, this is where it is noticed.
-      expect(sizes === 64 * 1024 && buffers.size === 1).toBe(staticBuffers)
+      expect(sizes === 64 * 1024 && buffers.size === 1).toBe(handles)
     }
   })
 
   test('a reset is the reason of the end, and a write in its face is harmless', async () => {
-    for (const staticBuffers of [true, false]) {
+    for (const handles of [true, false]) {
       const notes = new Notes()
       let accepted: ByteStream | null = null
       const port = await listen((stream) => {
         accepted = stream
         stream.open(notes)
-      }, new TcpStreams({ staticBuffers }))
+      }, new TcpStreams({ handles }))
       const socket = raw(port)
       socket.write('hello')
       await until(() => notes.bytes === 5, 'the hello')
