@@ -43,8 +43,11 @@ function deliverToOwn(publication: Publication, { entries }: Receivers): number 
     const least = lower(qos, receiver.qos)
     if (foreign && qos > 0 && hadBefore(session, publication, least, false)) continue
     session.take(publication, least, retain && receiver.retainAsPublished, receiver.ids)
-    // Also what is passed on with QoS 0: should it come again, the client may want it with more by then.
-    if (foreign && qos > 0) remember(session, publication, least, false)
+    // Also what is passed on with QoS 0: should it come again, the client may want it with more by then. And what was
+    // numbered here, at its PUBLISH, before the session came, and goes round now, at its PUBREL (`wentRound`).
+    if (qos > 0 && (foreign || (qos === 2 && session.queue.since !== null))) {
+      remember(session, publication, least, false)
+    }
     reached++
   }
   return reached

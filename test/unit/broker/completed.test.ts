@@ -5,6 +5,7 @@ import { ByteReader, ByteWriter } from '../../../src/base/bytes.ts'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { COMPLETED_MAX } from '../../../src/broker/completed.ts'
 import type { Kept } from '../../../src/broker/ports.ts'
+import type { Session } from '../../../src/broker/session.ts'
 import { readItems, writeItem } from '../../../src/wire/link/records.ts'
 import { EMPTY, type Message } from '../../../src/wire/message.ts'
 import { RecordKind } from '../../../src/wire/record/batch.ts'
@@ -105,6 +106,33 @@ describe('what a client has completed is not given to it again', () => {
     other.commit()
     expect(new DurableLab(platter, undefined, OTHER).broker.deliverFromPeer(message(2), false)).toBe(0)
   })
+})
+
+test('what was published where its session has come to, and released there since, it is not given another way', () => {
+  const lab = new DurableLab()
+  completed(lab, 0).drop()
+  const other = new DurableLab(new Platter(), undefined, OTHER)
+  const publisher = other.connected({ id: 'publisher' })
+  publisher.publish('t', 'own', { qos: 2, messageId: 7 })
+  other.commit()
+  publisher.one('pubrec')
+  const taking = other.broker.transfer.take(OWNER, 'arriving')
+  taking.add(itemsOf(lab))
+  taking.end()
+  publisher.pubrel(7)
+  other.commit()
+  const [own] = (other.broker.transfer.get('kept' as ClientId) as Session).queue.above(0)
+  const back = other.connected({ id: 'kept', ...away })
+  other.commit()
+  const { messageId } = back.one('publish')
+  back.pubrec(messageId)
+  other.commit()
+  back.one('pubrel')
+  back.pubcomp(messageId)
+  other.commit()
+  // Parked for a box whose session stands in here, too.
+  expect(other.broker.deliverFromPeer(own!.message, 'late')).toBe(0)
+  expect(other.broker.deliverFromPeer(message(3), 'late')).toBe(1)
 })
 
 test('what has come with its retain flag is not counted: it may have been told as retained, and come live yet', () => {
