@@ -197,7 +197,7 @@ class ComposedNode implements Node, Insight {
     const keeper = new CopiedRecords(this.#store ?? memory, positions)
     const lived = new LivedTime(ports, time, this.#floor.wasMs)
     this.#replicated = new Replicated(own, this.#stamps, keeper, () => lived.now())
-    this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue)
+    this.#safekeeping = new Safekeeping(keeper, positions, () => this.#settings.broker.sessions.queue, this.#store)
     time.onStep((step) => this.#replicated.timeMoved(step))
     const shared = new SharedSettings(this.#replicated)
     const sharing = { time, lived, replicated: this.#replicated, shared, safekeeping: this.#safekeeping }

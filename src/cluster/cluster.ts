@@ -293,7 +293,7 @@ export class Cluster implements Surroundings, Announced {
     if (this.#peers instanceof CurrentPeers)
       this.#peers.become(presence.peers, before.routes.own(), before.shares.own())
     this.listenersChanged()
-    before.stop(goodbye)
+    before.end(goodbye)
     this.#standing = { at: 'setup' }
     // Who leaves is alone, whomever it hears.
     this.#setUp(goodbye === 'leaving')

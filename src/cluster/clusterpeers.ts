@@ -1,5 +1,6 @@
 // The cluster as the broker sees it: what this node wants, and where its clients' messages go.
 
+import type { NodeId } from '../base/ids.ts'
 import type { Peers } from '../broker/ports.ts'
 import type { ShareCount } from '../wire/link/shares.ts'
 import type { Message } from '../wire/message.ts'
@@ -48,5 +49,17 @@ export class ClusterPeers implements Peers {
 
   interested(topic: string): boolean {
     return this.#forwarding.interested(topic)
+  }
+
+  /** It was removed from the cluster, and has not been heard of in this run. */
+  removed(peer: NodeId): void {
+    this.#routes.removed(peer)
+    this.#forwarding.forget(peer)
+  }
+
+  /** This node has another identity: what is kept for members of the one before is for nobody. */
+  forget(): void {
+    this.#routes.forgetAll()
+    this.#forwarding.forgetAll()
   }
 }

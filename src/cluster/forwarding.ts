@@ -24,13 +24,12 @@ import type { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 import type { SharedGroup, Shares } from './shares.ts'
 import { Sharing } from './sharing.ts'
+import { Unheard } from './unheard.ts'
 
 /** What the channel keeps for a member by itself; more waits in the member's own queue, whose bound is configured. */
 const QUEUE_BYTES = 256 * 1024
 /** Topics whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
-/** How long a node that begins takes it that members it knew want everything, as long as they have not said so. */
-const UNKNOWN_MS = 30_000
 
 /** Who gets messages of a topic, as of one generation of the routes. */
 interface Receivers {
@@ -70,10 +69,7 @@ export class Forwarding {
   readonly #incoming: Incoming
   readonly parking: Parking
   readonly barriers: Barriers
-  /** Members that have not said yet what they want. */
-  readonly #unknown = new Set<NodeId>()
-  #unknownUntilMs = 0
-  #unknownChanges = 0
+  readonly #unheard: Unheard
   readonly #receivers = new Map<string, Receivers>()
   readonly #publishers = new Publishers()
   #lastTopic = ''
@@ -94,6 +90,7 @@ export class Forwarding {
     this.#clock = world.clock
     this.#meter = world.meter
     this.#routes = routes
+    this.#unheard = new Unheard(world.clock, routes)
     this.#shares = shares
     this.#sharing = new Sharing(shares, {
       meter: world.meter,
@@ -163,25 +160,19 @@ export class Forwarding {
     for (const member of this.#outgoing.values()) member.unlink()
   }
 
-  /**
-   * This node begins, and knows no routes: for a while each of these members, which it was linked with before, is sent
-   * whatever has to be safe, until it has said what it wants. Else a publisher that is quicker than the links would be
-   * told that nobody wants it.
-   */
+  /** This node begins; it was linked with these before. */
   expect(peers: Iterable<NodeId>): void {
-    for (const peer of peers) this.#unknown.add(peer)
-    this.#unknownUntilMs = this.#clock.now() + UNKNOWN_MS
-    this.#unknownChanges++
+    this.#unheard.expect(peers)
   }
 
   /** Changes whenever `interested` may answer otherwise. */
   get generation(): number {
-    return this.#routes.generation + this.#shares.generation + this.#unknownChanges
+    return this.#routes.generation + this.#shares.generation + this.#unheard.changes
   }
 
   /** Whether any member has a route that matches `topic`, or may have. */
   interested(topic: string): boolean {
-    if (this.#unknown.size > 0) return true
+    if (this.#unheard.size > 0) return true
     const { members, groups } = this.#find(topic)
     return members.length > 0 || groups.length > 0
   }
@@ -191,7 +182,7 @@ export class Forwarding {
    * share groups that were served on this node.
    */
   forward(message: Message, here: readonly string[] = NO_GROUPS): number {
-    if (this.#unknown.size > 0 && message.qos > 0) this.#toUnknown(message)
+    if (this.#unheard.size > 0 && message.qos > 0) this.#toUnheard(message)
     const receivers = this.#find(message.topic)
     // Every member has the map of retained messages.
     let members = message.stamp === null ? receivers.members : this.#everybody(receivers.members, message.qos)
@@ -262,14 +253,9 @@ export class Forwarding {
     if (found.length > 0 && to !== this.#self) this.#member(to).room()
   }
 
-  #toUnknown(message: Message): void {
+  #toUnheard(message: Message): void {
     const nowMs = this.#clock.now()
-    for (const peer of this.#unknown) {
-      if (nowMs > this.#unknownUntilMs || this.#routes.knows(peer)) {
-        this.#unknown.delete(peer)
-        this.#unknownChanges++
-        continue
-      }
+    for (const peer of this.#unheard.left(nowMs)) {
       const member = this.#member(peer)
       if (this.#find(message.topic).members.includes(member)) continue
       const [topic, publisher] = [encodeText(message.topic), encodeText(message.publisher)]
@@ -312,7 +298,7 @@ export class Forwarding {
     const others: Outgoing[] = []
     for (const member of this.#outgoing.values()) {
       // Those that may want everything of that QoS were just sent it.
-      const hasIt = matching.includes(member) || (qos > 0 && this.#unknown.has(member.peer))
+      const hasIt = matching.includes(member) || (qos > 0 && this.#unheard.has(member.peer))
       if (!member.isGone && !hasIt) others.push(member)
     }
     const flowing = others.filter(({ flows }) => flows)
@@ -332,12 +318,18 @@ export class Forwarding {
     const member = this.#outgoing.get(id)
     member?.is(state)
     if (member?.isGone) this.#sharing.gone(member)
-    if (state === 'left' && !linked) this.#forget(id)
+    if (state === 'left' && !linked) this.forget(id)
   }
 
-  #forget(peer: NodeId): void {
+  /** Nothing is for any of them any more. */
+  forgetAll(): void {
+    for (const peer of [...this.#outgoing.keys()]) this.forget(peer)
+  }
+
+  /** It is no member any more. */
+  forget(peer: NodeId): void {
     this.#arrivals.forget(peer)
-    this.#unknown.delete(peer)
+    this.#unheard.forget(peer)
     const member = this.#outgoing.get(peer)
     if (member === undefined) return
     member.leave()

@@ -8,7 +8,7 @@ import type { StampClock } from '../base/stamps.ts'
 import { decodeOwned, entryBytes, KEY_BYTES_MAX } from '../wire/link/owned.ts'
 import { DELTA_BYTES } from './ownpart.ts'
 import { ENTRIES_BYTES, PartFeed } from './partfeed.ts'
-import { PartFollowing } from './partfollowing.ts'
+import { PartFollowing, type PartKeeping } from './partfollowing.ts'
 import type { PartBounds, PeerPart } from './peerpart.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 
@@ -26,6 +26,8 @@ export interface OwnedMapEvents {
 export interface OwnedMapOptions extends PartBounds {
   /** Names the channel (`owned.name`), counters and log lines. */
   readonly name: string
+  /** What of the parts outlives this run; without it, nothing does. */
+  readonly keeping?: PartKeeping
 }
 
 const QUEUE_BYTES = limits.channelWindowBytes
@@ -80,6 +82,23 @@ export class OwnedMap {
   stop(): void {
     this.#feed.stop()
     for (const following of this.#following.values()) following.unlinked()
+  }
+
+  /** An entry of a member's part that an earlier run of this node had: hidden until the member is heard of. */
+  recall(owner: NodeId, key: string, value: Buffer): void {
+    const following = this.#follow(owner)
+    if (this.#membership.member(owner) === null) this.#show(following, false)
+    following.part.recall(key, value)
+  }
+
+  /** The store has more than before: members are told what was taken. */
+  keptMoved(): void {
+    for (const following of this.#following.values()) following.answer()
+  }
+
+  /** Looks for members that were not told for `longestMs` what was taken of them, because the store takes long. */
+  look(nowMs: number, longestMs: number): void {
+    for (const following of this.#following.values()) following.look(nowMs, longestMs)
   }
 
   /** This node's own entries. */
@@ -145,7 +164,7 @@ export class OwnedMap {
 
   #memberChanged(member: MemberView): void {
     if (member.state === 'left') {
-      if (!member.linked) this.#forget(member.id)
+      if (!member.linked) this.forget(member.id)
     } else {
       if (member.linked) this.#feed.expect(member.id)
       const following = this.#following.get(member.id)
@@ -161,7 +180,8 @@ export class OwnedMap {
     else this.#events.partHidden(following.part.owner)
   }
 
-  #forget(peer: NodeId): void {
+  /** It is no member any more. */
+  forget(peer: NodeId): void {
     this.#feed.forget(peer)
     const following = this.#following.get(peer)
     if (following === undefined) return

@@ -19,24 +19,33 @@ export interface ParkedItems {
   readonly atMs: number
 }
 
-/** Where what is parked, and how far it was received, is kept; outlives the identity that this node has in the cluster. */
+const KINDS: readonly number[] = [RecordKind.parked, RecordKind.arrival, RecordKind.route]
+
+/**
+ * Where what is parked, how far it was received, and whom it is for, is kept; outlives the identity that this node has in the
+ * cluster.
+ */
 export class Safekeeping {
   readonly keeper: Keeper
   readonly positions: Positions
   /** Of what is parked for one member. */
   readonly bounds: () => QueueBounds
+  /** What is kept outlives this run. */
+  readonly lasting: boolean
   /** Who takes what is found at start, by the kind of record; nobody does without a cluster. */
   readonly takers = new Map<number, (record: FoundRecord, found: Found) => void>()
 
-  constructor(keeper: Keeper, positions: Positions, bounds: () => QueueBounds) {
+  /** `disk`: where it outlives this run; null: nowhere. */
+  constructor(keeper: Keeper, positions: Positions, bounds: () => QueueBounds, disk: Keeper | null = keeper) {
     this.keeper = keeper
     this.positions = positions
     this.bounds = bounds
+    this.lasting = disk !== null
   }
 
   /** Takes a record found at start, if it is one of these. */
   found(record: FoundRecord, found: Found): boolean {
-    if (record.kind !== RecordKind.parked && record.kind !== RecordKind.arrival) return false
+    if (!KINDS.includes(record.kind)) return false
     const taker = this.takers.get(record.kind)
     if (taker === undefined) found.remove(record.kept)
     else taker(record, found)

@@ -11,6 +11,15 @@ const SWEEP_ENTRIES = 2000
 /** A part that came out wrong twice within this time is asked for again only after it. */
 const REPAIR_PAUSE_MS = 10_000
 
+/** What of a part is kept for a later run: the owner is told that it was taken when that is so. */
+export interface PartKeeping {
+  /** Of what was staged last. */
+  readonly position: number
+  isSafe(position: number): boolean
+}
+
+const NOTHING_KEPT: PartKeeping = { position: 0, isSafe: () => true }
+
 export class PartFollowing {
   readonly part: PeerPart
   /** Whether its entries count; changed by the map. */
@@ -18,8 +27,12 @@ export class PartFollowing {
   readonly #name: string
   readonly #world: FeatureWorld
   readonly #send: (peer: NodeId, bytes: Buffer) => boolean
+  readonly #keeping: PartKeeping
   #followDue = false
   #takenDue = false
+  /** What is said to be taken as soon as the store has it. */
+  #telling: { readonly whole: boolean; readonly sequence: number; position: number; readonly sinceMs: number } | null =
+    null
   #moreDue = 0
   #sweeping = false
   #repairedAt = Number.NEGATIVE_INFINITY
@@ -29,12 +42,13 @@ export class PartFollowing {
   constructor(
     name: string,
     owner: NodeId,
-    bounds: PartBounds,
+    bounds: PartBounds & { readonly keeping?: PartKeeping },
     world: FeatureWorld,
     send: (peer: NodeId, bytes: Buffer) => boolean,
     changed: PartChanged,
   ) {
     this.part = new PeerPart(owner, bounds, changed)
+    this.#keeping = bounds.keeping ?? NOTHING_KEPT
     this.#name = name
     this.#world = world
     this.#send = send
@@ -49,6 +63,7 @@ export class PartFollowing {
     this.part.away()
     this.#followDue = false
     this.#takenDue = false
+    this.#telling = null
     this.#moreDue = 0
     this.#sweeping = false
     this.#repair?.cancel()
@@ -102,11 +117,33 @@ export class PartFollowing {
     for (; this.#moreDue > 0; this.#moreDue--) {
       if (!this.#send(part.owner, MORE)) return
     }
-    if (this.#takenDue && part.state !== 'asked') {
-      const { sequence } = part.position
-      const taken = encodeOwned({ kind: 'taken', whole: part.state === 'current', sequence })
-      this.#takenDue = !this.#send(part.owner, taken)
+    while (part.state !== 'asked' && this.#tell()) {}
+  }
+
+  /** The store takes long: the owner is not kept waiting for it. */
+  look(nowMs: number, longestMs: number): void {
+    const telling = this.#telling
+    if (telling === null || nowMs - telling.sinceMs < longestMs || this.#keeping.isSafe(telling.position)) return
+    this.#world.meter.count(`${this.#name}.kept-late`)
+    telling.position = 0
+    this.answer()
+  }
+
+  /** Says what was taken; false: there is no more to say, the store does not have it yet, or there is no room. */
+  #tell(): boolean {
+    const { part } = this
+    if (this.#telling === null) {
+      if (!this.#takenDue) return false
+      this.#takenDue = false
+      const { position } = this.#keeping
+      const whole = part.state === 'current'
+      this.#telling = { whole, sequence: part.position.sequence, position, sinceMs: this.#world.clock.now() }
     }
+    const { whole, sequence, position } = this.#telling
+    if (!this.#keeping.isSafe(position)) return false
+    if (!this.#send(part.owner, encodeOwned({ kind: 'taken', whole, sequence }))) return false
+    this.#telling = null
+    return true
   }
 
   #beginSweep(): void {
@@ -143,6 +180,7 @@ export class PartFollowing {
     this.part.asked()
     this.#followDue = true
     this.#takenDue = false
+    this.#telling = null
   }
 }
 

@@ -82,6 +82,13 @@ export class PeerPart {
     return { sequence: this.#position.sequence, count: this.#entries.size, high, low }
   }
 
+  /** An entry that an earlier run of this node had: it counts until the owner's own word comes. */
+  recall(key: string, value: Buffer): void {
+    if (this.size >= this.#bounds.entriesMax || this.get(key) !== undefined) return
+    this.#former.set(key, value)
+    this.#changed(key, value, null)
+  }
+
   /** A question to the owner is on its way; what comes before the answer is not for us. */
   asked(): void {
     this.#state = 'asked'

@@ -167,7 +167,7 @@ export class Presence implements LinksEvents, LinksSelf {
       remove: (node, done) =>
         this.trust.remove(node, false, (result) => done(result instanceof HostError ? result.message : null)),
     })
-    this.routes = new Routes(features, this.#channels, this.members, world.stamps)
+    this.routes = new Routes(features, this.#channels, this.members, world.stamps, world.safekeeping)
     const policy = () => around.settings().sharedSubscriptions
     this.shares = new Shares(features, this.#channels, this.members, world.stamps, policy)
     this.forwarding = new Forwarding(features, this.#channels, this.members, this.routes, {
@@ -228,6 +228,7 @@ export class Presence implements LinksEvents, LinksSelf {
       (nowMs, marginMs) => {
         this.members.look(nowMs, around.settings(), marginMs)
         const longestMs = 2 * around.settings().heartbeatMs - marginMs
+        this.routes.look(nowMs, longestMs)
         this.forwarding.look(nowMs, longestMs)
         this.copies.look(nowMs, longestMs)
         this.address.look(nowMs)
@@ -266,6 +267,12 @@ export class Presence implements LinksEvents, LinksSelf {
     this.#heartbeat.configure(settings)
     this.candidates.setStatic(settings.peers)
     this.lettingIn.prepare()
+  }
+
+  /** This box has another identity from now on. */
+  end(goodbye: GoodbyeReason): void {
+    this.stop(goodbye)
+    this.peers.forget()
   }
 
   stop(goodbye: GoodbyeReason): void {
@@ -364,7 +371,9 @@ export class Presence implements LinksEvents, LinksSelf {
   #revoked(fresh: readonly Revocation[]): void {
     this.links.closeRemoved()
     for (const { node } of fresh) {
-      this.members.remove(node)
+      // One that was not heard of in this run may yet have routes and messages here.
+      if (this.members.get(node) === undefined) this.peers.removed(node)
+      else this.members.remove(node)
       this.candidates.forget(node)
       this.#around.memory.forget(node)
       this.#around.keys.forget(node)

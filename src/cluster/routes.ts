@@ -6,6 +6,7 @@ import { limits } from '../base/limits.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { StampClock } from '../base/stamps.ts'
+import type { Kept } from '../broker/ports.ts'
 import { FilterTrie } from '../topic/trie.ts'
 import {
   checkRoute,
@@ -15,7 +16,9 @@ import {
   isNodeLocal,
   ROUTE_BYTES_MAX,
 } from '../wire/link/routes.ts'
+import { type KeptOf, KeptRoutes } from './keptroutes.ts'
 import { OwnedMap } from './ownedmap.ts'
+import type { Safekeeping } from './parking.ts'
 import type { PeerPart } from './peerpart.ts'
 import type { Channels, FeatureWorld, Membership } from './ports.ts'
 
@@ -33,6 +36,8 @@ class RouteMember {
   replaced = false
   /** Routes in the trie. */
   count = 0
+  /** The durable ones, as this node's store keeps them. */
+  readonly kept: KeptOf = new Map()
   /** What stands for it there. */
   readonly plain: MemberRoute = { member: this, durable: false }
   readonly durable: MemberRoute = { member: this, durable: true }
@@ -54,21 +59,32 @@ export class Routes {
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #map: OwnedMap
+  readonly #kept: KeptRoutes | null
   readonly #trie = new FilterTrie<MemberRoute>()
   readonly #members = new Map<NodeId, RouteMember>()
   #memberships = 0
   /** Changes with every change of what `collect` may answer. */
   generation = 0
 
-  constructor(world: FeatureWorld, channels: Channels, membership: Membership, stamps: StampClock) {
+  /** `keeping`: where the durable routes of members are kept over a restart; null: nowhere. */
+  constructor(
+    world: FeatureWorld,
+    channels: Channels,
+    membership: Membership,
+    stamps: StampClock,
+    keeping: Safekeeping | null = null,
+  ) {
     this.#clock = world.clock
     this.#meter = world.meter
+    const moved = () => this.#map.keptMoved()
+    this.#kept = keeping === null ? null : new KeptRoutes(keeping, world.meter, (...of) => this.#recalled(...of), moved)
     this.#map = new OwnedMap(
       {
         name: 'routes',
         valueBytesMax: ROUTE_BYTES_MAX,
         entriesMax: limits.partEntries,
         check: checkRoute,
+        ...(this.#kept === null ? {} : { keeping: this.#kept }),
       },
       world,
       channels,
@@ -152,6 +168,22 @@ export class Routes {
     this.generation++
   }
 
+  /** Looks for members that wait for this node's store longer than `longestMs`. */
+  look(nowMs: number, longestMs: number): void {
+    this.#map.look(nowMs, longestMs)
+  }
+
+  /** It was removed from the cluster, and has not been heard of in this run. */
+  removed(peer: NodeId): void {
+    this.#map.forget(peer)
+  }
+
+  /** This node is none of these members' any more: a later run is to know nothing of them. */
+  forgetAll(): void {
+    for (const { kept } of this.#members.values())
+      for (const filter of [...kept.keys()]) this.#kept?.remove(kept, filter)
+  }
+
   stop(): void {
     this.#map.stop()
   }
@@ -175,7 +207,15 @@ export class Routes {
     } else if (this.#trie.remove(filter, member.key) !== undefined) {
       member.count--
     }
+    if (durable === true) this.#kept?.put(member.kept, owner, filter)
+    else this.#kept?.remove(member.kept, filter)
     this.generation++
+  }
+
+  /** Of an earlier run: what is published for it now is parked, though nobody has heard of the member yet. */
+  #recalled(owner: NodeId, filter: string, kept: Kept): void {
+    this.#member(owner).kept.set(filter, kept)
+    this.#map.recall(owner, filter, encodeRoute({ durable: true }))
   }
 
   #member(peer: NodeId): RouteMember {
@@ -208,6 +248,7 @@ export class Routes {
         const step = entries.next()
         if (step.done) return
         this.#trie.remove(step.value[0], member.key)
+        this.#kept?.remove(member.kept, step.value[0])
       }
       this.#clock.soon(cleanUp)
     }

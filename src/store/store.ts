@@ -73,7 +73,7 @@ export class Store implements Keeper {
   #problems: string[] = []
   #failure: string | null = null
   #drained: (() => void) | null = null
-  #tellFailed: () => void = () => {}
+  readonly #tellFailed: (() => void)[] = []
 
   constructor(world: StoreWorld) {
     this.#world = world
@@ -109,7 +109,7 @@ export class Store implements Keeper {
 
   watch(moved: () => void, failed?: () => void): void {
     this.#positions.watch(moved)
-    if (failed !== undefined) this.#tellFailed = failed
+    if (failed !== undefined) this.#tellFailed.push(failed)
   }
 
   /** Reads what an earlier run left; `done` gets the records, or what keeps the disk from being used at all. */
@@ -324,7 +324,7 @@ export class Store implements Keeper {
     this.#state = 'failed'
     if (this.#drained !== null) return this.#drained()
     this.#timer = clock.after(RETRY_MS, 'store.retry', () => this.#commit())
-    this.#tellFailed()
+    for (const failed of this.#tellFailed) failed()
   }
 
   #stageAgain(entry: Entry): void {

@@ -28,6 +28,7 @@ export const RecordKind = {
   parked: 10,
   arrival: 11,
   completed: 12,
+  route: 13,
 } as const
 
 /** A record: a number for life, and what is to be written under it; null: it was removed. */

@@ -13,12 +13,13 @@ interface Put extends Kept {
 
 export class Shelf implements Keeper {
   readonly durable = true
-  readonly full = false
+  full = false
   readonly positions: Positions
   readonly keeping: Safekeeping
   readonly #clock: Clock
   readonly #lane: Lane
   readonly #puts = new Map<number, Put>()
+  readonly #failed: (() => void)[] = []
   #lastId = 0
   maxMessages = 10_000
   maxBytes = 64 * 1024 * 1024
@@ -74,8 +75,15 @@ export class Shelf implements Keeper {
     this.#stage()
   }
 
-  watch(moved: () => void): void {
+  watch(moved: () => void, failed?: () => void): void {
     this.positions.watch(moved)
+    if (failed !== undefined) this.#failed.push(failed)
+  }
+
+  /** Nothing more fits on it. */
+  fill(): void {
+    this.full = true
+    for (const failed of this.#failed) failed()
   }
 
   commit(): void {

@@ -12,6 +12,7 @@ import { readKeyed, writeKeyed } from '../../../../src/wire/record/keyed.ts'
 import { readMessage, writeMessage } from '../../../../src/wire/record/message.ts'
 import { readParked, writeParked } from '../../../../src/wire/record/parked.ts'
 import { readRetained, writeRetained } from '../../../../src/wire/record/retained.ts'
+import { readRoute, writeRoute } from '../../../../src/wire/record/route.ts'
 import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
 import { readHorizon, readShared, writeHorizon, writeShared } from '../../../../src/wire/record/shared.ts'
 
@@ -152,6 +153,13 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('00112233445566aa 0102030405060708 000000000102'),
     readArrival,
     { member: stamp.node, run: '0102030405060708', received: 258 },
+  ],
+  [
+    'route',
+    written((into) => writeRoute(into, { member: stamp.node, filter: 'a/+' })),
+    golden('00112233445566aa 0003 612f2b'),
+    readRoute,
+    { member: stamp.node, filter: 'a/+' },
   ],
   [
     'begun, and released',
