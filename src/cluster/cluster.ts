@@ -193,7 +193,7 @@ export class Cluster implements Surroundings, Announced {
       port: this.#listening?.port ?? null,
       role: 'core',
       address: presence?.address.status() ?? null,
-      members: [own, ...(presence?.members.rows() ?? [])],
+      members: [own, ...(presence?.rows() ?? [])],
       refused: this.refusals.rows(),
       waiting: presence?.lettingIn.waiting.rows() ?? [],
       asking: this.enrolment.asking(),

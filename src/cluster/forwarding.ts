@@ -24,6 +24,7 @@ import type { Routes } from './routes.ts'
 import type { ClusterSettings } from './settings.ts'
 import type { SharedGroup, Shares } from './shares.ts'
 import { Sharing } from './sharing.ts'
+import type { MemberQueue } from './status.ts'
 import { Unheard } from './unheard.ts'
 
 /** What the channel keeps for a member by itself; more waits in the member's own queue, whose bound is configured. */
@@ -267,9 +268,10 @@ export class Forwarding {
     }
   }
 
-  /** The member's messages that wait until they can go. */
-  waiting(peer: NodeId): number {
-    return this.#outgoing.get(peer)?.waiting ?? 0
+  /** What there is for the member that it does not have. */
+  queue(peer: NodeId): MemberQueue {
+    const { waiting = 0, dropped = 0 } = this.#outgoing.get(peer) ?? {}
+    return { queued: waiting, dropped, parked: this.parking.of(peer) }
   }
 
   #find(topic: string): Receivers {

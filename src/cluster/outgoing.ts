@@ -51,6 +51,8 @@ export class Outgoing {
   isGone = false
   /** Open and heard: messages may go as they come. */
   #flows = false
+  /** Messages of QoS 0. */
+  dropped = 0
   /** The life of it that we spoke with last. */
   #peerRun: RunId | null = null
   /** The number that the member expects next on this link; 0: it has not been told. */
@@ -355,6 +357,7 @@ export class Outgoing {
 
   #dropped(reason: DropReason, item: WaitingItem): void {
     if (item.kept !== null) this.#world.parking.release(item.kept)
+    if (item.qos === 0) this.dropped += item.count
     this.#world.dropped(reason, item.qos, item.count)
   }
 

@@ -98,6 +98,11 @@ export class Parking {
     this.positions = keeping.positions
   }
 
+  /** Messages that are parked for the member. */
+  of(member: NodeId): number {
+    return this.#messages.get(member) ?? 0
+  }
+
   bounds(): QueueBounds {
     return this.#keeping.bounds()
   }

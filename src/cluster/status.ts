@@ -14,8 +14,20 @@ export interface MemberStatus {
   readonly rttMs: number | null
   /** Milliseconds since 1970 at which it entered this state. */
   readonly sinceMs: number
+  /** What waits for it here; not there of this box itself. */
+  readonly queue?: MemberQueue
   /** Id of the member that carries the link; not there when nobody has to. */
   readonly via?: string
+}
+
+/** Messages for one member, as this box has them. */
+export interface MemberQueue {
+  /** Not sent yet: it is away, silent or slow. */
+  readonly queued: number
+  /** Of QoS 0, dropped since this box has started: a bound of the queue was reached, or the member was dead. */
+  readonly dropped: number
+  /** Of QoS 1 and 2, acknowledged and kept in this box's store until the member has them. */
+  readonly parked: number
 }
 
 export interface RefusedStatus {

@@ -86,7 +86,19 @@ function memberRow(member: MemberStatus, nowMs: number): readonly string[] {
     safe(member.address),
     safe(member.version),
     member.id,
+    queueText(member),
   ]
+}
+
+/** What waits for it here; nothing where nothing does. */
+function queueText({ queue }: MemberStatus): string {
+  if (queue === undefined) return ''
+  const counts = [
+    [queue.queued, 'waiting'],
+    [queue.parked, 'parked'],
+    [queue.dropped, 'dropped (QoS 0)'],
+  ] as const
+  return counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(', ')
 }
 
 /** The members, the refused and the waiting: `edge-mqtt cluster status`. */

@@ -146,7 +146,7 @@ test('what finds no room waits, in order; the oldest QoS 0 is dropped first and 
     a.peers.forward(message('t', Buffer.concat([Buffer.from(name), Buffer.alloc(10_000)]), index % 2 === 0 ? 0 : 1))
     mesh.clock.advance(2)
   }
-  expect(a.forwarding.waiting(B)).toBeGreaterThan(19)
+  expect(a.forwarding.queue(B).queued).toBeGreaterThan(19)
   mesh.stall(A, B, false)
   mesh.clock.advance(1000)
   const name = (each: Message) => each.payload.toString('utf8', 0, each.payload.indexOf(0))
@@ -158,7 +158,7 @@ test('what finds no room waits, in order; the oldest QoS 0 is dropped first and 
   expect(droppedQoS0).toBeGreaterThan(0)
   expect(arrived.length + droppedQoS0 + droppedOther).toBe(60)
   expect(a.forwarding.dropped).toBe(droppedQoS0 + droppedOther)
-  expect(a.forwarding.waiting(B)).toBe(0)
+  expect(a.forwarding.queue(B).queued).toBe(0)
 })
 
 test('what waits too long expires, and the rest says what is left', () => {
@@ -170,7 +170,7 @@ test('what waits too long expires, and the rest says what is left', () => {
   for (let index = 0; index < 40; index++) {
     a.peers.forward(message('t', big, 0, { expiresAt: mesh.clock.now() + (index % 2 === 0 ? 1000 : 60_000) }))
   }
-  const waiting = a.forwarding.waiting(B)
+  const waiting = a.forwarding.queue(B).queued
   expect(waiting).toBeGreaterThan(10)
   mesh.clock.advance(10_000)
   const until = mesh.clock.now() + 50_000
@@ -268,7 +268,7 @@ test('over links that break again and again nothing is lost, doubled or overtake
   }
   mesh.clock.advance(100)
   expect(payloads(b.got)).toEqual(numbers(1, 300))
-  expect(a.forwarding.waiting(B)).toBe(0)
+  expect(a.forwarding.queue(B).queued).toBe(0)
   expect(a.shelf.size).toBe(0)
 })
 
@@ -399,7 +399,7 @@ test('what this node had parked goes on after its restart, marked as what may ha
   const found = a.shelf.found(shelf)
   const again = member(mesh, A, bounds, shelf)
   for (const record of found.records) shelf.keeping.found(record, found)
-  expect(again.forwarding.waiting(B)).toBe(2)
+  expect(again.forwarding.queue(B).queued).toBe(2)
   expect(
     again.forwarding.parking.problems(
       () => false,
@@ -489,8 +489,10 @@ test('for a dead member QoS 0 is dropped, and what its persistent sessions want 
   expect(a.meter.get('forward.dropped.dead.qos0')).toBe(1)
   expect(a.meter.get('forward.dropped.parking-full.qos12')).toBe(1)
   expect([a.forwarding.parking.count, a.shelf.size]).toEqual([3, 3])
+  expect(a.forwarding.queue(B)).toMatchObject({ dropped: 1, parked: 3 })
   mesh.link(A, B)
   mesh.clock.advance(100)
+  expect(a.forwarding.queue(B)).toEqual({ queued: 0, dropped: 1, parked: 0 })
   expect(payloads(b.got).filter((each) => each !== '3')).toEqual(['4', '5', '6'])
 })
 
@@ -499,14 +501,14 @@ test('a dead member without persistent sessions that want it gets nothing; one t
   plain.mesh.cut(A, B)
   plain.a.node.sees(B, 'dead')
   plain.publish(1)
-  expect(plain.a.forwarding.waiting(B)).toBe(0)
+  expect(plain.a.forwarding.queue(B).queued).toBe(0)
   const { mesh, a, publish } = pair()
   mesh.cut(A, B)
   a.node.sees(B, 'dead')
   publish(1)
   a.routes.standIn(B)
   publish(1)
-  expect(a.forwarding.waiting(B)).toBe(1)
+  expect(a.forwarding.queue(B).queued).toBe(1)
 })
 
 test('a member that leaves takes with it what waited for it', () => {
@@ -516,7 +518,7 @@ test('a member that leaves takes with it what waited for it', () => {
   publish()
   a.node.sees(B, 'left')
   mesh.clock.advance(10)
-  expect([a.shelf.size, a.forwarding.parking.count, a.forwarding.waiting(B)]).toEqual([0, 0, 0])
+  expect([a.shelf.size, a.forwarding.parking.count, a.forwarding.queue(B).queued]).toEqual([0, 0, 0])
   expect(a.shelf.safe).toBe(a.shelf.position)
   expect(a.meter.get('forward.dropped.left.qos12')).toBe(1)
 })
@@ -594,7 +596,7 @@ test('a node that begins sends what must be safe to members it knew, until they 
   a.peers.forward(message('other', '5', 1))
   expect([a.peers.interested('other'), a.peers.generation > generation]).toEqual([false, true])
   expect(payloads(b.got)).toEqual(['1', '2', '3'])
-  expect(a.forwarding.waiting(C)).toBe(4)
+  expect(a.forwarding.queue(C).queued).toBe(4)
 })
 
 test('what is retained goes once to a member that may want everything', () => {
@@ -605,8 +607,8 @@ test('what is retained goes once to a member that may want everything', () => {
   a.peers.forward(message('t', '1', 1))
   const stamp = { wallMs: 1, counter: 2, node: A }
   a.peers.forward(message('t', '2', 1, { retain: true, stamp }))
-  expect([a.forwarding.waiting(B), a.shelf.size]).toEqual([2, 2])
+  expect([a.forwarding.queue(B).queued, a.shelf.size]).toEqual([2, 2])
   // Nobody takes it that QoS 0 is wanted: as the map of what is retained it goes all the same.
   a.peers.forward(message('t', '3', 0, { retain: true, stamp }))
-  expect(a.forwarding.waiting(B)).toBe(3)
+  expect(a.forwarding.queue(B).queued).toBe(3)
 })

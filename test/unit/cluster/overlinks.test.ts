@@ -82,11 +82,11 @@ test('messages of all sizes wait for a slow socket and arrive once, in order', (
     sent.push(publish(a.forwarding, `t/${index % 7}`, `${index}`, length))
     if (index % 50 === 0) clock.advance(1)
   }
-  expect(a.forwarding.waiting(node('b'))).toBeGreaterThan(1000)
+  expect(a.forwarding.queue(node('b')).queued).toBeGreaterThan(1000)
   a.box.stream.release()
   clock.advance(5000)
   expect(b.got).toEqual(sent)
-  expect(a.forwarding.waiting(node('b'))).toBe(0)
+  expect(a.forwarding.queue(node('b')).queued).toBe(0)
   expect(a.forwarding.dropped).toBe(0)
   expect(b.meter.get('forward.gap')).toBe(0)
   expect(b.box.error).toBeNull()

@@ -114,6 +114,15 @@ Members
     expect(text).toContain('Problems\n  ! beacons: port 4883 is taken\n')
   })
 
+  test('tells what waits for a member', () => {
+    const queue = { queued: 7, dropped: 3, parked: 5 }
+    const away = member('gw-2', { state: 'dead', linked: false, rttMs: null, queue })
+    const idle = member('gw-3', { queue: { queued: 0, dropped: 0, parked: 0 } })
+    const text = clusterText(withCluster({ members: [self, away, idle] }), NOW)
+    expect(text).toMatch(/gw-2-id {2}7 waiting, 5 parked, 3 dropped \(QoS 0\)$/m)
+    expect(text).toMatch(/gw-3-id$/m)
+  })
+
   test("a stranger's name cannot move the cursor", () => {
     const text = clusterText(withCluster({ members: [self, member('\u001b[2J\nroot#')] }), NOW)
     expect(text).toContain('?[2J?root#')
