@@ -124,12 +124,15 @@ export class Parking {
   }
 
   /** For people: which members are out of reach, and have messages here. */
-  problems(isLinked: (member: NodeId) => boolean, nameOf: (member: NodeId) => string): readonly string[] {
+  problems(known: (member: NodeId) => { readonly name: string; readonly linked: boolean } | undefined): string[] {
     const found: string[] = []
-    for (const [member, count] of this.#messages) {
-      if (isLinked(member)) continue
+    for (const [id, count] of this.#messages) {
+      const member = known(id)
+      if (member?.linked === true) continue
       const what = count === 1 ? 'message is' : 'messages are'
-      found.push(`${nameOf(member)} is out of reach: ${count} ${what} parked here for its sessions until it is back`)
+      found.push(
+        `${member?.name ?? id} is out of reach: ${count} ${what} parked here for its sessions until it is back`,
+      )
     }
     return found
   }

@@ -298,11 +298,7 @@ export class Presence implements LinksEvents, LinksSelf {
   }
 
   problems(): readonly string[] {
-    const { members } = this
-    const parked = this.forwarding.parking.problems(
-      (id) => members.member(id)?.linked === true,
-      (id) => members.get(id)?.name ?? id,
-    )
+    const parked = this.forwarding.parking.problems((id) => this.members.get(id))
     return [...parked, ...this.copies.problems(), ...this.address.problems()]
   }
 

@@ -318,11 +318,7 @@ test('when the member is gone, what is awaited of it is parked, and then nobody 
   mesh.clock.advance(10)
   expect([waits(before), waits(underway), waits(after)]).toEqual([true, true, true])
   expect(a.forwarding.parking.count).toBe(3)
-  const problems = (isLinked: boolean) =>
-    a.forwarding.parking.problems(
-      () => isLinked,
-      () => 'gw-2',
-    )
+  const problems = (linked: boolean) => a.forwarding.parking.problems(() => ({ name: 'gw-2', linked }))
   expect(problems(true)).toEqual([])
   expect(problems(false)).toEqual([
     'gw-2 is out of reach: 3 messages are parked here for its sessions until it is back',
@@ -400,12 +396,7 @@ test('what this node had parked goes on after its restart, marked as what may ha
   const again = member(mesh, A, bounds, shelf)
   for (const record of found.records) shelf.keeping.found(record, found)
   expect(again.forwarding.queue(B).queued).toBe(2)
-  expect(
-    again.forwarding.parking.problems(
-      () => false,
-      (node) => node,
-    )[0],
-  ).toMatch(`${B} is out of reach: 2 messages`)
+  expect(again.forwarding.parking.problems(() => undefined)[0]).toMatch(`${B} is out of reach: 2 messages`)
   mesh.clock.advance(10_000)
   mesh.link(A, B)
   mesh.clock.advance(100)
