@@ -4,7 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { program, settingsOf } from './boxes.ts'
 import { pause } from './measuring.ts'
 
 const START_MS_MAX = 20_000
@@ -15,28 +16,18 @@ interface Call {
   readonly args: readonly string[]
 }
 
-/** How each is started; queues are long enough for what is queued here, as nothing may be dropped. */
-export const brokers: Readonly<Record<string, (directory: string, port: number) => Call>> = {
+/** How each is started; queues and windows are long enough for what is kept here, as nothing may be dropped. */
+export const brokers: Readonly<Record<string, (directory: string, port: number, persistence: boolean) => Call>> = {
+  // With persistence is how it comes.
   'edge-mqtt': (directory, port) => {
-    const settings = [
-      'cluster.enabled=false',
-      'listeners.mqtts.enabled=false',
-      'listeners.ws.enabled=false',
-      'listeners.wss.enabled=false',
-      'listeners.mqtt.bind=127.0.0.1',
-      `listeners.mqtt.port=${port}`,
-      'auth.anonymous=always',
-      'sessions.queue.max_messages=1000000',
-      'sessions.queue.max_bytes=1GiB',
-    ]
-    const set = settings.flatMap((setting) => ['--set', setting])
-    return { command: process.execPath, args: [resolve('dist/main.js'), 'start', '--data-dir', directory, ...set] }
+    const set = ['cluster.enabled=false', ...settingsOf(port)].flatMap((setting) => ['--set', setting])
+    return { command: process.execPath, args: [program, 'start', '--data-dir', directory, ...set] }
   },
-  mosquitto: (directory, port) => {
+  mosquitto: (directory, port, persistence) => {
     const settings = [
       `listener ${port} 127.0.0.1`,
       'allow_anonymous true',
-      'persistence false',
+      ...(persistence ? ['persistence true', `persistence_location ${directory}/`] : ['persistence false']),
       'max_queued_messages 0',
       'max_inflight_messages 0',
       'set_tcp_nodelay true',
@@ -58,24 +49,26 @@ const answers = (port: number): Promise<boolean> =>
   })
 
 export class Broker {
+  readonly port: number
   readonly pid: number
+  readonly directory: string
   readonly #child: ChildProcess
-  readonly #directory: string
   readonly #ended: Promise<void>
 
-  private constructor(child: ChildProcess, directory: string, ended: Promise<void>) {
+  private constructor(port: number, child: ChildProcess, directory: string, ended: Promise<void>) {
+    this.port = port
     this.pid = child.pid!
     this.#child = child
-    this.#directory = directory
+    this.directory = directory
     this.#ended = ended
     process.on('exit', this.#kill)
   }
 
   /** Resolves when it accepts connections. */
-  static async start(name: string, port: number, core: number): Promise<Broker> {
+  static async start(name: string, port: number, core: number, persistence: boolean): Promise<Broker> {
     if (await answers(port)) throw new Error(`port ${port} is taken: give another one with --port`)
     const directory = mkdtempSync(join(tmpdir(), 'edge-mqtt-bench-'))
-    const { command, args } = brokers[name]!(directory, port)
+    const { command, args } = brokers[name]!(directory, port, persistence)
     // taskset becomes the broker: its process id is the broker's.
     const child = spawn('taskset', ['-c', `${core}`, command, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
@@ -92,7 +85,7 @@ export class Broker {
         done()
       })
     })
-    const broker = new Broker(child, directory, ended)
+    const broker = new Broker(port, child, directory, ended)
     for (const endMs = performance.now() + START_MS_MAX; !(await answers(port)); await pause(20)) {
       if (over || performance.now() > endMs) {
         await broker.stop()
@@ -108,11 +101,11 @@ export class Broker {
     await this.#ended
     clearTimeout(timer)
     process.off('exit', this.#kill)
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 
   readonly #kill = (): void => {
     this.#child.kill('SIGKILL')
-    rmSync(this.#directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true })
   }
 }

@@ -3,9 +3,20 @@
 
 import { Client } from './client.ts'
 import { Ledger } from './ledger.ts'
-import { each, type Job, type Outcome, pause, Usage, until } from './measuring.ts'
+import {
+  each,
+  type Job,
+  type Outcome,
+  pause,
+  publishingPort,
+  rssOf,
+  subscribingPort,
+  together,
+  Usage,
+  type Used,
+  until,
+} from './measuring.ts'
 import { form, type Qos, stamp } from './mqtt.ts'
-import { rssBytes } from './process.ts'
 import { median } from './statistics.ts'
 
 const ALL_MS_MAX = 120_000
@@ -23,6 +34,8 @@ const none: Pick<Outcome, 'messages' | 'problems'> = { messages: 0, problems: []
 export interface Kept {
   readonly how: 'retained' | 'queued'
   readonly count: number
+  /** They are fetched so often. */
+  readonly times: number
   readonly payloadBytes: number
 }
 
@@ -54,7 +67,7 @@ async function fill(job: Job, kept: Kept, { topicOf, laneOf }: Filling, filler: 
     }
     if (pieces.length > 0) publisher.write(Buffer.concat(pieces))
   }
-  const publisher: Client = await Client.open(job.port, job.version, `filler-${filler}`, {
+  const publisher: Client = await Client.open(publishingPort(job), job.version, `filler-${filler}`, {
     onAcknowledged: () => acknowledged++,
     // The first time it is CONNACK that has been read.
     onRead: () => sent > 0 && more(),
@@ -67,43 +80,65 @@ async function fill(job: Job, kept: Kept, { topicOf, laneOf }: Filling, filler: 
   return problems
 }
 
-/** So many messages are kept by the broker, then fetched by one client. */
-export async function runKept(job: Job, kept: Kept): Promise<Outcome> {
+/** So many retained messages, each under a topic of its own; resolves with what went wrong. */
+export async function fillRetained(job: Job, count: number, payloadBytes: number): Promise<string[]> {
+  const kept: Kept = { how: 'retained', count, times: 1, payloadBytes }
+  const fillers = Array.from({ length: FILLERS }, (_, filler) => fill(job, kept, filling(kept), filler))
+  return (await Promise.all(fillers)).flat()
+}
+
+/** Fetched by one client, whole and in order. */
+async function fetch(job: Job, kept: Kept, sentOf: Uint32Array): Promise<Pick<Outcome, 'problems'> & { rate: number }> {
   const retained = kept.how === 'retained'
-  const plan = filling(kept)
-  const sentOf = new Uint32Array(plan.lanes)
-  for (let message = 0; message < kept.count; message++) sentOf[plan.laneOf(message)]!++
-  const ledger = new Ledger(plan.lanes)
+  const ledger = new Ledger(sentOf.length)
   let lastMs = 0
   const onMessage = (bytes: Buffer, at: number) => {
     ledger.got(bytes.readUInt32BE(at), bytes.readUInt32BE(at + 4))
     if (ledger.received === kept.count) lastMs = performance.now()
   }
-  const asked = retained ? '#' : 'kept'
-  const open = () => Client.open(job.port, job.version, 'fetcher', { clean: retained, onMessage })
+  const startMs = performance.now()
+  const fetcher = await Client.open(subscribingPort(job), job.version, 'fetcher', { clean: retained, onMessage })
+  if (retained) await fetcher.subscribe(['#'], 0)
+  await until(() => ledger.received >= kept.count || fetcher.problem !== null, ALL_MS_MAX)
+  await pause(DOUBLES_MS)
+  const problems = fetcher.problem === null ? [] : [fetcher.problem]
+  problems.push(...ledger.problems('fetcher', (lane) => sentOf[lane]!))
+  await fetcher.end()
+  return { rate: kept.count / ((lastMs - startMs) / 1000), problems }
+}
+
+/** So many messages are kept by the broker, then fetched by one client; the median of so many times. */
+export async function runKept(job: Job, kept: Kept): Promise<Outcome> {
+  const retained = kept.how === 'retained'
+  const plan = filling(kept)
+  const sentOf = new Uint32Array(plan.lanes)
+  for (let message = 0; message < kept.count; message++) sentOf[plan.laneOf(message)]!++
   if (!retained) {
-    const absent = await open()
-    await absent.subscribe([asked], 1)
+    const absent = await Client.open(subscribingPort(job), job.version, 'fetcher', { clean: false })
+    await absent.subscribe(['kept'], 1)
     await absent.end()
   }
   await pause(SETTLE_MS)
-  const bytesBefore = rssBytes(job.pid)
-  const fillers = Array.from({ length: FILLERS }, (_, filler) => fill(job, kept, plan, filler))
-  const problems = (await Promise.all(fillers)).flat()
-  await pause(SETTLE_MS)
-  const bytesEach = (rssBytes(job.pid) - bytesBefore) / kept.count
-
-  const usage = new Usage(job.pid)
-  const startMs = performance.now()
-  const fetcher = await open()
-  if (retained) await fetcher.subscribe([asked], 0)
-  await until(() => ledger.received >= kept.count || fetcher.problem !== null, ALL_MS_MAX)
-  const used = usage.soFar()
-  await pause(DOUBLES_MS)
-  if (fetcher.problem !== null) problems.push(fetcher.problem)
-  problems.push(...ledger.problems('fetcher', (lane) => sentOf[lane]!))
-  const figures = { rate: kept.count / ((lastMs - startMs) / 1000), bytesEach }
-  return { ...used, messages: ledger.received, figures, problems }
+  const bytesBefore = rssOf(job)
+  const problems: string[] = []
+  const rates: number[] = []
+  const used: Used[] = []
+  let bytesEach = 0
+  for (let time = 0; time < kept.times; time++) {
+    if (time === 0 || !retained) {
+      const fillers = Array.from({ length: FILLERS }, (_, filler) => fill(job, kept, plan, filler))
+      problems.push(...(await Promise.all(fillers)).flat())
+      await pause(SETTLE_MS)
+    }
+    if (time === 0) bytesEach = (rssOf(job) - bytesBefore) / kept.count
+    const usage = new Usage(job.pids)
+    const fetched = await fetch(job, kept, sentOf)
+    used.push(usage.soFar())
+    rates.push(fetched.rate)
+    problems.push(...fetched.problems)
+  }
+  const messages = kept.count * kept.times
+  return { ...together(used), messages, figures: { rate: median(rates), bytesEach }, problems }
 }
 
 export interface Connects {
@@ -112,11 +147,11 @@ export interface Connects {
 
 /** Each connects, is accepted and goes. */
 export async function runConnects(job: Job, { count }: Connects): Promise<Outcome> {
-  const usage = new Usage(job.pid)
+  const usage = new Usage(job.pids)
   const problems: string[] = []
   await each(count, AT_ONCE, async (index) => {
     try {
-      const client = await Client.open(job.port, job.version, `device-${index}`)
+      const client = await Client.open(subscribingPort(job), job.version, `device-${index}`)
       await client.end()
     } catch (error) {
       problems.push((error as Error).message)
@@ -134,11 +169,11 @@ export interface Idle {
 /** What a connection with one subscription takes of the broker's memory. */
 export async function runIdle(job: Job, { connections }: Idle): Promise<Outcome> {
   await pause(SETTLE_MS)
-  const bytesBefore = rssBytes(job.pid)
-  const usage = new Usage(job.pid)
+  const bytesBefore = rssOf(job)
+  const usage = new Usage(job.pids)
   const clients: Client[] = []
   await each(connections, AT_ONCE, async (index) => {
-    const client = await Client.open(job.port, job.version, `device-${index}`)
+    const client = await Client.open(subscribingPort(job), job.version, `device-${index}`)
     clients.push(client)
     await client.subscribe([`device/${index}/command`], 0)
   })
@@ -168,11 +203,11 @@ export async function runStresser(job: Job, { clients, messagesEach, qos, payloa
       received++
       lastMs[index] = performance.now()
     }
-    const device = await Client.open(job.port, job.version, `device-${index}`, { onMessage })
+    const device = await Client.open(subscribingPort(job), job.version, `device-${index}`, { onMessage })
     await device.subscribe([`stress/${index}`], qos)
     devices[index] = device
   })
-  const usage = new Usage(job.pid)
+  const usage = new Usage(job.pids)
   const startMs = devices.map((device, lane) => {
     const sentMs = performance.now()
     const message = form(job.version, `stress/${lane}`, qos, false, payloadBytes)

@@ -15,6 +15,7 @@ export interface Events {
   onMessage?(bytes: Buffer, at: number): void
   /** The last acknowledgement of a message that was published. */
   onAcknowledged?(): void
+  onPong?(): void
   /** Everything that came together has been read. */
   onRead?(): void
 }
@@ -91,6 +92,10 @@ export class Client {
     this.#socket.write(bytes)
   }
 
+  ping(): void {
+    this.#socket.write(mqtt.PINGREQ)
+  }
+
   /** With a DISCONNECT, and resolves when the connection is gone. */
   end(): Promise<void> {
     this.#ended = true
@@ -139,6 +144,7 @@ export class Client {
       return
     }
     if (type === mqtt.CONNACK) return this.#tell(`${type}`, bytes[start + 1]!)
+    if (type === mqtt.PINGRESP) return this.#events.onPong?.()
     const id = bytes.readUInt16BE(start)
     if (type === mqtt.SUBACK || type === mqtt.UNSUBACK) {
       const codesAt = start + 2 + (this.#version === 5 ? 1 + bytes[start + 2]! : 0)

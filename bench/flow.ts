@@ -3,7 +3,7 @@
 import { Client } from './client.ts'
 import { type Layout, layout, type Shape } from './lanes.ts'
 import { Ledger } from './ledger.ts'
-import { type Job, type Outcome, pause, Usage, until } from './measuring.ts'
+import { type Job, type Outcome, pause, publishingPort, subscribingPort, Usage, until } from './measuring.ts'
 import { type Form, form, type Qos, stamp } from './mqtt.ts'
 
 export interface Flow {
@@ -16,6 +16,8 @@ export interface Flow {
   readonly payloadBytes: number
   /** Subscriptions a second that come and go beside the flow. */
   readonly churn?: number
+  /** The subscribers' sessions outlive their connections, so that their messages are kept. */
+  readonly persistent?: boolean
 }
 
 const DRAIN_MS_MAX = 30_000
@@ -116,7 +118,7 @@ async function churn(client: Client, perSecond: number, ended: () => boolean): P
 }
 
 export async function runFlow(job: Job, flow: Flow): Promise<Outcome> {
-  const { port, pid, version } = job
+  const { pids, version } = job
   const plan = layout(flow.shape)
   const forms = plan.topics.map((topic) => form(version, topic, flow.qos, false, flow.payloadBytes))
   const sequences = new Uint32Array(plan.topics.length)
@@ -145,7 +147,11 @@ export async function runFlow(job: Job, flow: Flow): Promise<Outcome> {
       publisher.received++
       due.add(publisher)
     }
-    const client = await Client.open(port, version, `subscriber-${index}`, { onMessage, onRead: publishDue })
+    const client = await Client.open(subscribingPort(job), version, `subscriber-${index}`, {
+      clean: flow.persistent !== true,
+      onMessage,
+      onRead: publishDue,
+    })
     clients.push(client)
     for (let at = 0; at < filters.length; at += FILTERS_OF_SUBSCRIBE) {
       await client.subscribe(filters.slice(at, at + FILTERS_OF_SUBSCRIBE), flow.qos)
@@ -156,16 +162,19 @@ export async function runFlow(job: Job, flow: Flow): Promise<Outcome> {
       publisher.acknowledged++
       due.add(publisher)
     }
-    publisher.client = await Client.open(port, version, `publisher-${index}`, { onAcknowledged, onRead: publishDue })
+    publisher.client = await Client.open(publishingPort(job), version, `publisher-${index}`, {
+      onAcknowledged,
+      onRead: publishDue,
+    })
     clients.push(publisher.client)
   }
-  const churner = flow.churn === undefined ? null : await Client.open(port, version, 'churner')
+  const churner = flow.churn === undefined ? null : await Client.open(subscribingPort(job), version, 'churner')
   const churning = churner === null ? null : churn(churner, flow.churn!, () => !publishing)
 
   for (const publisher of publishers) publisher.publish()
   await pause(job.warmUpMs)
   const before = received
-  const usage = new Usage(pid)
+  const usage = new Usage(pids)
   await pause(job.measureMs)
   const messages = received - before
   const used = usage.soFar()
@@ -176,7 +185,8 @@ export async function runFlow(job: Job, flow: Flow): Promise<Outcome> {
   if (churner !== null) clients.push(churner)
 
   const rate = messages / (used.wallMs / 1000)
-  const figures = churner === null ? { rate } : { rate, churnRate }
+  const cpuUsEach = (used.brokerCpuMs * 1000) / Math.max(messages, 1)
+  const figures = churner === null ? { rate, cpuUsEach } : { rate, cpuUsEach, churnRate }
   const problems = ledgers.flatMap((ledger, index) => {
     const { lanes } = plan.subscribers[index]!
     return ledger.problems(`subscriber ${index}`, (lane) => (lanes.has(lane) ? sequences[lane]! : 0))

@@ -2,10 +2,13 @@
 // Another program may take its place (`--load COMMAND`): the same argument, the same answer.
 
 import { runConnects, runIdle, runKept, runStresser } from './bursts.ts'
+import { runQuiet, runStart, runUnwanted } from './calm.ts'
+import { runDurable } from './durable.ts'
 import { runFlow } from './flow.ts'
 import type { Job, Outcome } from './measuring.ts'
 import { runPaced } from './paced.ts'
 import type { Load } from './scenarios.ts'
+import { runTemper } from './temper.ts'
 
 function run(job: Job, load: Load): Promise<Outcome> {
   switch (load.load) {
@@ -21,6 +24,16 @@ function run(job: Job, load: Load): Promise<Outcome> {
       return runIdle(job, load)
     case 'stresser':
       return runStresser(job, load)
+    case 'durable':
+      return runDurable(job, load)
+    case 'quiet':
+      return runQuiet(job, load)
+    case 'unwanted':
+      return runUnwanted(job, load)
+    case 'start':
+      return runStart(job, load)
+    case 'temper':
+      return runTemper(job, load)
   }
 }
 

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { availableParallelism, cpus, loadavg, release } from 'node:os'
 import { join } from 'node:path'
+import { Boxes } from './boxes.ts'
 import { Broker, brokers } from './brokers.ts'
 import type { Job, Outcome } from './measuring.ts'
 import { HELP, type Options, readOptions, UsageError } from './options.ts'
@@ -43,12 +44,24 @@ function loaded(options: Options, job: Job, load: Load): Promise<Outcome> {
 
 async function run(options: Options, name: string, scenario: Scenario, version: Job['version']): Promise<Outcome> {
   const { port, warmUpMs, measureMs, scale } = options
-  const broker = await Broker.start(name, port, options.brokerCore)
+  const { boxes = 0, settings = [], persistence = false } = scenario.stage ?? {}
+  const stage =
+    boxes > 0
+      ? await Boxes.start(boxes, port, options.brokerCore, settings)
+      : await Broker.start(name, port, options.brokerCore, persistence)
   try {
-    const job: Job = { port, pid: broker.pid, version, warmUpMs, measureMs }
+    const started = stage instanceof Boxes ? stage.boxes : [stage]
+    const job: Job = {
+      ports: started.map((one) => one.port),
+      pids: started.map(({ pid }) => pid),
+      directories: started.map(({ directory }) => directory),
+      version,
+      warmUpMs,
+      measureMs,
+    }
     return await loaded(options, job, scale < 1 ? smaller(scenario.load, scale) : scenario.load)
   } finally {
-    await broker.stop()
+    await stage.stop()
   }
 }
 
@@ -69,10 +82,12 @@ const line = (name: string, { figures, wallMs, brokerCpuMs, loadCpuMs, problems 
 
 async function bench(options: Options): Promise<boolean> {
   console.log(machine())
-  const names = options.against === null ? [OWN] : [OWN, options.against]
   const rows: Row[] = []
   const failures: string[] = []
   for (const scenario of options.scenarios) {
+    // A cluster is compared with nobody.
+    const alone = options.against === null || (scenario.stage?.boxes ?? 0) > 0
+    const names = alone ? [OWN] : [OWN, options.against!]
     for (const version of options.versions) {
       const outcomes = new Map(names.map((name) => [name, [] as Outcome[]]))
       let failed = false
@@ -91,7 +106,7 @@ async function bench(options: Options): Promise<boolean> {
         }
       }
       if (failed) failures.push(`${scenario.name}, MQTT ${version === 5 ? '5' : '3.1.1'}`)
-      else rows.push(...rowsOf(scenario, version, outcomes.get(OWN)!, outcomes.get(options.against ?? '') ?? []))
+      else rows.push(...rowsOf(scenario, version, outcomes.get(OWN)!, outcomes.get(names[1] ?? '') ?? []))
     }
   }
   console.log(`\n${table(rows, options.against)}\n`)
@@ -104,7 +119,7 @@ async function bench(options: Options): Promise<boolean> {
 try {
   const options = readOptions(process.argv.slice(2), Object.keys(brokers), availableParallelism())
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
-  if (options.list) for (const { name, title } of scenarios) console.log(`${name.padEnd(16)} ${title}`)
+  if (options.list) for (const { name, title } of scenarios) console.log(`${name.padEnd(18)} ${title}`)
   else process.exitCode = (await bench(options)) ? 0 : 1
 } catch (error) {
   if (!(error instanceof UsageError)) throw error

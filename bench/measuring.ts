@@ -5,9 +5,12 @@ import { cpuMs, rssBytes } from './process.ts'
 
 /** What every load is told. */
 export interface Job {
-  readonly port: number
-  /** The broker's process. */
-  readonly pid: number
+  /** The broker's port; of several boxes one each. Publishers are at the first, subscribers at the last. */
+  readonly ports: readonly number[]
+  /** The broker's processes. */
+  readonly pids: readonly number[]
+  /** Where they keep what is theirs. */
+  readonly directories: readonly string[]
   readonly version: Version
   readonly warmUpMs: number
   readonly measureMs: number
@@ -26,6 +29,15 @@ export interface Outcome {
   readonly problems: readonly string[]
 }
 
+const sum = (figures: readonly number[]): number => figures.reduce((all, one) => all + one, 0)
+
+/** Where clients publish, and where they subscribe. */
+export const publishingPort = ({ ports }: Job): number => ports[0]!
+export const subscribingPort = ({ ports }: Job): number => ports.at(-1)!
+
+/** Of all boxes together. */
+export const rssOf = ({ pids }: Job): number => sum(pids.map(rssBytes))
+
 export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms))
 
 /** Looks every few milliseconds; false when it did not come true in time. */
@@ -36,25 +48,35 @@ export async function until(condition: () => boolean, withinMs: number): Promise
   return true
 }
 
+export type Used = Pick<Outcome, 'brokerCpuMs' | 'loadCpuMs' | 'wallMs' | 'rssBytes'>
+
+/** Of several times one after the other; memory as it was at the end. */
+export const together = (times: readonly Used[]): Used => ({
+  brokerCpuMs: sum(times.map(({ brokerCpuMs }) => brokerCpuMs)),
+  loadCpuMs: sum(times.map(({ loadCpuMs }) => loadCpuMs)),
+  wallMs: sum(times.map(({ wallMs }) => wallMs)),
+  rssBytes: times.at(-1)!.rssBytes,
+})
+
 /** What is used from now on. */
 export class Usage {
-  readonly #pid: number
+  readonly #pids: readonly number[]
   readonly #startMs = performance.now()
   readonly #load = process.cpuUsage()
   readonly #brokerMs: number
 
-  constructor(pid: number) {
-    this.#pid = pid
-    this.#brokerMs = cpuMs(pid)
+  constructor(pids: readonly number[]) {
+    this.#pids = pids
+    this.#brokerMs = sum(pids.map(cpuMs))
   }
 
-  soFar(): Pick<Outcome, 'brokerCpuMs' | 'loadCpuMs' | 'wallMs' | 'rssBytes'> {
+  soFar(): Used {
     const { user, system } = process.cpuUsage(this.#load)
     return {
       wallMs: performance.now() - this.#startMs,
-      brokerCpuMs: cpuMs(this.#pid) - this.#brokerMs,
+      brokerCpuMs: sum(this.#pids.map(cpuMs)) - this.#brokerMs,
       loadCpuMs: (user + system) / 1000,
-      rssBytes: rssBytes(this.#pid),
+      rssBytes: sum(this.#pids.map(rssBytes)),
     }
   }
 }

@@ -13,6 +13,9 @@ export const PUBCOMP = 7
 export const CONNACK = 2
 export const SUBACK = 9
 export const UNSUBACK = 11
+export const PINGRESP = 13
+
+export const PINGREQ = Buffer.from([0xc0, 0])
 
 export const PAYLOAD_BYTES_MIN = 16
 /** Nothing that is sent here comes near; more is a broken stream. */

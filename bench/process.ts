@@ -19,5 +19,18 @@ export function rssBytesOf(status: string): number {
   return Number(kib) * 1024
 }
 
+/** A line of `/proc/PID/io`. */
+export function ioBytesOf(io: string, name: 'wchar' | 'write_bytes'): number {
+  const bytes = new RegExp(`^${name}: (\\d+)$`, 'm').exec(io)?.[1]
+  if (bytes === undefined) throw new Error(`no ${name} in /proc/PID/io: has the process ended?`)
+  return Number(bytes)
+}
+
+const ioBytes = (pid: number, name: 'wchar' | 'write_bytes') => ioBytesOf(readFileSync(`/proc/${pid}/io`, 'utf8'), name)
+/** Handed to the kernel by any write: to sockets and files alike. */
+export const saidBytes = (pid: number): number => ioBytes(pid, 'wchar')
+/** What has made its way to the disk, or will. */
+export const writtenBytes = (pid: number): number => ioBytes(pid, 'write_bytes')
+
 export const cpuMs = (pid: number): number => cpuMsOf(readFileSync(`/proc/${pid}/stat`, 'utf8'))
 export const rssBytes = (pid: number): number => rssBytesOf(readFileSync(`/proc/${pid}/status`, 'utf8'))

@@ -51,7 +51,7 @@ function figureOf(figures: Outcome['figures'], name: string): number {
 
 /** Latencies and sizes that are aimed at are not to be exceeded, rates are to be reached. */
 export function verdict(aim: Aim, value: number | null): Verdict {
-  if (value === null) return 'unknown'
+  if (value === null || aim.must === null || aim.try === null) return 'unknown'
   const reaches = (bound: number) => (aim.better === 'more' ? value >= bound : value <= bound)
   if (reaches(aim.try)) return 'try'
   return reaches(aim.must) ? 'must' : 'missed'
@@ -81,7 +81,21 @@ const ranged = ({ median, least, most }: Spread): string => `${short(median)} ($
 const both = (row: Row, say: (side: Side) => string): string =>
   row.other === null ? say(row.own) : `${say(row.own)} / ${say(row.other)}`
 
-const UNITS: Readonly<Record<string, string>> = { rate: '/s', bytesEach: 'bytes', p50Ms: 'ms p50', p99Ms: 'ms p99' }
+const UNITS: Readonly<Record<string, string>> = {
+  rate: '/s',
+  bytesEach: 'bytes',
+  p50Ms: 'ms p50',
+  p99Ms: 'ms p99',
+  cpuUsEach: 'us CPU',
+  p50Times: 'p50 of one box',
+  linkBytesEach: 'bytes on a link',
+  ackP99Ms: 'ms p99 of PUBACK',
+  writtenEach: 'bytes on disk',
+  heldMs: 'ms at most',
+  idlePercent: '% CPU',
+  rssMiB: 'MiB RSS',
+  readyMs: 'ms to ready',
+}
 const said: Readonly<Record<Verdict, string>> = { try: 'try', must: 'must', missed: 'MISSED', unknown: '-' }
 
 export function table(rows: readonly Row[], against: string | null): string {
@@ -97,7 +111,7 @@ export function table(rows: readonly Row[], against: string | null): string {
       ranged(row.own.figure),
       row.other === null ? '-' : ranged(row.other.figure),
       row.ratio === null ? '-' : ranged(row.ratio),
-      `${aim.must}${unit}; ${aim.try}${unit}`,
+      aim.must === null ? '-' : `${aim.must}${unit}; ${aim.try}${unit}`,
       said[row.verdict],
       both(row, ({ cpuUsEach }) => (cpuUsEach === null ? '-' : short(cpuUsEach))),
       both(row, ({ rssMiB }) => short(rssMiB)),

@@ -29,6 +29,7 @@ test.each<[aim: Aim, value: number | null, is: string]>([
   [BYTES, 500, 'try'],
   [BYTES, 800, 'must'],
   [BYTES, 801, 'missed'],
+  [{ ...BYTES, must: null, try: null }, 1, 'unknown'],
 ])('%j: %d is %s', (aim, value, is) => {
   expect(verdict(aim, value)).toBe(is)
 })
