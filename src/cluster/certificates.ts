@@ -64,7 +64,7 @@ const LOOK_MS = 60_000
 const AGAIN_MS = 5000
 const WITHOUT = 'this node makes no certificates: give it tls.cert and tls.key, or enabled: false'
 /** 2026-11-01: a clock that shows less is wrong, and what it would date would have ended long ago for everybody else. */
-const RELEASED_MS = 1_793_491_200_000
+export const RELEASED_MS = 1_793_491_200_000
 
 export const isDeviceName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$/.test(name)
 

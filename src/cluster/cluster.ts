@@ -111,6 +111,7 @@ export class Cluster implements Surroundings, Announced {
       (to, gaveUp) => this.#adopted(to, gaveUp),
     )
     this.operator = new Operator(this, new Leaving(world, this, box), world.time)
+    world.time.onStep(({ byMs }) => this.#presence?.lettingIn.invites.timeMoved(byMs))
     this.announcing = new Announcing(world, settings, this, box.devicePorts, (sighting) => this.#heard(sighting))
   }
 

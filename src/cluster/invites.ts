@@ -60,7 +60,8 @@ export function judgeInvite(invite: Invite, node: NodeId, nowMs: number): Verdic
 }
 
 function stateOf(invite: Invite, nowMs: number): Verdict {
-  if (nowMs >= invite.endMs) return 'expired'
+  // One that ends later than any that is made now was made by a clock that was ahead: else it would be good for years.
+  if (nowMs >= invite.endMs || invite.endMs > nowMs + TTL_MAX_MS) return 'expired'
   return invite.used.length >= invite.uses ? 'used up' : 'good'
 }
 
@@ -78,6 +79,8 @@ export const inviteKey = (trust: Pick<KeyedTrust, 'secretKey'>, id: string, secr
 export class Invites {
   readonly #world: InvitesWorld
   readonly #settings: Settings
+  /** Made here in this run: by what this box took for the time. */
+  readonly #made = new Set<string>()
 
   constructor(world: InvitesWorld, settings: Settings) {
     this.#world = world
@@ -99,6 +102,7 @@ export class Invites {
     const endMs = this.#world.now() + wish.ttlMs
     const invite = { ...wish, endMs, key: inviteKey(trust, id, secret), by, used: [] }
     if (!this.#put(id, invite)) return new HostError('unavailable', 'the settings of the cluster are full')
+    this.#made.add(id)
     return { id, code: codeText(cluster, id, secret), endMs }
   }
 
@@ -137,6 +141,7 @@ export class Invites {
     if (row.state !== 'good') return new HostError('invalid', `the invite ${row.id} is ${row.state} already`)
     const endMs = this.#world.now()
     this.#put(row.id, { ...this.find(row.id)!, endMs })
+    this.#made.delete(row.id)
     return { ...row, state: 'expired', endMs }
   }
 
@@ -147,13 +152,26 @@ export class Invites {
   /** This box leaves the cluster that they let into. */
   clear(): void {
     for (const key of this.#settings.keys(PREFIX)) this.#settings.set(key, null)
+    this.#made.clear()
+  }
+
+  /** Cluster time was another than it was taken to be: what was made here by it is good for as long as it was said to be. */
+  timeMoved(byMs: number): void {
+    for (const id of [...this.#made]) {
+      const invite = this.find(id)
+      const over = invite === null || invite.endMs + byMs <= this.#world.now() || invite.used.length >= invite.uses
+      if (over) this.#made.delete(id)
+      else this.#put(id, { ...invite, endMs: invite.endMs + byMs })
+    }
   }
 
   /** Takes away what has ended long ago. */
   #sweep(): void {
     const now = this.#world.now()
     for (const [id, invite] of [...this.#all()]) {
-      if (now >= invite.endMs + KEPT_MS) this.#settings.set(PREFIX + id, null)
+      if (now < invite.endMs + KEPT_MS && invite.endMs <= now + TTL_MAX_MS + KEPT_MS) continue
+      this.#settings.set(PREFIX + id, null)
+      this.#made.delete(id)
     }
   }
 

@@ -50,14 +50,14 @@ test('certificates of listeners are renewed when two thirds of their life are ov
   const months = new Months('renewal', 2)
   months.on(...months.nodes)
   const before = months.certificates()
-  expect(before.every((each) => /n\d until \d+/.test(each))).toBe(true)
+  expect(before.every((each) => /n\d from \d+ until \d+/.test(each))).toBe(true)
   months.sleepUntil(550)
   months.on(...months.nodes)
   expect(months.certificates()).toEqual(before)
   months.sleepUntil(570)
   months.on(...months.nodes)
   for (const [index, each] of months.certificates().entries()) {
-    expect(each).toMatch(/n\d until \d+/)
+    expect(each).toMatch(/n\d from \d+ until \d+/)
     expect(each).not.toBe(before[index])
   }
   expect([months.linked(), months.problems]).toEqual([true, []])

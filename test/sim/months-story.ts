@@ -10,9 +10,10 @@ import { SimClient } from './client.ts'
 import { trustOf } from './guests.ts'
 import { goodQuality } from './network.ts'
 import { noProperties } from './publish.ts'
-import { QuietClock } from './quietclock.ts'
+import { QUIET_MS, QuietClock } from './quietclock.ts'
 import { streamsOf } from './streams.ts'
 import { SimTrust } from './trust.ts'
+import type { PublishWish } from './wishes.ts'
 import { type Build, type SimNode, World } from './world.ts'
 
 const HOUR_MS = 3_600_000
@@ -39,8 +40,8 @@ export class Months {
   constructor(name: string, count: number, build: Build = compose, settings: Partial<ClusterSettings> = QUIET) {
     // Certificates of listeners say whose they are, and until when.
     const issuer: ServiceIssuer = {
-      issueService: (ca, { commonName, toMs }, publicKey, done) =>
-        done(this.world.notary.issue(ca, `${commonName} until ${toMs}` as NodeId, publicKey)),
+      issueService: (ca, { commonName, fromMs, toMs }, publicKey, done) =>
+        done(this.world.notary.issue(ca, `${commonName} from ${fromMs} until ${toMs}` as NodeId, publicKey)),
     }
     this.world = new World(name, (settings, ports) => {
       const clock = new QuietClock(ports.clock, () => this.#quiet)
@@ -75,13 +76,12 @@ export class Months {
   quietUntil(day: number, look: () => void = () => {}): void {
     const { world } = this
     this.#quiet = true
-    while (world.now < day * DAY_MS) {
-      world.run(Math.min(DAY_MS, day * DAY_MS - world.now))
+    for (let leftMs = day * DAY_MS - QUIET_MS - world.now; leftMs > 0; leftMs -= DAY_MS) {
+      world.run(Math.min(DAY_MS, leftMs))
       look()
     }
     this.#quiet = false
-    // What went slowly is as ever after this.
-    world.run(FORGETTING_MS)
+    world.run(Math.max(0, day * DAY_MS - world.now))
   }
 
   cut(a: SimNode, b: SimNode, whether: boolean): void {
@@ -94,25 +94,22 @@ export class Months {
 
   /** Somebody writes a retained message of so many bytes at this box, 0: removes it. */
   write(node: SimNode, topic: string, payloadBytes: number): void {
+    this.say(node, { topic, payloadBytes, retain: true, expirySec: null })
+  }
+
+  /** Somebody publishes at this box. */
+  say(node: SimNode, wish: Pick<PublishWish, 'topic' | 'payloadBytes' | 'retain' | 'expirySec'>): void {
     const { world } = this
     const machine = world.network.addMachine(0)
     world.network.path(machine, node.machine).quality = goodQuality
     world.network.path(node.machine, machine).quality = goodQuality
     const id = `writer ${machine.index}`
     const clock = world.clock(id)
-    const plan = { id, version: 4, clean: true, topicAliases: 0, keepAliveSec: 0, ackAfterMs: 0, will: false } as const
+    const plan = { id, version: 5, clean: true, topicAliases: 0, keepAliveSec: 0, ackAfterMs: 0, will: false } as const
     const client = new SimClient(plan, clock, streamsOf(world.network, machine, clock), world.ledger)
     client.connect({ node: node.index, run: node.run!.number, endpoint: node.mqtt })
     world.run(500)
-    client.publish({
-      topic,
-      qos: 1,
-      retain: true,
-      payloadBytes,
-      properties: noProperties,
-      expirySec: null,
-      alias: false,
-    })
+    client.publish({ ...wish, qos: 1, properties: noProperties, alias: false })
     world.run(500)
     client.disconnect()
     world.run(100)
@@ -140,6 +137,14 @@ export class Months {
       if (file === undefined) return ''
       const { certificate } = JSON.parse(file.toString()) as { certificate: string }
       return isSigned(node, certificate) ? certificate : ''
+    })
+  }
+
+  /** From when to when what each box's listeners show is good. */
+  listenerDates(): readonly (readonly [number, number])[] {
+    return this.certificates().map((certificate) => {
+      const [, from, to] = /from (\d+) until (\d+)/.exec(certificate) ?? []
+      return [Number(from), Number(to)]
     })
   }
 

@@ -3,7 +3,8 @@
 
 import type { Clock, Timer } from '../../src/base/ports/clock.ts'
 
-const QUIET_MS = 1_800_000
+/** So long after it was quiet the last of it is over. */
+export const QUIET_MS = 1_800_000
 
 export class QuietClock implements Clock {
   readonly #clock: Clock

@@ -59,6 +59,7 @@ export class ClusterBox {
     const log = this.#log()
     const features = { clock, random, log, meter: this.meter, time }
     this.replicated = new Replicated(features, stamps, new NoKeeper())
+    time.onStep((step) => this.replicated.timeMoved(step))
     this.shared = new SharedSettings(this.replicated)
     const world = {
       ...features,

@@ -76,6 +76,30 @@ describe('a code', () => {
     expect(outcomes[2]!.words).toMatch(/^10\.0\.0\.1:4883: the code has been used: edge-mqtt invite/)
   })
 
+  test.each([
+    ['forward', 40 * 86_400_000],
+    ['back', -40 * 86_400_000],
+  ])('is good for as long as it was said to be, though people set the time %s', (_way, byMs) => {
+    const [first, second] = [member(1), member(2)]
+    clock.advance(5000)
+    const made = [first.invite(), first.invite(), first.invite()]
+    const codes = made.map(({ code }) => code)
+    clock.advance(1000)
+    second.cluster.operator.revokeInvite(made[2]!.id)
+    clock.advance(1000)
+    const { time } = second.cluster.operator
+    expect(time.set(time.now() + byMs)).toBeNull()
+    clock.advance(5000)
+    const [early, ended] = [box(3).join({ code: codes[0]!, to: at('10.0.0.2') }), box(4)]
+    clock.advance(5000)
+    expect(early).toMatchObject([{ linked: true, words: expect.stringContaining('let in') }])
+    const revoked = ended.join({ code: codes[2]!, to: at('10.0.0.1') })
+    clock.advance(3_600_000)
+    const late = ended.join({ code: codes[1]!, to: at('10.0.0.1') })
+    clock.advance(5000)
+    for (const [each] of [revoked, late]) expect(each!.words).toContain('the code has expired')
+  })
+
   test('is good again for a box whose answer was lost', () => {
     const first = member(1)
     clock.advance(1000)

@@ -9,7 +9,7 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import type { ByteStream } from '../../../src/base/ports/streams.ts'
 import { commitmentOf, comparedWords, type Part } from '../../../src/cluster/comparison.ts'
 import { type AttemptOutcome, EnrolAttempt } from '../../../src/cluster/enrolattempt.ts'
-import { judgeInvite } from '../../../src/cluster/invites.ts'
+import { judgeInvite, TTL_MAX_MS } from '../../../src/cluster/invites.ts'
 import { replaceable } from '../../../src/cluster/lettingin.ts'
 import { approvalKey, keyName, type Means, readKeyName } from '../../../src/cluster/means.ts'
 import { pauseAfter } from '../../../src/cluster/targets.ts'
@@ -70,6 +70,8 @@ describe('an invite', () => {
     ['in time', invite, 999, 'good'],
     ['late', invite, 1000, 'expired'],
     ['used by another', { ...invite, used: [node('3')] }, 1, 'used up'],
+    ['with the longest life', { ...invite, endMs: TTL_MAX_MS }, 0, 'good'],
+    ['made by a clock that was ahead', { ...invite, endMs: TTL_MAX_MS + 1 }, 0, 'expired'],
     ['used by itself', { ...invite, used: [node('2')] }, 5000, 'good'],
   ] as const)('%s', (_what, given, nowMs, verdict) => {
     expect(judgeInvite(given, node('2'), nowMs)).toBe(verdict)
