@@ -60,8 +60,10 @@ export class History {
 
   /** Since when the end of what a node had promised may not be on its disk, when it dies now. */
   unwrittenSince(node: number, now: number): number {
-    const full = (this.#full.get(node) ?? []).filter((span) => span.to >= now - FULL_NOTICED_MS)
-    return Math.min(this.forgottenSince(node, now), ...full.map((span) => span.from))
+    // What comes back is the disk as it was copied, which may have been full then, or not have noticed yet that it is not.
+    const until = this.forgottenSince(node, now)
+    const full = (this.#full.get(node) ?? []).filter((span) => span.to >= until - FULL_NOTICED_MS)
+    return Math.min(until, ...full.map((span) => span.from))
   }
 
   /** Since when everything is forgotten that a node has promised, when it dies now. */

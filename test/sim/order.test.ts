@@ -16,7 +16,7 @@ function judged(
   came: readonly (readonly [key: number, retain: boolean])[],
   asPublished: boolean,
   subscribedAt = 0,
-  { qos = 1, connectedAt = 0 } = {},
+  { qos = 1, connectedAt = 0, leavesAt = null as number | null } = {},
 ): string[] {
   const ledger = new Ledger()
   ledger.connections.push({ ...reader, connectedAt })
@@ -36,13 +36,13 @@ function judged(
       will: null,
     } as Sent)
   }
-  for (const [filter, retainAsPublished, endedAt] of [
-    ['t', asPublished, 40],
-    ['+', false, null],
+  for (const [filter, retainAsPublished, endAskedAt, endedAt] of [
+    ['t', asPublished, 40, 40],
+    ['+', false, leavesAt, null],
   ] as const) {
     ledger.subscriptions.push({
       ...{ client: 'r', connection: reader, persistent: true, filter, qos: 1, noLocal: false, retainAsPublished },
-      ...{ id: null, askedAt: subscribedAt, grantedAt: subscribedAt + 1, endAskedAt: endedAt, endedAt },
+      ...{ id: null, askedAt: subscribedAt, grantedAt: subscribedAt + 1, endAskedAt, endedAt },
     } as Subscription)
   }
   for (const [index, [key, retain]] of came.entries()) {
@@ -110,6 +110,8 @@ test('what comes for the first time comes in its order', () => {
 test('what nobody wanted when it was sent first comes in the order in which it was sent again', () => {
   const came = [[1, false] as const, [1, false] as const, [0, false] as const]
   expect(judged(came, true, 11)).toEqual([])
+  // Nor whoever was about to unsubscribe, whether that was answered or not.
+  expect(judged(came, true, 0, { leavesAt: 9 })).toEqual([])
   expect(judged(came, true)).toHaveLength(1)
 })
 

@@ -280,7 +280,9 @@ function cameAsPublished(received: Received, sent: Sent, wishes: Wishes): boolea
  */
 const cameTooEarly = (sent: Sent, wishes: Wishes): boolean =>
   sent.times > 1 &&
-  wishes.matching(sent.topic).every((one) => one.askedAt > sent.at || (one.endedAt !== null && one.endedAt < sent.at))
+  wishes
+    .matching(sent.topic)
+    .every((one) => one.askedAt > sent.at || (one.endAskedAt !== null && one.endAskedAt <= sent.at + UNDERWAY_MS))
 
 /**
  * Whether it came with QoS 0, for which nobody waits, to a client that was away when it was sent first, and is what its
