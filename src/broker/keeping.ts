@@ -13,6 +13,7 @@ import { Delivery } from './delivery.ts'
 import type { Keeper, Kept } from './ports.ts'
 import type { Session } from './session.ts'
 import { type Subscription, sameSubscription } from './subscriptions.ts'
+import { Unsubscribed } from './unsubscribed.ts'
 
 /** A message on disk once, for all who need it. */
 class MessageRecord implements Recordable {
@@ -126,7 +127,7 @@ class SubscriptionRecord implements Recordable {
   }
 
   write(into: ByteWriter): void {
-    const { session, filter, qos, noLocal, retainAsPublished, ids } = this.#subscription
+    const { session, filter, qos, noLocal, retainAsPublished, ids, since, order } = this.#subscription
     writeSubscription(into, {
       session: session.kept!.id,
       filter: filter.text,
@@ -134,6 +135,8 @@ class SubscriptionRecord implements Recordable {
       noLocal,
       retainAsPublished,
       identifier: ids[0] ?? null,
+      since,
+      order,
     })
   }
 }
@@ -175,6 +178,8 @@ export class Keeping {
   readonly keeper: Keeper
   /** What clients have completed. */
   readonly completed: Completed
+  /** What clients have unsubscribed from lately. */
+  readonly unsubscribed: Unsubscribed
   /** The records of messages in use. */
   readonly #messages = new WeakMap<Message, MessageRecord>()
 
@@ -187,6 +192,7 @@ export class Keeping {
   constructor(keeper: Keeper) {
     this.keeper = keeper
     this.completed = new Completed(keeper)
+    this.unsubscribed = new Unsubscribed(keeper)
     keeper.watch(() => this.#safeMoved())
   }
 
@@ -199,6 +205,7 @@ export class Keeping {
   sessionEnded(session: Session): void {
     if (session.kept !== null) {
       this.completed.ended(session.kept)
+      this.unsubscribed.ended(session.kept)
       this.keeper.remove(session.kept)
     }
     session.kept = null
@@ -206,6 +213,7 @@ export class Keeping {
 
   subscribed(subscription: Subscription, replaced: Subscription | undefined): void {
     if (subscription.session.kept === null) return
+    this.unsubscribed.forget(subscription.session.kept, subscription.filter.text)
     if (replaced?.brought) subscription.brought = true
     // Clients say their subscriptions again with every connection: nothing new is no write.
     if (replaced !== undefined && replaced.kept !== null && sameSubscription(subscription, replaced)) {
@@ -213,12 +221,12 @@ export class Keeping {
       subscription.safeAt = replaced.safeAt
       return
     }
-    if (replaced !== undefined) this.unsubscribed(replaced, true)
+    if (replaced !== undefined) this.forgetSubscription(replaced, true)
     subscription.kept = this.keeper.put(new SubscriptionRecord(subscription))
     subscription.safeAt = this.keeper.position
   }
 
-  unsubscribed({ kept }: Subscription, replaced = false): void {
+  forgetSubscription({ kept }: Subscription, replaced = false): void {
     if (kept !== null) this.keeper.remove(kept, replaced)
   }
 

@@ -200,8 +200,11 @@ export interface LocalSessions {
   put(session: SessionView, place: Exclude<SessionPlace, { at: 'arriving' }>): void
   /** A session whose records come from another box. One of that client that stands in here is joined with it. */
   take(from: NodeId, place: 'arriving' | 'standing-in'): SessionImport
-  /** Records of messages that another box has taken for the session: joined by message id, where it still wants them. */
-  join(session: SessionView): SessionImport
+  /**
+   * Records of messages that another box has taken for the session: joined by message id, where it still wants them.
+   * `merges`: what its client has said there of its subscriptions counts, too, where it is the latest.
+   */
+  join(session: SessionView, merges: boolean): SessionImport
   /** It is this node's from now on, by the CONNECT of that stamp. */
   own(session: SessionView, epoch: Stamp): void
   /** The stamp of its last CONNECT is another by the time that counts now. */

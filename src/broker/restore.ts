@@ -9,7 +9,7 @@ import { readCompleted } from '../wire/record/completed.ts'
 import { readBegun, readDelivery } from '../wire/record/delivery.ts'
 import { readMessage } from '../wire/record/message.ts'
 import { readRetained } from '../wire/record/retained.ts'
-import { readSession, readSubscription } from '../wire/record/session.ts'
+import { readSession, readSubscription, readUnsubscribed } from '../wire/record/session.ts'
 import { readHorizon } from '../wire/record/shared.ts'
 import { Access } from './authorize.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
@@ -63,6 +63,8 @@ export function take(record: FoundRecord, found: Found, tables: Tables, seen: Se
       return takeBegun(record, found, tables, seen)
     case RecordKind.completed:
       return takeCompleted(record, found, tables, seen)
+    case RecordKind.unsubscribed:
+      return takeUnsubscribed(record, found, tables, seen)
     case RecordKind.retained:
       return takeRetained(record, found, tables)
     case RecordKind.horizon:
@@ -96,6 +98,8 @@ function takeSubscription({ kept, body }: FoundRecord, found: Found, tables: Tab
   if (filter instanceof ProtocolError || session.subscriptions.has(filter.text)) return false
   const subscription = new Subscription(session, filter, stored)
   subscription.brought = true
+  subscription.since = stored.since
+  subscription.order = stored.order
   found.adopt(kept, tables.keeping.adoptSubscription(subscription, kept))
   tables.subscriptions.restore(subscription)
   return true
@@ -158,6 +162,15 @@ function takeCompleted({ kept, body }: FoundRecord, found: Found, { keeping }: T
   if (stored === null || session === undefined) return false
   found.adopt(kept, keeping.completed.adopt(session.kept!, stored, stored.shared, kept))
   remember(session, stored, 2, stored.shared)
+  return true
+}
+
+function takeUnsubscribed({ kept, body }: FoundRecord, found: Found, { keeping }: Tables, seen: Seen): boolean {
+  const stored = readUnsubscribed(body)
+  const session = stored === null ? undefined : seen.sessions.get(stored.session)
+  if (stored === null || session === undefined) return false
+  const { filter, since, order } = stored
+  found.adopt(kept, keeping.unsubscribed.adopt(session.kept!, filter, since, order, kept))
   return true
 }
 

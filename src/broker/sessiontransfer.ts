@@ -13,6 +13,7 @@ import { readMessage } from '../wire/record/message.ts'
 import { Access } from './authorize.ts'
 import { Delivery, NO_IDS } from './delivery.ts'
 import type { Interest } from './interest.ts'
+import { merge } from './merging.ts'
 import { Arrival, HERE } from './place.ts'
 import type {
   Found,
@@ -73,7 +74,7 @@ export class SessionTransfer implements LocalSessions {
     if (kept === null) return []
     const records: Kept[] = [kept]
     for (const subscription of subscriptions.values()) if (subscription.kept !== null) records.push(subscription.kept)
-    records.push(...this.#home.keeping.completed.of(kept))
+    records.push(...this.#home.keeping.unsubscribed.of(kept), ...this.#home.keeping.completed.of(kept))
     for (const use of inbound.uses()) records.push(use.kept!)
     for (const { delivery } of inflight.inOrder()) if (delivery.record !== null) records.push(delivery.record)
     return records
@@ -98,8 +99,8 @@ export class SessionTransfer implements LocalSessions {
     return new Taking(this.#home, from, place)
   }
 
-  join(view: SessionView): SessionImport {
-    return new Joining(this.#home, own(view))
+  join(view: SessionView, merges: boolean): SessionImport {
+    return new Joining(this.#home, own(view), merges)
   }
 
   own(view: SessionView, epoch: Stamp): void {
@@ -273,6 +274,7 @@ const MOVED: ReadonlySet<number> = new Set([
   RecordKind.delivery,
   RecordKind.begun,
   RecordKind.completed,
+  RecordKind.unsubscribed,
 ])
 
 /** Messages come in for a session that is here already. */
@@ -281,10 +283,12 @@ class Joining implements SessionImport {
   readonly session: Session
   readonly #messages = new Map<number, Message>()
   readonly #known = new Set<string>()
+  readonly #merges: boolean
 
-  constructor(home: TransferHome, session: Session) {
+  constructor(home: TransferHome, session: Session, merges: boolean) {
     this.#home = home
     this.session = session
+    this.#merges = merges
     for (const { message, share } of session.queue.above(0)) this.#known.add(knownAs(message, share !== null))
     for (const { delivery } of session.inflight.inOrder()) {
       this.#known.add(knownAs(delivery.message, delivery.share !== null))
@@ -298,6 +302,8 @@ class Joining implements SessionImport {
         if (message !== null) this.#messages.set(id, message)
       } else if (kind === RecordKind.delivery) {
         this.#join(body)
+      } else if (this.#merges && merge(this.#home, this.session, kind, body)) {
+        this.#home.tally.count('sessions.subscription-joined')
       }
     }
   }

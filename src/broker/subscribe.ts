@@ -136,7 +136,7 @@ export class Subscriber {
   /** `done` gets one reason for each filter, when the UNSUBACK may go out. [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
   unsubscribe(session: Session, { filters }: UnsubscribePacket, done: (reasons: readonly number[]) => void): void {
     const reasons = filters.map((text) =>
-      this.#subscriptions.remove(session, text) ? Reason.success : Reason.noSubscriptionExisted,
+      this.#subscriptions.unsubscribe(session, text) ? Reason.success : Reason.noSubscriptionExisted,
     )
     // On a full disk at once: what was unsubscribed brings nothing more, and a no would not be true.
     this.#safety.when(session.kept === null ? 0 : this.#safety.position, () => done(reasons))

@@ -1,6 +1,7 @@
 // All subscriptions of this node, by filter for matching; each session holds its own by text. Keeps the cache of
 // receivers and the node's interest in step.
 
+import type { Stamp } from '../base/stamps.ts'
 import type { TopicFilter } from '../topic/filter.ts'
 import { FilterTrie } from '../topic/trie.ts'
 import type { QoS } from '../wire/message.ts'
@@ -10,6 +11,7 @@ import type { Keeping } from './keeping.ts'
 import type { Kept } from './ports.ts'
 import type { Session } from './session.ts'
 import { ShareGroup } from './shared.ts'
+import type { Said } from './unsubscribed.ts'
 
 export interface SubscriptionOptions {
   readonly qos: QoS
@@ -35,6 +37,9 @@ export class Subscription {
   brought = false
   /** The store's position that makes it safe. */
   safeAt = 0
+  /** When its client has said so last: the stamp of its CONNECT, and what it had said there before. */
+  since: Stamp | null = null
+  order = 0
   /** Its share group counts it as connected. */
   counted = false
 
@@ -71,6 +76,8 @@ export class Subscriptions {
   readonly #keeping: Keeping
   #count = 0
   #sharedCount = 0
+  /** What clients have said of filters, counted: under one CONNECT all of it is said here. */
+  #said = 0
 
   constructor(interest: Interest, watcher: SubscriptionWatcher, keeping: Keeping) {
     this.#keeping = keeping
@@ -89,6 +96,13 @@ export class Subscriptions {
 
   /** [MQTT-3.8.4-3] A subscription to the same filter is replaced. Returns whether this one is new. */
   add(subscription: Subscription): boolean {
+    return this.put(subscription, this.#saidNow(subscription.session))
+  }
+
+  /** The same for what its client has said then, here or elsewhere. */
+  put(subscription: Subscription, { since, order }: Said): boolean {
+    subscription.since = since
+    subscription.order = order
     const replaced = subscription.session.subscriptions.get(subscription.filter.text)
     this.#keeping.subscribed(subscription, replaced)
     return this.restore(subscription)
@@ -121,12 +135,23 @@ export class Subscriptions {
     return true
   }
 
-  /** Returns whether the session had a subscription to the filter. [MQTT-3.10.4-1] */
+  /** Its client wants it no more; returns whether it had it. [MQTT-3.10.4-1] */
+  unsubscribe(session: Session, text: string, said: Said = this.#saidNow(session)): boolean {
+    if (!this.remove(session, text)) return false
+    if (session.kept !== null) this.#keeping.unsubscribed.add(session.kept, text, said)
+    return true
+  }
+
+  #saidNow({ epoch }: Session): Said {
+    return { since: epoch, order: ++this.#said }
+  }
+
+  /** Returns whether the session had a subscription to the filter. */
   remove(session: Session, text: string): boolean {
     const subscription = session.subscriptions.get(text)
     if (subscription === undefined) return false
     session.subscriptions.delete(text)
-    this.#keeping.unsubscribed(subscription)
+    this.#keeping.forgetSubscription(subscription)
     session.unfeed(text)
     const { filter } = subscription
     if (filter.share === null) {

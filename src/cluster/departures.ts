@@ -12,6 +12,10 @@ import type { Channel } from './ports.ts'
 /** Messages of records on their way that the other has not taken yet. */
 const IN_FLIGHT = 8
 
+/** Of a session that its owner has, too: whether a record of the head may be one that only this box has. */
+const isOwed = (kind: number, above: number): boolean =>
+  kind === RecordKind.subscription || kind === RecordKind.unsubscribed || (kind === RecordKind.delivery && above === 0)
+
 export class Departure {
   readonly peer: NodeId
   readonly side: Side
@@ -35,7 +39,7 @@ export class Departure {
   #mayEnd: boolean
 
   /**
-   * `what`: 'all'; or what is in its queue above an id, and for 0 what is under way too. `mayEnd`: nothing more comes for
+   * `what`: 'all'; or its subscriptions and what is in its queue above an id, and for 0 what is under way too. `mayEnd`: nothing more comes for
    * it; else `end` says so later.
    */
   constructor(
@@ -55,11 +59,10 @@ export class Departure {
     this.#channel = channel
     this.#nowMs = nowMs
     this.#mayEnd = mayEnd
-    this.#part = what === 'all' ? 'head' : 'queue'
+    this.#part = 'head'
     this.#cursor = what === 'all' ? 0 : what.above
-    if (what === 'all') this.#next = local.head(session)
-    else if (what.above > 0) this.#next = []
-    else this.#next = local.head(session).filter(({ value }) => value?.kind === RecordKind.delivery)
+    const head = local.head(session)
+    this.#next = what === 'all' ? head : head.filter(({ value }) => isOwed(value?.kind ?? 0, what.above))
   }
 
   /** The other has taken one message. False: it had none to take. */

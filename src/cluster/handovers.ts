@@ -25,6 +25,8 @@ export interface HandoverHome {
   local(): LocalSessions | null
   /** What this node, as the owner, wants of a session that a member has kept going under that epoch. */
   wants(clientId: ClientId, epoch: SessionView['epoch'], from: NodeId): Want
+  /** Whether the session here is what that of an earlier epoch has become, and did not begin anew since. */
+  goesOn(clientId: ClientId, epoch: SessionView['epoch']): boolean
   /** A departure or return ended before all of it was there. */
   interrupted(session: SessionView): void
   /** The owner has all that was kept here for it. */
@@ -245,7 +247,10 @@ export class Handovers {
     const what = local === null ? 'later' : this.#home.wants(clientId, epoch, peer)
     this.#world.meter.count(`sessions.offered.${what}`)
     if (local !== null && (what === 'new' || what === 'all')) {
-      const into = what === 'all' ? local.take(peer, 'arriving') : local.join(local.get(clientId)!)
+      const into =
+        what === 'all'
+          ? local.take(peer, 'arriving')
+          : local.join(local.get(clientId)!, this.#home.goesOn(clientId, epoch))
       this.#taking.set(keyOf(peer, 'offer', number), { peer, clientId, into })
     }
     this.#channel.send(peer, encodeSession({ kind: 'wanted', number, what }))

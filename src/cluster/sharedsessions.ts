@@ -99,6 +99,10 @@ export class SharedSessions implements Claims {
     this.#handovers = new Handovers(world, membership, this.#channel, {
       local: () => home.local(),
       wants: (clientId, epoch) => this.#wants(clientId, epoch),
+      goesOn: (clientId, epoch) => {
+        const base = directory.get(clientId)?.base
+        return base !== undefined && compareStamps(epoch ?? noEpoch(membership.self), base) >= 0
+      },
       interrupted: (session) => this.#settling.interrupted(session),
       returned: (clientId, owner) => home.copies.returned(clientId, owner),
       barrier: (passed, done) => home.barrier(passed, done),

@@ -29,6 +29,7 @@ export const RecordKind = {
   arrival: 11,
   completed: 12,
   route: 13,
+  unsubscribed: 14,
 } as const
 
 /** A record: a number for life, and what is to be written under it; null: it was removed. */

@@ -3,13 +3,15 @@
 //   session       client u16+utf8 | flags u8 | expiry u32 | ends u48 | will at u48
 //                 | account u16+utf8 | epoch 16 | listener u16+utf8
 //                 | will: topic u16+utf8 | qos u8 | retain u8 | delay u32 | expiry u48 | properties u32+ | payload u32+
-//   subscription  session u48 | filter u16+utf8 | options u8 | identifier u32
+//   subscription  session u48 | filter u16+utf8 | options u8 | identifier u32 | since 16 . order u48
+//   unsubscribed  session u48 | filter u16+utf8 | since 16 | order u48
 //
 // session flags: bit 0 the client is away, bit 1 it ends at a time, bit 2 there is a will, bit 3 the will has a time,
 // bit 4 there is an account, bit 5 there is an epoch: the stamp of the CONNECT that the session last had, bit
 // 6 there is a listener: where its client came in.
 // ends, will at: milliseconds left. will expiry: seconds and one more, 0: never. identifier: and one more, 0: none.
-// options: bits 0-1 QoS, bit 2 No Local, bit 3 Retain As Published.
+// options: bits 0-1 QoS, bit 2 No Local, bit 3 Retain As Published, bit 4 there are since and order.
+// since: the stamp of the CONNECT under which the client said so; order: it counts what it said there.
 
 import { ByteReader, type ByteWriter } from '../../base/bytes.ts'
 import type { ClientId } from '../../base/ids.ts'
@@ -60,11 +62,7 @@ export function writeSession(into: ByteWriter, session: StoredSession, nowMs: nu
     .u48(endsAt === NEVER ? 0 : leftMs(endsAt, nowMs))
     .u48(willAt === NEVER ? 0 : leftMs(willAt, nowMs))
   if (account !== null) into.text(account)
-  if (epoch !== null) {
-    const stamp = Buffer.allocUnsafe(STAMP_BYTES)
-    writeStamp(epoch, stamp, 0)
-    into.raw(stamp)
-  }
+  if (epoch !== null) writeEpoch(into, epoch)
   if (listener !== null) into.text(listener)
   if (will !== null) writeWill(into, will)
 }
@@ -90,7 +88,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
   const ends = reader.u48()
   const willLeft = reader.u48()
   const account = (flags & ACCOUNT) === 0 ? null : reader.text()
-  const stamp = (flags & EPOCH) === 0 ? null : reader.view(STAMP_BYTES)
+  const epoch = (flags & EPOCH) === 0 ? null : readEpoch(reader)
   const listener = (flags & LISTENER) === 0 ? null : reader.text()
   const will = (flags & WILL) === 0 ? null : readWill(reader)
   if (reader.broken) return null
@@ -102,7 +100,7 @@ export function readSession(body: Buffer, countedFromMs: number): StoredSession 
     endsAt: (flags & ENDS) === 0 ? NEVER : countedFromMs + ends,
     willAt: (flags & WILL_TIMED) === 0 ? NEVER : countedFromMs + willLeft,
     will,
-    epoch: stamp === null ? null : readStamp(stamp, 0),
+    epoch,
     listener,
   }
 }
@@ -127,15 +125,27 @@ export interface StoredSubscription {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifier: number | null
+  /** Null: from before it had a cluster. */
+  readonly since: Stamp | null
+  readonly order: number
+}
+
+export interface StoredUnsubscribed {
+  /** The record of its session. */
+  readonly session: number
+  readonly filter: string
+  readonly since: Stamp
+  readonly order: number
 }
 
 export function writeSubscription(into: ByteWriter, subscription: StoredSubscription): void {
-  const { qos, noLocal, retainAsPublished, identifier } = subscription
+  const { qos, noLocal, retainAsPublished, identifier, since, order } = subscription
   into
     .u48(subscription.session)
     .text(subscription.filter)
-    .u8(qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0))
+    .u8(qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (since === null ? 0 : 16))
     .u32(identifier === null ? 0 : identifier + 1)
+  if (since !== null) writeEpoch(into, since).u48(order)
 }
 
 export function readSubscription(body: Buffer): StoredSubscription | null {
@@ -145,6 +155,8 @@ export function readSubscription(body: Buffer): StoredSubscription | null {
   const options = reader.u8()
   const identifier = reader.u32()
   const qos = options & 3
+  const since = (options & 16) === 0 ? null : readEpoch(reader)
+  const order = since === null ? 0 : reader.u48()
   if (reader.broken || qos === 3) return null
   return {
     session,
@@ -153,5 +165,33 @@ export function readSubscription(body: Buffer): StoredSubscription | null {
     noLocal: (options & 4) !== 0,
     retainAsPublished: (options & 8) !== 0,
     identifier: identifier === 0 ? null : identifier - 1,
+    since,
+    order,
   }
+}
+
+export function writeUnsubscribed(into: ByteWriter, { session, filter, since, order }: StoredUnsubscribed): void {
+  writeEpoch(into.u48(session).text(filter), since).u48(order)
+}
+
+/** Null: it cannot be read. */
+export function readUnsubscribed(body: Buffer): StoredUnsubscribed | null {
+  const reader = new ByteReader(body)
+  const session = reader.u48()
+  const filter = reader.text()
+  const since = readEpoch(reader)
+  const order = reader.u48()
+  return reader.broken || since === null ? null : { session, filter, since, order }
+}
+
+function writeEpoch(into: ByteWriter, epoch: Stamp): ByteWriter {
+  const stamp = Buffer.allocUnsafe(STAMP_BYTES)
+  writeStamp(epoch, stamp, 0)
+  return into.raw(stamp)
+}
+
+/** Null: it is cut short. */
+function readEpoch(reader: ByteReader): Stamp | null {
+  const stamp = reader.view(STAMP_BYTES)
+  return reader.broken ? null : readStamp(stamp, 0)
 }

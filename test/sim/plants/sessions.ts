@@ -62,8 +62,8 @@ export const sessionPlants: readonly Plant[] = [
     promises: ['delivery', 'sessions'],
     plant: patching(() =>
       patched(SessionTransfer.prototype, 'join', (original) => {
-        return function (this: SessionTransfer, session) {
-          const joining = original.call(this, session)
+        return function (this: SessionTransfer, session, merges) {
+          const joining = original.call(this, session, merges)
           this.drop(session)
           return joining
         }

@@ -79,7 +79,7 @@ describe('what a client has completed is not given to it again', () => {
     other.broker.deliverFromPeer(message(2), false)
 
     const again = new DurableLab(platter)
-    const joining = again.broker.transfer.join(again.broker.transfer.get('kept' as ClientId)!)
+    const joining = again.broker.transfer.join(again.broker.transfer.get('kept' as ClientId)!, false)
     const stood = other.broker.transfer.get('kept' as ClientId)!
     const writer = new ByteWriter()
     for (const kept of other.broker.transfer.queued(stood, 0)) {

@@ -295,6 +295,34 @@ describe('the owner is dead', () => {
     expect(mesh.errors).toEqual([])
   })
 
+  test('what its client said last of each filter counts, also what the copy did not have that it went on with', () => {
+    const { mesh, boxes: all } = boxes(A, B)
+    const [a, b] = all as [SessionBox, SessionBox]
+    const first = a.lab.connected({ id: 's', ...lasting })
+    for (const filter of ['kept', 'ended/there', 'ended/here', 'again']) first.subscribe(filter, { qos: 1 })
+    mesh.clock.advance(1000)
+    mesh.cut(A, B)
+    for (const [box, other] of [[a, B] as const, [b, A] as const]) box.node.sees(other, 'dead', false)
+    // Alone with its owner: a new one, one that ends, one that ends and will be wanted again elsewhere.
+    first.subscribe('only/there', { qos: 1 }).unsubscribe('ended/there').unsubscribe('again')
+    mesh.clock.advance(100)
+    const second = b.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(100)
+    expect(second.one('connack')).toMatchObject({ sessionPresent: true })
+    second.subscribe('only/here', { qos: 1 }).subscribe('again', { qos: 1 }).unsubscribe('ended/here')
+    mesh.clock.advance(100)
+    mesh.link(A, B)
+    mesh.clock.advance(8000)
+    expect(a.session('s')).toBeUndefined()
+    second.take()
+    const publisher = a.lab.connected({ id: 'p' })
+    const topics = ['kept', 'ended/there', 'ended/here', 'again', 'only/there', 'only/here']
+    for (const topic of topics) publisher.publish(topic, topic)
+    mesh.clock.advance(100)
+    expect(texts(second.take())).toEqual(['kept', 'again', 'only/there', 'only/here'])
+    expect(mesh.errors).toEqual([])
+  })
+
   test('a session that ends while its owner is away is over there, too', () => {
     const { mesh, boxes: all } = boxes(A, B)
     const [a, b] = all as [SessionBox, SessionBox]

@@ -27,6 +27,7 @@ function standing() {
   const handovers = new Handovers(node.world, node, channel, {
     local: () => local as unknown as LocalSessions,
     wants: () => 'nothing',
+    goesOn: () => false,
     interrupted: () => {},
     returned: () => {},
     barrier: () => {},
@@ -102,6 +103,7 @@ function owning() {
   const handovers = new Handovers(node.world, node, channel, {
     local: () => local,
     wants: (clientId) => (handovers.isBusy(clientId) ? 'later' : 'new'),
+    goesOn: () => false,
     interrupted: () => {},
     barrier: () => {},
     returned: () => {},

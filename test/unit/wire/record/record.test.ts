@@ -13,7 +13,14 @@ import { readMessage, writeMessage } from '../../../../src/wire/record/message.t
 import { readParked, writeParked } from '../../../../src/wire/record/parked.ts'
 import { readRetained, writeRetained } from '../../../../src/wire/record/retained.ts'
 import { readRoute, writeRoute } from '../../../../src/wire/record/route.ts'
-import { readSession, readSubscription, writeSession, writeSubscription } from '../../../../src/wire/record/session.ts'
+import {
+  readSession,
+  readSubscription,
+  readUnsubscribed,
+  writeSession,
+  writeSubscription,
+  writeUnsubscribed,
+} from '../../../../src/wire/record/session.ts'
 import { readHorizon, readShared, writeHorizon, writeShared } from '../../../../src/wire/record/shared.ts'
 
 const NOW = 1000
@@ -60,6 +67,7 @@ const session = {
   epoch: { wallMs: 9, counter: 3, node: '0102030405060708' as NodeId },
   listener: 'mqtt',
 } as const
+const said = { since: { wallMs: 9, counter: 3, node: '0102030405060708' as NodeId }, order: 7 } as const
 const subscription = {
   session: 1,
   filter: '$share/g/+',
@@ -67,6 +75,8 @@ const subscription = {
   noLocal: false,
   retainAsPublished: true,
   identifier: 7,
+  since: null,
+  order: 0,
 } as const
 const delivery = {
   session: 1,
@@ -104,6 +114,20 @@ const goldens: [string, Buffer, Buffer, (body: Buffer) => unknown, unknown][] = 
     golden('000000000001 000a 2473686172652f672f2b 09 00000008'),
     readSubscription,
     subscription,
+  ],
+  [
+    'subscription with its time',
+    written((into) => writeSubscription(into, { ...subscription, ...said })),
+    golden('000000000001 000a 2473686172652f672f2b 19 00000008 000000000009 0003 0102030405060708 000000000007'),
+    readSubscription,
+    { ...subscription, ...said },
+  ],
+  [
+    'unsubscribed',
+    written((into) => writeUnsubscribed(into, { session: 1, filter: 'a/+', ...said })),
+    golden('000000000001 0003 612f2b 000000000009 0003 0102030405060708 000000000007'),
+    readUnsubscribed,
+    { session: 1, filter: 'a/+', ...said },
   ],
   [
     'delivery',
