@@ -1,5 +1,4 @@
-// What the server sends besides PUBLISH and its acknowledgements: CONNACK, SUBACK, UNSUBACK, DISCONNECT, AUTH. Our own
-// writer: a page of code, where mqtt-packet's `generate` builds a table of 65,536 buffers at its first use.
+// What the server sends besides PUBLISH and its acknowledgements: CONNACK, SUBACK, UNSUBACK, DISCONNECT, AUTH.
 
 import { ByteWriter } from '../../base/bytes.ts'
 import { Reason } from '../../base/reasons.ts'
