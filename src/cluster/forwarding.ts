@@ -4,6 +4,7 @@
 // What a publisher is told waits for the members in which a persistent session wants the message (CLUSTER 6).
 
 import type { NodeId } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
 import type { Meter } from '../base/meter.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
@@ -27,8 +28,11 @@ import { Sharing } from './sharing.ts'
 import type { MemberQueue } from './status.ts'
 import { Unheard } from './unheard.ts'
 
-/** What the channel keeps for a member by itself; more waits in the member's own queue, whose bound is configured. */
-const QUEUE_BYTES = 256 * 1024
+/**
+ * What the channel keeps for a member by itself; more waits in the member's own queue, message by message, whose bound is
+ * configured. As much as a window, or a burst that fits both ends would go through that queue, at ten times the cost.
+ */
+const QUEUE_BYTES = limits.channelWindowBytes
 /** Topics whose bytes and receivers are remembered. */
 const TOPICS_MAX = 32_768
 

@@ -27,6 +27,19 @@ export interface WaitingItem {
   kept: Kept | null
 }
 
+/** One item that has come just now. Written out: this is done for each message of a crowded link. */
+export const waiting = (qos: QoS, bytes: Buffer, atMs: number, expiresAt: number, expiryAt: number): WaitingItem => ({
+  qos,
+  bytes,
+  count: 1,
+  atMs,
+  expiresAt,
+  expiryAt,
+  late: false,
+  position: 0,
+  kept: null,
+})
+
 export interface QueueBounds {
   readonly maxMessages: number
   readonly maxBytes: number

@@ -19,7 +19,7 @@ import { encodeTaken, type RunId, type TakenMessage } from '../wire/link/taken.t
 import type { Late, QoS } from '../wire/message.ts'
 import { age, BATCH_BYTES, Batches } from './batches.ts'
 import { Behind } from './behind.ts'
-import { LinkQueue, type WaitingItem, writeWaited } from './linkqueue.ts'
+import { LinkQueue, type WaitingItem, waiting, writeWaited } from './linkqueue.ts'
 import type { FoundParked, ParkedItems, Parking } from './parking.ts'
 import type { Channel, MemberView } from './ports.ts'
 import type { ClusterSettings } from './settings.ts'
@@ -137,10 +137,13 @@ export class Outgoing {
       this.wrote(length, awaited, expiresAt !== Number.POSITIVE_INFINITY)
       return true
     }
-    const item: WaitingItem = {
-      ...{ qos, bytes: Buffer.from(bytes.subarray(start, start + length)), count: 1, atMs: this.#world.now() },
-      ...{ expiresAt, expiryAt, late: false, position: 0, kept: null },
-    }
+    const item = waiting(
+      qos,
+      Buffer.from(bytes.subarray(start, start + length)),
+      this.#world.now(),
+      expiresAt,
+      expiryAt,
+    )
     if (awaited && this.#lane !== null) item.position = this.#lane.staged()
     else if (awaited) item.kept = this.#park(item.bytes!)
     if (!this.#queue.push(item)) return false
