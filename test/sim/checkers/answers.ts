@@ -2,7 +2,7 @@
 // two heartbeats take (DESIGN 4.4). And what CONNACK says of the session is true.
 
 import type { Connection, Ledger, Sent } from '../ledger.ts'
-import { type Ground, runEnded } from './ground.ts'
+import { type Ground, longestFlushMs, runEnded } from './ground.ts'
 
 const CONNACK_MS = 3000
 /** Gathering for a commit, turns and the way there and back. */
@@ -33,7 +33,7 @@ function checkPrompt(sent: Sent, ground: Ground, problems: string[]): void {
   const { node, client } = connection
   if (sent.qos === 0 || sent.will !== null || sent.times > 1) return
   // A commit may have to wait for the one before it, and both may be slow; a QoS 2 exchange has two.
-  const commitMs = ground.durable(node) ? 2 * 25 * ground.flushMs(node) + 50 : 0
+  const commitMs = 2 * longestFlushMs(node, ground)
   const trips = sent.qos === 2 ? 2 : 1
   // One member after the other may fall silent while it is waited for.
   const silentMs = 2 * ground.heartbeatMs * Math.max(1, ground.members - 1)

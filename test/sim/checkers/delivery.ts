@@ -3,7 +3,7 @@
 
 import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
 import type { PublishProperties } from '../publish.ts'
-import { excusedMistakes, type Ground, runEnded, SYNCHRONISED_MS } from './ground.ts'
+import { excusedMistakes, type Ground, longestFlushMs, runEnded, SYNCHRONISED_MS } from './ground.ts'
 import { filterMatches } from './matching.ts'
 
 /** A message is where it belongs this long after it was sent, on an undisturbed way. */
@@ -14,6 +14,9 @@ const TROUBLE_MS = 6000
 
 /** What is told over a link may not have arrived when it is cut this much later. */
 const CUT_NOTICED_MS = 3000
+
+/** From a client to its box, longer than it takes. */
+const WAY_MS = 20
 
 /** All subscriptions of one client, ever. */
 class Wishes {
@@ -114,7 +117,7 @@ function sortDeliveries(
       problems.push(`${nameOf(sent)} reached ${client} in another cluster`)
     }
     const wasTroubled = ground.history.troubled(sent.at - TROUBLE_MS, received.at)
-    if (sent.will === 'discarded' && (ground.promises.has('wills') || !wasTroubled))
+    if (sent.will === 'discarded' && (ground.promises.has('wills') ? !goodbyeLost(sent, ground) : !wasTroubled))
       problems.push(`${nameOf(sent)} is a will, and reached ${client} after a DISCONNECT`)
     for (const flaw of flaws(sent, received)) problems.push(`${nameOf(sent)} reached ${client} with ${flaw}`)
     const key = `${client} ${sent.key}`
@@ -133,6 +136,19 @@ function sortDeliveries(
   }
   for (const { connection, key } of excusedMistakes(ledger, ground)) unclear.add(`${connection.client} ${key}`)
   return { deliveries, unclear }
+}
+
+/** Whether the box of a client need not remember that it has said goodbye: it died before that was on its disk. */
+function goodbyeLost({ connection, at }: Sent, ground: Ground): boolean {
+  const { history } = ground
+  const { node } = connection
+  const endedAt = runEnded(ground, connection)
+  // Nobody is answered for a DISCONNECT, so it is not held back while the disk is full.
+  return (
+    endedAt < at + WAY_MS + 2 * longestFlushMs(node, ground) ||
+    history.unwrittenSince(node, endedAt) <= at ||
+    history.hasForgotten(node, at)
+  )
 }
 
 function wants(one: Subscription, sent: Sent, received: Received): boolean {

@@ -30,6 +30,10 @@ export const COPIED_MS = 30_000
 /** A fresh link has passed on all routes after this long. */
 export const SYNCHRONISED_MS = 1500
 
+/** A flush may be slow because the card is tidying up (`store-disk.ts`); the way to the disk takes a little, too. */
+export const longestFlushMs = (node: number, { durable, flushMs }: Ground): number =>
+  durable(node) ? 25 * flushMs(node) + 25 : 0
+
 export const runEnded = ({ history }: Ground, { node, run }: Connection): number => history.runOf(node, run).to
 
 /**
