@@ -299,7 +299,7 @@ export class Presence implements LinksEvents, LinksSelf {
 
   problems(): readonly string[] {
     const parked = this.forwarding.parking.problems((id) => this.members.get(id))
-    return [...parked, ...this.copies.problems(), ...this.address.problems()]
+    return [...this.trust.problems(), ...parked, ...this.copies.problems(), ...this.address.problems()]
   }
 
   // What links ask of this node:

@@ -13,6 +13,7 @@ import type { CertificateAuthority, Trust } from '../base/ports/trust.ts'
 import { EARLIER_MAX, type Offer } from '../wire/link/authority.ts'
 import { Awaiting } from './awaiting.ts'
 import { type Before, type Custody, caOf, type DatedTime, GRACE_MS, type Papers } from './custody.ts'
+import { Heir } from './heir.ts'
 import type { Issuing } from './issuing.ts'
 import type { AuthorityLine } from './keyholding.ts'
 import { type Believed, isLater, judgeOffer, type Place } from './offered.ts'
@@ -22,10 +23,10 @@ import type { FeatureWorld } from './ports.ts'
 export const EARLIER_MS = 90 * 86_400_000
 /** How long a rotation waits for the linked members. */
 const CONFIRM_MS = 10_000
-/** So long the box that is to have the key too may take to stand on the new CA before the others are offered it. */
-const HEIR_MS = 3000
 /** A new certificate is asked for again so often, while nobody who could sign it is linked. */
 const AGAIN_MS = 5000
+/** People are told when that goes on for longer. */
+const STUCK_MS = 60_000
 
 export interface RotationWorld extends FeatureWorld {
   readonly time: DatedTime
@@ -43,8 +44,10 @@ export interface Rotated {
 }
 
 export interface RotationHooks {
-  /** This box is about to make another CA; returns who is to have its key too. */
-  replacing(): NodeId | null
+  /** This box is about to replace the CA. */
+  replacing(): void
+  /** Who is to have the key of the next CA, too; null: nobody is there. */
+  heir(): NodeId | null
   /** Ends the link with a member whose CA is believed no more. */
   close(peer: NodeId): void
 }
@@ -68,9 +71,9 @@ export class Rotation {
   #pending: Pending | null = null
   #taking = false
   #again: Timer | null = null
-  /** Who gets the key of the CA that was made here before anybody else is offered it: a CA whose key is on one box is lost
-   * with that box. */
-  #heir: { readonly id: NodeId; readonly timer: Timer } | null = null
+  /** Since when nobody signs a certificate by the pending CA; null: it was not asked for in vain. */
+  #stuckMs: number | null = null
+  readonly #heir: Heir
   /** Why the member that was asked to replace the CA will not. */
   #refusal: string | null = null
 
@@ -89,6 +92,17 @@ export class Rotation {
     this.#issuing = issuing
     this.#hooks = hooks
     this.#awaiting = new Awaiting(world.clock, CONFIRM_MS, 'trust.rotate')
+    this.#heir = new Heir(world.clock, {
+      choose: () => hooks.heir(),
+      linked: (id) => line.peers().includes(id),
+      hasKey: (id, authority) => {
+        const stands = issuing.stands(id)
+        return stands?.hasKey === true && stands.authority === authority
+      },
+      changed: () => {
+        if (custody.papers !== null) this.changed(custody.papers)
+      },
+    })
   }
 
   /** Replaces the CA. `done` gets which of the linked members stand on the new one, within 10 s. */
@@ -107,7 +121,8 @@ export class Rotation {
     if (ca === null) return this.#delegate(compromised, papers, ended)
     this.#make(ca, papers, compromised, (error) => {
       if (error !== null) return ended(error)
-      this.#world.log.warn({ compromised, generation: papers.generation + 1 }, 'the CA of the cluster was replaced')
+      const { generation } = this.#custody.papers!
+      this.#world.log.warn({ compromised, generation }, 'the CA of the cluster was replaced')
       this.#report(compromised, ended)
     })
   }
@@ -152,7 +167,7 @@ export class Rotation {
     if (papers === null) return
     const stands = this.#issuing.stands(member)
     if (stands !== null && isLater(this.#place(papers), stands)) this.#offer(member, papers)
-    if (this.#heir !== null && this.#provided(this.#heir.id, papers)) this.#toAll()
+    this.#heir.look()
     this.#take()
     this.#awaiting.look()
   }
@@ -172,33 +187,18 @@ export class Rotation {
     this.#awaiting.look()
   }
 
+  /** For people; null: nothing is wrong. */
+  problem(): string | null {
+    const stuck = this.#pending !== null && this.#stuckMs !== null
+    return stuck && this.#world.clock.now() - this.#stuckMs! >= STUCK_MS ? STUCK : null
+  }
+
   /** This identity ends. */
   stop(): void {
     this.#again?.cancel()
-    this.#heir?.timer.cancel()
+    this.#heir.stop()
     this.#pending = null
     this.#awaiting.stop()
-  }
-
-  #first(heir: NodeId | null): void {
-    this.#heir?.timer.cancel()
-    this.#heir =
-      heir === null ? null : { id: heir, timer: this.#world.clock.after(HEIR_MS, 'trust.heir', () => this.#toAll()) }
-  }
-
-  /** Whether the heir has the key, or will not have it: it is not there any more. */
-  #provided(heir: NodeId, papers: Papers): boolean {
-    const stands = this.#issuing.stands(heir)
-    const has = stands?.hasKey === true && stands.authority === papers.authority.fingerprint
-    return has || !this.#line.peers().includes(heir)
-  }
-
-  /** The heir has the key, or is not there: now everybody is offered the CA. */
-  #toAll(): void {
-    this.#heir?.timer.cancel()
-    this.#heir = null
-    const { papers } = this.#custody
-    if (papers !== null) this.changed(papers)
   }
 
   #place({ generation, authority }: Papers): Place {
@@ -226,13 +226,15 @@ export class Rotation {
           if (this.#custody.papers?.authority.fingerprint !== authority.fingerprint || this.#taking) {
             return done(unavailable('another box has replaced the CA meanwhile'))
           }
-          this.#first(this.#hooks.replacing())
+          const fingerprint = this.#read(next.certificate)
+          this.#hooks.replacing()
+          this.#heir.begin(fingerprint)
           const before = { certificate: authority.certificate, cross }
           const untilMs = this.#world.time.now() + EARLIER_MS
           const renewed: Papers = {
             own: { certificate, privateKey: own.privateKey },
-            authority: { ...next, clusterId: authority.clusterId, fingerprint: this.#read(next.certificate) },
-            generation: papers.generation + 1,
+            authority: { ...next, clusterId: authority.clusterId, fingerprint },
+            generation: 1 + Math.max(papers.generation, this.#pending?.offer.generation ?? 0),
             earlier: compromised ? [] : [{ ...before, untilMs }, ...papers.earlier].slice(0, EARLIER_MAX),
             sealed: papers.sealed,
             holders: [],
@@ -284,9 +286,9 @@ export class Rotation {
   }
 
   #offer(peer: NodeId, papers: Papers): void {
-    const heir = this.#heir?.id ?? peer
-    if (peer !== heir) return
-    const privateKey = this.#heir === null ? null : papers.authority.privateKey
+    const heir = this.#heir.id
+    if (heir !== null && heir !== peer) return
+    const privateKey = heir === null ? null : papers.authority.privateKey
     const compromised = this.#custody.strict
     const nowMs = this.#world.time.now()
     const earlier = compromised
@@ -310,6 +312,7 @@ export class Rotation {
     if (pending === null || papers === null || this.#taking) return
     if (!isLater(placeOf(pending), this.#place(papers))) {
       this.#pending = null
+      this.#stuckMs = null
       return
     }
     const { offer, fingerprint } = pending
@@ -361,6 +364,7 @@ export class Rotation {
       (error) => {
         this.#taking = false
         if (error !== null) return this.#failed(error)
+        this.#stuckMs = null
         this.#world.log.warn({ generation, fingerprint }, 'this box stands on another CA now')
         this.#take()
       },
@@ -370,10 +374,15 @@ export class Rotation {
 
   #failed(error: HostError): void {
     this.#world.log.warn({ why: error.message }, 'no certificate of the new CA yet')
+    this.#stuckMs ??= this.#world.clock.now()
     this.#again?.cancel()
     this.#again = this.#world.clock.after(AGAIN_MS, 'trust.again', () => this.#take())
   }
 }
+
+const STUCK =
+  'the CA was replaced, and no box that is linked has the key of the new one: switch on the box that has it; when that is ' +
+  'gone for good, "edge-mqtt ca rotate" on this box makes another CA'
 
 const placeOf = ({ offer, fingerprint }: Pending): Place => ({ generation: offer.generation, authority: fingerprint })
 

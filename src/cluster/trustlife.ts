@@ -99,10 +99,8 @@ export class TrustLife {
     }
     this.#holding = new KeyHolding(world, line, members, this.custody, this.issuing, (id) => this.removed(id))
     this.#rotation = new Rotation(world, line, members.self, this.custody, this.issuing, {
-      replacing: () => {
-        this.#holding.remember()
-        return this.#holding.heir()
-      },
+      replacing: () => this.#holding.remember(),
+      heir: () => this.#holding.heir(),
       close: (peer) => links.close(peer),
     })
     this.issuing.onStands = (member) => this.#look(member)
@@ -138,6 +136,11 @@ export class TrustLife {
     return papers.authority.privateKey === null
       ? others
       : [{ id: self, name: selfName, self: true, linked: true }, ...others]
+  }
+
+  problems(): readonly string[] {
+    const problem = this.#rotation.problem()
+    return problem === null ? [] : [problem]
   }
 
   rotate(compromised: boolean, done: (result: Rotated | HostError) => void): void {

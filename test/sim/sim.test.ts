@@ -29,6 +29,7 @@ test.each([
   [8_100_477, 'a box with the key of the CA leaves while those die who should hear of it: people remove it'],
   [8_100_550, 'two boxes with one password leave, and form a cluster of their own'],
   [8_000_131, 'a box comes back a few seconds behind, and is told the time twice'],
+  [22_100_246, 'the box that is to have the key of a new CA dies before it has it, and so does the one that made it'],
 ])('seed %i: %s', (seed) => {
   expect(simulate(seed, { promises: ['trust', 'clocks'] }).problems).toEqual([])
 })

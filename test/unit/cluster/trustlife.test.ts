@@ -217,6 +217,30 @@ describe('a rotation', () => {
     expect(late.cluster.status().refused.map(({ reason }) => reason)).toContain('foreign CA')
   })
 
+  test('whose key is lost is replaced again by who stands on the CA before: it says what to type', () => {
+    const [first, second, third] = [lab.gateway(1), lab.gateway(2), lab.keyless(3)]
+    lab.advance(10 * SECOND)
+    first.stop()
+    rotate(second)
+    lab.advance(20 * SECOND)
+    expect([second.hasKey, third.hasKey, third.generation]).toEqual([true, true, 1])
+    // Both that have the key are lost, one of them but for its card, of which the key is gone.
+    second.stop()
+    third.stop()
+    third.files.texts.set('ca.key', '')
+    const [back, keyless] = [first.again(), third.again()]
+    lab.advance(40 * SECOND)
+    expect([back.linked, back.generation, keyless.hasKey]).toEqual(['gw-3', 0, false])
+    lab.advance(60 * SECOND)
+    expect(back.cluster.problems().join()).toMatch(
+      /no box that is linked has the key .*"edge-mqtt ca rotate" on this box/,
+    )
+    const rotated = rotate(back)
+    lab.advance(20 * SECOND)
+    expect(rotated.result).toMatchObject({ generation: 2, missing: [] })
+    expect([back.linked, keyless.generation, keyless.hasKey, back.cluster.problems()]).toEqual(['gw-3', 2, true, []])
+  })
+
   test('survives a power cut of a member after every single write', () => {
     for (let cut = 0; cut < 9; cut++) {
       lab = new Lab()
