@@ -27,6 +27,9 @@ export interface GateSettings {
   readonly passwordsAt?: ReadonlyMap<string, ReadonlyMap<string, FileVerifier>>
 }
 
+/** As many as arrive in a turn (host/arrivals.ts). */
+const ANSWERED_PER_TURN = 8
+
 /** The name a client gives, and the listener where it gives it. */
 interface Who {
   readonly username: string
@@ -134,17 +137,18 @@ export class Gate implements Authenticator {
     const others = this.#pending.get(key)
     if (others !== undefined) return void others.push(done)
     const all = [done]
+    const isKnown = () => {
+      const now = this.#verifier(who)
+      return now !== null && this.#known(who, now, password, this.#proof(username, now, password))
+    }
     const entered = this.#lanes.enter(address, (checked) => {
       const finish = (result: AuthenticationResult) => {
         this.#pending.delete(key)
         checked(result === 'badUserNameOrPassword')
-        for (const each of all) each(result, result === 'allowed' ? username : null)
+        this.#answer(all, username, () => (result === 'allowed' && !isKnown() ? 'badUserNameOrPassword' : result))
       }
       // It may have been proven meanwhile from another address, or the account may be another.
-      const now = this.#verifier(who)
-      if (now !== null && this.#known(who, now, password, this.#proof(username, now, password))) {
-        return finish('allowed')
-      }
+      if (isKnown()) return finish('allowed')
       verify(this.#world.deriver, verifier, password, (right) => {
         if (right instanceof HostError) {
           this.#world.log.error({ why: right.message }, 'a password cannot be checked')
@@ -157,5 +161,15 @@ export class Gate implements Authenticator {
     })
     if (entered) this.#pending.set(key, all)
     else done('serverBusy')
+  }
+
+  /**
+   * The devices of a whole site may have waited for one check: they are answered a few in a turn, so that everybody else
+   * gets their turns in between. `result` is asked anew in each, because the account may have changed.
+   */
+  #answer(waiting: Done[], username: string, result: () => AuthenticationResult): void {
+    const told = result()
+    for (const done of waiting.splice(0, ANSWERED_PER_TURN)) done(told, told === 'allowed' ? username : null)
+    if (waiting.length > 0) this.#world.clock.soon(() => this.#answer(waiting, username, result))
   }
 }

@@ -94,6 +94,17 @@ describe('accounts', () => {
     expect(results.filter(([result]) => result === 'allowed').length).toBe(5000)
   })
 
+  test('they are answered a few in a turn, and no more as soon as the account has another password', () => {
+    const { ask, results, deriver, clock, set } = make()
+    for (let index = 0; index < 100; index++) ask('anna', 'right')
+    deriver.end()
+    expect(results).toEqual(Array.from({ length: 8 }, () => ['allowed', 'anna']))
+    set('anna', 'new')
+    deriver.end()
+    clock.settle()
+    expect(results.slice(8)).toEqual(Array.from({ length: 92 }, () => ['badUserNameOrPassword', null]))
+  })
+
   test('a password that we made needs no slow hash', () => {
     const { ask, results, deriver, accounts } = make()
     const verifier = randomVerifier('abcdefghijkmnpqrstuvwxyz')
