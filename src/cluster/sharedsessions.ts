@@ -136,8 +136,10 @@ export class SharedSessions implements Claims {
     const { clientId, epoch, kept } = session
     if (epoch === null) return
     this.clients.connected(clientId, epoch)
-    if (this.#members.size === 0) return
     const prior = this.#directory.get(clientId)
+    // A box that has just started is not linked yet, and may know of the session from before: others have to hear of a
+    // Clean Start, or what they have of the old one comes back into the new.
+    if (this.#members.size === 0 && prior === null) return
     const { self } = this.#membership
     if (kept === null) {
       if (prior !== null && !prior.over) this.#over(clientId, epoch)

@@ -1,6 +1,8 @@
 // One client id has one session and one connection in the cluster, wherever it connects.
 
 import { describe, expect, test } from 'vitest'
+import type { ClientId } from '../../../src/base/ids.ts'
+import { compareStamps } from '../../../src/base/stamps.ts'
 import { A, B, boxes, boxesWith, C, type SessionBox } from './sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
@@ -265,6 +267,19 @@ describe('a session', () => {
       mesh.clock.advance(100)
       expect([a!.entry('s'), b!.entry('s')]).toEqual(['over', 'over'])
     }
+  })
+
+  test('Clean Start ends it also at a box that is not linked yet: others hear of that when it is', () => {
+    const { mesh, boxes: all } = boxes(A)
+    const a = all[0]!
+    const clientId = 'c' as ClientId
+    const epoch = { wallMs: 1_000_000, counter: 0, node: B }
+    a.directory.set(clientId, { over: false, fresh: false, epoch, base: epoch, owner: B, backup: A })
+    a.lab.connected({ id: 'c', clean: true, properties: { sessionExpiryInterval: 3600 } })
+    const after = a.directory.get(clientId)!
+    expect(after).toMatchObject({ over: false, owner: A, fresh: true, base: after.epoch })
+    expect(compareStamps(after.epoch, epoch)).toBeGreaterThan(0)
+    expect(mesh.errors).toEqual([])
   })
 
   test("is not another account's", () => {
