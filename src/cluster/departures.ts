@@ -37,6 +37,10 @@ export class Departure {
   #inFlight = 0
   #unsent: Buffer | null = null
   #mayEnd: boolean
+  /** It ends without waiting for anybody, once its new owner is sent what its subscriptions bring. */
+  hurried = false
+  /** All members send to its new owner what it wants. */
+  routed = false
 
   /**
    * `what`: 'all'; or its subscriptions and what is in its queue above an id, and for 0 what is under way too. `mayEnd`: nothing more comes for

@@ -88,6 +88,22 @@ export class Handovers {
     this.#start(peer, 'claim', number, session, 'all', false)
   }
 
+  /** The client of a session that is leaving waits, here: nobody is waited for any more. */
+  hurry(clientId: ClientId): void {
+    for (const [key, { session }] of this.#departures) if (session.clientId === clientId) this.#hurry(key)
+  }
+
+  /** The client is back, and the box that its session was to go to is not heard: it stays. */
+  reclaim(clientId: ClientId): void {
+    for (const [key, departure] of [...this.#departures]) {
+      const { peer, side, number, session } = departure
+      if (session.clientId !== clientId) continue
+      // What that box has got of it is all that it gets.
+      this.#channel.send(peer, endRecords(beginRecords(side, number), 'end'))
+      this.#interrupt(key, departure)
+    }
+  }
+
   /** The session here belongs to `owner`, which is to have it when it is there. */
   owe(session: SessionView, owner: NodeId): void {
     this.#owed.set(session.clientId, owner)
@@ -109,7 +125,7 @@ export class Handovers {
     this.#offer(peer)
   }
 
-  received(peer: NodeId, message: Exclude<SessionMessage, { kind: 'claim' | 'none' | 'passed' }>): void {
+  received(peer: NodeId, message: Exclude<SessionMessage, { kind: 'claim' | 'none' | 'passed' | 'waits' }>): void {
     switch (message.kind) {
       case 'more': {
         const departure = this.#departures.get(keyOf(peer, message.side, message.number))
@@ -118,6 +134,8 @@ export class Handovers {
       }
       case 'routed':
         return this.#routed(keyOf(peer, 'claim', message.number))
+      case 'hurry':
+        return this.#hurry(keyOf(peer, 'claim', message.number))
       case 'whole':
         return this.#whole(keyOf(peer, message.side, message.number))
       case 'stop': {
@@ -153,11 +171,22 @@ export class Handovers {
 
   #routed(key: string): void {
     const departure = this.#departures.get(key)
-    if (departure !== undefined)
-      this.#home.barrier(
-        (member) => departure.passed(member),
-        () => departure.end(),
-      )
+    if (departure === undefined) return
+    departure.routed = true
+    if (departure.hurried) return departure.end()
+    this.#home.barrier(
+      (member) => departure.passed(member),
+      () => departure.end(),
+    )
+  }
+
+  /** Messages of a member that is silent come when they come; the client does not wait for them. */
+  #hurry(key: string): void {
+    const departure = this.#departures.get(key)
+    if (departure === undefined || departure.hurried) return
+    this.#world.meter.count('sessions.hurried')
+    departure.hurried = true
+    if (departure.routed) departure.end()
   }
 
   #whole(key: string): void {

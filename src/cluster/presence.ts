@@ -177,7 +177,8 @@ export class Presence implements LinksEvents, LinksSelf {
       local: () => around.local(),
       keeping: world.safekeeping,
     })
-    this.forwarding.expect(around.memory.load().flatMap(({ node }) => node ?? []))
+    const before = around.memory.load().map(({ node }) => node)
+    this.forwarding.expect(before)
     this.peers = new ClusterPeers(this.routes, this.shares, this.forwarding)
     const { seam } = around
     this.copies = new Copies(features, this.#channels, this.members, {
@@ -192,6 +193,7 @@ export class Presence implements LinksEvents, LinksSelf {
     this.sessions = new SharedSessions(features, this.#channels, this.members, world.stamps, seam.directory, {
       local: () => seam.local,
       heartbeatMs: () => this.heartbeatMs(),
+      before,
       copies: this.copies,
       barrier: (passed, done) => this.forwarding.barriers.ask(passed, done),
     })

@@ -14,11 +14,13 @@ import { movedEpoch } from './epochs.ts'
 import { Handovers } from './handovers.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 import { Settling } from './settling.ts'
-import { Takeover } from './takeover.ts'
+import { OWNER_MS_MAX, Takeover } from './takeover.ts'
 
 export interface SharedSessionsHome {
   local(): LocalSessions | null
   heartbeatMs(): number
+  /** Boxes that this one was linked with before it was started. */
+  readonly before: readonly NodeId[]
   /** The copies that are kept for and by other boxes. */
   readonly copies: CopiesView
   /** Calls `passed` for each member when what it has sent here until now has come, `done` when that is so of all. */
@@ -42,6 +44,10 @@ export interface CopiesView {
 /** A CONNECT that comes while the session is on its way elsewhere is tried again so often, and for so long. */
 const AGAIN_MS = 100
 const TRIES_MAX = 26
+/** When its former box has not let it go by then, nobody else is waited for. */
+const HURRY_TRIES = 5
+/** A box that begins waits so long, from its first CONNECT on, for those that it was linked with before. */
+const BEGINS_MS = 2000
 /** So often it waits for boxes that were just linked to say which sessions they have. */
 const TRIES_FOR_NEWS = 5
 const SWEEP_MS = 3_600_000
@@ -60,6 +66,8 @@ export class SharedSessions implements Claims {
   readonly #handovers: Handovers
   readonly #settling: Settling
   readonly #members = new Set<NodeId>()
+  /** When the first client came; null: none has. */
+  #firstMs: number | null = null
   readonly #sweeping: Timer
 
   constructor(
@@ -195,11 +203,18 @@ export class SharedSessions implements Claims {
     const epoch = this.#stamps.next()
     const { clientId, cleanStart } = claim
     const local = this.#home.local()
+    if (!cleanStart && this.#begins()) return this.#again(claim, done, tries)
     if (local === null || this.#members.size === 0) return done(epoch)
     const coming = this.#takeover.stateOf(clientId)
     const session = local.get(clientId)
     if (coming === 'asked' || session?.place.at === 'departing') {
+      if (session?.place.at === 'departing' && this.#stays(session.place.to, tries)) {
+        this.#handovers.reclaim(clientId)
+        this.#owned(clientId, epoch, null)
+        return done(epoch)
+      }
       if (tries >= TRIES_MAX) return done('busy')
+      if (tries === HURRY_TRIES) this.#handovers.hurry(clientId)
       return this.#again(claim, done, tries)
     }
     if (cleanStart || coming === 'coming') return done(epoch)
@@ -221,6 +236,22 @@ export class SharedSessions implements Claims {
 
   #again(claim: Claim, done: (claimed: Claimed) => void, tries: number): void {
     this.#world.clock.after(AGAIN_MS, 'sessions.claim', () => this.#claim(claim, done, tries + 1))
+  }
+
+  /** This box has just been started: who has the session may be about to link. */
+  #begins(): boolean {
+    const { before } = this.#home
+    if (before.length === 0) return false
+    const nowMs = this.#world.clock.now()
+    this.#firstMs ??= nowMs
+    return nowMs < this.#firstMs + BEGINS_MS && before.some((id) => this.#membership.member(id)?.linked !== true)
+  }
+
+  /** A session on its way to a box that has not been heard for two heartbeats, with its client back here: this is its copy. */
+  #stays(to: NodeId, tries: number): boolean {
+    const member = this.#membership.member(to)
+    const heard = member?.linked === true && member.state === 'alive'
+    return !heard && tries * AGAIN_MS >= Math.min(OWNER_MS_MAX, 2 * this.#home.heartbeatMs())
   }
 
   /** Boxes that may have the session as it was later than the one that is kept going here. */
@@ -253,6 +284,7 @@ export class SharedSessions implements Claims {
         return this.#claimed(peer, message)
       case 'none':
       case 'passed':
+      case 'waits':
         return this.#takeover.received(peer, message)
       case 'records':
         if (message.side === 'claim') return this.#takeover.received(peer, message)
@@ -262,7 +294,8 @@ export class SharedSessions implements Claims {
     }
   }
 
-  #claimed(peer: NodeId, { number, clientId, epoch, account }: SessionClaim): void {
+  #claimed(peer: NodeId, claim: SessionClaim, tries = 0): void {
+    const { number, clientId, epoch, account } = claim
     this.#stamps.observe(epoch)
     const local = this.#home.local()
     const none = (elsewhere: NodeId | null = null) =>
@@ -279,9 +312,11 @@ export class SharedSessions implements Claims {
     const { place } = session
     if (place.at === 'departing') return none(place.to)
     if (place.at === 'arriving' || this.#handovers.isBusy(clientId)) {
+      if (tries === 0) this.#channel.send(peer, encodeSession({ kind: 'waits', number }))
+      if (tries === HURRY_TRIES) this.#takeover.hurry(clientId)
       return void this.#world.clock.after(AGAIN_MS, 'sessions.claimed', () => {
         if (this.#membership.member(peer)?.linked === true) {
-          this.#claimed(peer, { kind: 'claim', number, clientId, epoch, account })
+          this.#claimed(peer, claim, tries + 1)
         }
       })
     }

@@ -17,7 +17,7 @@ import type { Channel, FeatureWorld, Membership } from './ports.ts'
 /** The CONNECT is answered by then. */
 const ANSWER_MS = 2800
 /** The owner is given two heartbeats, and never so much that the backup has none left. */
-const OWNER_MS_MAX = 2000
+export const OWNER_MS_MAX = 2000
 /** Boxes that one claim is sent on to. */
 const HOPS_MAX = 4
 
@@ -41,6 +41,8 @@ interface Pending {
   sent: boolean
   hops: number
   taking: SessionImport | null
+  /** Who was asked has the session, and cannot give it yet. */
+  waits: boolean
   /** Null: its client is answered. */
   done: ((claimed: Claimed) => void) | null
   step: Timer | null
@@ -84,7 +86,7 @@ export class Takeover {
     const pending: Pending = {
       ...{ claim, epoch, number, done },
       candidates: [...candidates],
-      ...{ peer: null, sent: false, hops: 0, taking: null, step: null, headHere: false },
+      ...{ peer: null, sent: false, hops: 0, taking: null, waits: false, step: null, headHere: false },
       answer: clock.after(Math.max(0, ANSWER_MS - spentMs), 'takeover.answer', () => this.#late(pending)),
     }
     this.#byNumber.set(number, pending)
@@ -104,8 +106,15 @@ export class Takeover {
     }
   }
 
+  /** The client of a session that is coming here waits at another box: what is left of it is to come at once. */
+  hurry(clientId: ClientId): void {
+    const pending = this.#byClient.get(clientId)
+    if (pending === undefined || !pending.headHere) return
+    this.#channel.send(pending.peer!, encodeSession({ kind: 'hurry', number: pending.number }))
+  }
+
   /** An answer to a claim of ours. */
-  received(peer: NodeId, message: SessionMessage & { kind: 'none' | 'records' | 'passed' }): void {
+  received(peer: NodeId, message: SessionMessage & { kind: 'none' | 'records' | 'passed' | 'waits' }): void {
     const pending = this.#byNumber.get(message.number)
     if (pending === undefined || pending.peer !== peer) {
       // We have asked another meanwhile.
@@ -116,6 +125,10 @@ export class Takeover {
       const { elsewhere } = message
       if (elsewhere !== null && elsewhere !== this.#membership.self) pending.candidates.unshift(elsewhere)
       return this.#next(pending)
+    }
+    if (message.kind === 'waits') {
+      pending.waits = true
+      return pending.step?.cancel()
     }
     if (message.kind === 'passed') {
       pending.taking?.passed(message.member)
@@ -144,6 +157,7 @@ export class Takeover {
     // What has come of a head that never came whole is nobody's.
     if (taking?.session) this.#home.local()?.drop(taking.session)
     pending.taking = null
+    pending.waits = false
     const peer = pending.hops++ < HOPS_MAX ? candidates.shift() : undefined
     if (peer === undefined) return this.#finish(pending)
     if (peer === this.#membership.self) {
@@ -213,11 +227,11 @@ export class Takeover {
     done?.(claimed)
   }
 
-  /** Time is up. What has begun to come goes on; nobody has it: the client begins without. */
+  /** Time is up. What has begun to come goes on, or will; nobody has it: the client begins without. */
   #late(pending: Pending): void {
     if (pending.done === null) return
     this.#world.meter.count('sessions.late')
-    if (pending.taking === null) {
+    if (pending.taking === null && !pending.waits) {
       pending.candidates.length = 0
       this.#next(pending)
     } else {

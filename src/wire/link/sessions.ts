@@ -16,6 +16,8 @@
 //     stop     9 | side u8 . number u32                      nothing more of it is wanted
 //     passed  10 | number u32 | member 8                     what that member had sent to the former owner is all there
 //     wanted   8 | number u32 | what u8                      0 nothing, 1 what is new, 2 all, 3 ask again later
+//     waits   11 | number u32                                it is here, and comes as soon as all of it has come here
+//     hurry   12 | number u32                                its client waits elsewhere: nobody else is to be waited for
 //
 // Whoever asks gives the number; side: 0 the number of a claim, 1 of an offer. Unknown kinds are skipped.
 
@@ -102,6 +104,8 @@ const OFFER = 7
 const WANTED = 8
 const STOP = 9
 const PASSED = 10
+const WAITS = 11
+const HURRY = 12
 
 const PARTS = ['head', 'head-end', 'queue', 'end'] as const
 export type Part = (typeof PARTS)[number]
@@ -130,6 +134,8 @@ export type SessionMessage =
     }
   | { readonly kind: 'more' | 'whole' | 'stop'; readonly side: Side; readonly number: number }
   | { readonly kind: 'routed'; readonly number: number }
+  | { readonly kind: 'waits'; readonly number: number }
+  | { readonly kind: 'hurry'; readonly number: number }
   | { readonly kind: 'passed'; readonly number: number; readonly member: NodeId }
   | { readonly kind: 'offer'; readonly number: number; readonly epoch: Stamp; readonly clientId: ClientId }
   | { readonly kind: 'wanted'; readonly number: number; readonly what: Want }
@@ -174,7 +180,9 @@ export function encodeSession(message: Exclude<SessionMessage, { kind: 'records'
         .u32(message.number)
         .done()
     case 'routed':
-      return writer.u8(ROUTED).u32(message.number).done()
+    case 'waits':
+    case 'hurry':
+      return writer.u8({ routed: ROUTED, waits: WAITS, hurry: HURRY }[message.kind]).u32(message.number).done()
     case 'passed':
       return writer.u8(PASSED).u32(message.number).id(message.member).done()
     case 'offer':
@@ -217,6 +225,10 @@ function read(reader: ByteReader): SessionMessage | null {
       return { kind: 'more', side: one(SIDES, reader.u8()), number: reader.u32() }
     case ROUTED:
       return { kind: 'routed', number: reader.u32() }
+    case WAITS:
+      return { kind: 'waits', number: reader.u32() }
+    case HURRY:
+      return { kind: 'hurry', number: reader.u32() }
     case PASSED:
       return { kind: 'passed', number: reader.u32(), member: reader.id<NodeId>() }
     case WHOLE:

@@ -32,7 +32,7 @@ export class SessionBox {
   readonly sessions: SharedSessions
   readonly copies: Copies
 
-  constructor(mesh: Mesh, id: NodeId, copies = 2) {
+  constructor(mesh: Mesh, id: NodeId, copies = 2, before: readonly NodeId[] = []) {
     this.id = id
     const node = mesh.start(id)
     this.node = node
@@ -59,6 +59,7 @@ export class SessionBox {
     this.sessions = new SharedSessions(node.world, node, node, node.stamps, this.directory, {
       local: () => this.lab.broker.transfer,
       heartbeatMs: () => 1000,
+      before,
       copies: this.copies,
       barrier: (passed, done) => forwarding.barriers.ask(passed, done),
     })

@@ -30,6 +30,8 @@ const goldens: readonly [Exclude<SessionMessage, { kind: 'records' }>, string][]
   [{ kind: 'none', number: 7, elsewhere: other }, '02 00000007 1112131415161718'],
   [{ kind: 'more', side: 'offer', number: 7 }, '04 01 00000007'],
   [{ kind: 'routed', number: 7 }, '05 00000007'],
+  [{ kind: 'waits', number: 7 }, '0b 00000007'],
+  [{ kind: 'hurry', number: 7 }, '0c 00000007'],
   [{ kind: 'passed', number: 7, member: other }, '0a 00000007 1112131415161718'],
   [{ kind: 'whole', side: 'claim', number: 7 }, '06 00 00000007'],
   [{ kind: 'offer', number: 7, epoch, clientId }, `07 00000007 ${EPOCH} 000163`],
