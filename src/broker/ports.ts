@@ -213,6 +213,8 @@ export interface LocalSessions {
   whenRouted(session: SessionView, done: () => void): void
   /** Forgets it: it goes on elsewhere. */
   drop(session: SessionView): void
+  /** It is over, as another box has said: others of its share groups get what it leaves behind. */
+  over(session: SessionView): void
   /** Publishes the will of a client whose box is gone. */
   publishWill(clientId: ClientId, will: OrphanedWill): void
 }

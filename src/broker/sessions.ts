@@ -169,11 +169,13 @@ export class Sessions {
     session.will = null
   }
 
-  /** It goes on in another box: here it never was. */
-  drop(session: Session): void {
+  /** It goes on in another box, or is `over` there: here it never was. */
+  drop(session: Session, over = false): void {
     this.hold(session)
     this.#byClient.delete(session.clientId)
     this.#subscriptions.removeAll(session)
+    // [MQTT-4.8.2-4] What only it had of its share groups is for others of them.
+    if (over) this.#handover.ended(session)
     if (session.queue.qos0 > 0) this.#home.tally.drop('moved', session.queue.qos0)
     session.clear(false)
     this.#home.keeping.sessionEnded(session)

@@ -128,10 +128,17 @@ export class SessionTransfer implements LocalSessions {
   }
 
   drop(view: SessionView): void {
-    this.disconnect(view)
-    const session = own(view)
+    this.#forget(own(view), false)
+  }
+
+  over(view: SessionView): void {
+    this.#forget(own(view), true)
+  }
+
+  #forget(session: Session, over: boolean): void {
+    this.disconnect(session)
     // One that was to end with its connection is gone by now.
-    if (this.#home.sessions.get(session.clientId) === session) this.#home.sessions.drop(session)
+    if (this.#home.sessions.get(session.clientId) === session) this.#home.sessions.drop(session, over)
   }
 
   publishWill(clientId: ClientId, { epoch, account, listener, will }: OrphanedWill): void {

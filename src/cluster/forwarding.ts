@@ -97,9 +97,7 @@ export class Forwarding {
     this.#routes = routes
     this.#unheard = new Unheard(world.clock, routes)
     this.#shares = shares
-    this.#sharing = new Sharing(shares, {
-      meter: world.meter,
-      now: () => world.clock.now(),
+    this.#sharing = new Sharing(shares, world, {
       member: (peer) => this.#member(peer),
       dirty: (member) => this.#enlist(member),
       local,
@@ -161,6 +159,7 @@ export class Forwarding {
 
   stop(): void {
     this.#arrivals.stop()
+    this.#sharing.stop()
     this.barriers.stop()
     for (const member of this.#outgoing.values()) member.unlink()
   }
@@ -191,7 +190,7 @@ export class Forwarding {
     const receivers = this.#find(message.topic)
     // Every member has the map of retained messages.
     let members = message.stamp === null ? receivers.members : this.#everybody(receivers.members, message.qos)
-    const picks = receivers.groups.length === 0 ? null : this.#sharing.pick(receivers.groups, here, message.qos)
+    const picks = receivers.groups.length === 0 ? null : this.#sharing.pick(receivers.groups, here, message)
     if (members.length === 0 && picks === null) return 0
     const expires = message.expiresAt !== Number.POSITIVE_INFINITY
     const leftMs = expires ? message.expiresAt - this.#clock.now() : 0
@@ -245,7 +244,10 @@ export class Forwarding {
 
   /** `to` keeps sessions of `from` going: what `from` may not have is for it, too, which knows what it has had. */
   handOver(from: NodeId, to: NodeId): void {
-    const found = this.#outgoing.get(from)?.undelivered() ?? []
+    const gone = this.#outgoing.get(from)
+    const found = gone?.undelivered() ?? []
+    // First: what nobody who stands in can take may come to wait for that member once more.
+    if (gone !== undefined) this.#sharing.withdraw(gone)
     for (const items of found) {
       this.#meter.count('forward.handed-over', items.count)
       const local = this.#local()
@@ -253,8 +255,6 @@ export class Forwarding {
         this.#member(to).restore({ ...items, member: to, kept: this.parking.park(to, items, true), handed: true })
       else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
     }
-    const gone = this.#outgoing.get(from)
-    if (gone !== undefined) this.#sharing.withdraw(gone)
     if (found.length > 0 && to !== this.#self) this.#member(to).room()
   }
 

@@ -260,7 +260,7 @@ export class Handovers {
     }
     if (what === 'nothing') {
       this.#forget(clientId)
-      local.drop(session)
+      local.over(session)
       this.#home.returned(clientId, peer)
       return this.#offer(peer)
     }

@@ -31,6 +31,8 @@ export class Settling {
   readonly #toLook = new Set<ClientId>()
   /** Sessions of which another box has got only a part. */
   readonly #torn = new Set<ClientId>()
+  /** Sessions that may have gone on elsewhere for all that has been heard, and what of them was in the copies then. */
+  readonly #unheard = new Map<ClientId, number>()
   #looking = false
 
   constructor(world: FeatureWorld, membership: Membership, directory: Directory, home: SettlingHome) {
@@ -65,6 +67,7 @@ export class Settling {
       this.#toLook.delete(clientId)
       const session = this.#home.local()?.get(clientId)
       if (session !== undefined && session.kept !== null) this.#settle(session)
+      else this.#unheard.delete(clientId)
     }
   }
 
@@ -80,6 +83,9 @@ export class Settling {
       case 'mine':
         this.#torn.delete(clientId)
         if (place.at !== 'here') local.put(session, { at: 'here' })
+        // Who has it since has it from a copy as it was; what is copied from now on comes too late for that.
+        if (this.#directory.isUpToDate) this.#unheard.delete(clientId)
+        else if (!this.#unheard.has(clientId)) this.#unheard.set(clientId, this.#home.copies.copiedTo(session))
         return this.#home.copies.keep(session, entry!.backup)
       case 'unknown':
         if (place.at === 'here') this.#say(session, entry)
@@ -99,8 +105,9 @@ export class Settling {
             ? 0
             : place.at === 'standing-in'
               ? place.after
-              : this.#home.copies.copiedTo(session)
+              : Math.min(this.#home.copies.copiedTo(session), this.#unheard.get(clientId) ?? Number.POSITIVE_INFINITY)
         this.#torn.delete(clientId)
+        this.#unheard.delete(clientId)
         this.#world.meter.count('sessions.gone-on')
         local.disconnect(session)
         if (local.get(clientId) !== session) return
@@ -109,7 +116,7 @@ export class Settling {
       }
       case 'over':
         this.#world.meter.count('sessions.over-elsewhere')
-        return local.drop(session)
+        return local.over(session)
     }
   }
 

@@ -324,7 +324,7 @@ export class SharedSessions implements Claims {
     // It was to end with its connection.
     if (local.get(clientId) !== session) return none()
     if (!local.belongsTo(session, account)) {
-      local.drop(session)
+      local.over(session)
       return none()
     }
     this.#world.meter.count('sessions.departed')
@@ -338,7 +338,7 @@ export class SharedSessions implements Claims {
     const local = this.#home.local()
     const session = copies.restore(clientId) ? local?.get(clientId) : undefined
     if (session === undefined || local!.belongsTo(session, account)) return session !== undefined
-    local!.drop(session)
+    local!.over(session)
     return false
   }
 

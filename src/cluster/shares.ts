@@ -149,8 +149,26 @@ export class Shares {
 
   /** The member whose consumers are to get a message of the group; null: there is none. */
   choose(group: SharedGroup, connectedOnly = false): Held | null {
-    const able = [...group.holdings.values()].filter(({ visible, peer }) => visible || !this.#replaced.has(peer))
-    return choose(able, group.turn++, connectedOnly)
+    return choose(this.#able(group), group.turn++, connectedOnly)
+  }
+
+  #able({ holdings }: SharedGroup): Held[] {
+    return [...holdings.values()].filter(({ visible, peer }) => visible || !this.#replaced.has(peer))
+  }
+
+  /** Whether anybody, here or elsewhere, could be given a message of the group. */
+  isThere(key: string): boolean {
+    if (this.#map.own.has(key)) return true
+    const group = this.#groups.get(key)
+    return (
+      group !== undefined &&
+      this.#able(group).some(({ visible, connected, durable }) => durable || (visible && connected > 0))
+    )
+  }
+
+  /** Whether a session of the group is on a dead box, so that somebody who stands in for it will be heard of. */
+  mayCome(key: string): boolean {
+    return [...(this.#groups.get(key)?.holdings.values() ?? [])].some(({ visible, durable }) => !visible && durable)
   }
 
   /** Others stand in for a dead member's persistent sessions. */

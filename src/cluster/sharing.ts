@@ -2,17 +2,15 @@
 // what becomes of them when that member is gone before it has them.
 
 import type { NodeId } from '../base/ids.ts'
-import type { Meter } from '../base/meter.ts'
 import type { LocalDelivery } from '../broker/ports.ts'
 import { BatchReader, encodeText, expiryOffset, itemBytes, writeItem } from '../wire/link/forward.ts'
 import { encodeTargets, TARGETS_BYTES_MAX, withdrawTargets } from '../wire/link/sharetargets.ts'
 import type { Message } from '../wire/message.ts'
 import type { Outgoing } from './outgoing.ts'
 import type { SharedGroup, Shares } from './shares.ts'
+import { Unplaced, type UnplacedWorld } from './unplaced.ts'
 
 export interface SharingHome {
-  readonly meter: Meter
-  now(): number
   member(peer: NodeId): Outgoing
   /** The broker; null: not there yet. */
   readonly local: () => LocalDelivery | null
@@ -31,23 +29,35 @@ export interface Pick {
 export class Sharing {
   readonly #shares: Shares
   readonly #home: SharingHome
+  readonly #world: UnplacedWorld
   readonly #reader = new BatchReader()
+  readonly #unplaced: Unplaced
 
-  constructor(shares: Shares, home: SharingHome) {
+  constructor(shares: Shares, world: UnplacedWorld, home: SharingHome) {
     this.#shares = shares
+    this.#world = world
     this.#home = home
+    this.#unplaced = new Unplaced(world, {
+      isThere: (key) => shares.isThere(key),
+      mayCome: (key) => shares.mayCome(key),
+      place: (message, key, hops) => home.local()?.deliverFromPeer(message, false, { groups: [key], only: true, hops }),
+    })
+  }
+
+  stop(): void {
+    this.#unplaced.stop()
   }
 
   /** Chooses a member for each group that was not served `here`; null: none is needed. */
-  pick(groups: readonly SharedGroup[], here: readonly string[], qos: number): Map<Outgoing, Pick> | null {
+  pick(groups: readonly SharedGroup[], here: readonly string[], message: Message): Map<Outgoing, Pick> | null {
     let picks: Map<Outgoing, Pick> | null = null
     for (let index = 0; index < groups.length; index++) {
       const group = groups[index]!
       if (here.includes(group.key)) continue
       // What nobody keeps is for somebody who is there.
-      const held = this.#shares.choose(group, qos === 0)
+      const held = this.#shares.choose(group, message.qos === 0)
       if (held === null) {
-        this.#home.meter.count('shares.nobody')
+        if (!this.#unplaced.keep(message, group.key, 0)) this.#world.meter.count('shares.nobody')
         continue
       }
       picks ??= new Map()
@@ -108,9 +118,10 @@ export class Sharing {
   handOn(message: Message, key: string, hops: number, connected: boolean): boolean {
     const group = this.#shares.get(key)
     const held = group === undefined ? null : this.#shares.choose(group, connected || message.qos === 0)
-    if (held === null) return false
+    // Where nobody here wants it either, somebody may have to be waited for.
+    if (held === null) return !connected && this.#unplaced.keep(message, key, Math.max(0, hops - 1))
     const targets = encodeTargets([group!.bytes], true, hops)
-    this.#home.meter.count('shares.handed-on')
+    this.#world.meter.count('shares.handed-on')
     const texts = [encodeText(message.topic), encodeText(message.publisher)] as const
     this.#put(this.#home.member(held.peer), message, ...texts, targets, message.qos > 0 && held.durable)
     return true
@@ -128,7 +139,7 @@ export class Sharing {
         withdrawTargets(bytes, at)
         // To those here first: they hand on what they cannot take.
         this.#home.local()?.deliverFromPeer(message, false, { groups, only: true, hops })
-        this.#home.meter.count('shares.chosen-again', groups.length)
+        this.#world.meter.count('shares.chosen-again', groups.length)
       })
     }
   }
@@ -147,7 +158,7 @@ export class Sharing {
     visit: (message: Message, groups: readonly string[], hops: number, at: number) => void,
   ): void {
     const reader = this.#reader
-    const nowMs = this.#home.now()
+    const nowMs = this.#world.clock.now()
     reader.openItems(bytes, start, end)
     for (let message = reader.next(nowMs); message !== null; message = reader.next(nowMs)) {
       const { targets, targetsAt } = reader
@@ -166,7 +177,7 @@ export class Sharing {
     const { expiresAt, qos } = message
     const expires = expiresAt !== Number.POSITIVE_INFINITY
     const item = Buffer.allocUnsafe(itemBytes(message, topic, publisher, targets))
-    writeItem(item, 0, message, topic, publisher, expires ? expiresAt - this.#home.now() : 0, targets)
+    writeItem(item, 0, message, topic, publisher, expires ? expiresAt - this.#world.clock.now() : 0, targets)
     const clean = !member.isDirty
     const expiryAt = expires ? expiryOffset(topic, publisher) : 0
     const taken = member.take(item, 0, item.length, qos, awaited, expiresAt, expiryAt)

@@ -139,6 +139,25 @@ describe('a consumer that goes away', () => {
   })
 })
 
+describe('a session that is over', () => {
+  test('by a new one at another box: what it held for its group goes to others', () => {
+    const { mesh, boxes: all } = boxes(A, B)
+    const [a, b] = all as [SessionBox, SessionBox]
+    consumer(a, 'gone', lasting).drop()
+    mesh.clock.advance(1000)
+    publish(a, 0, 3)
+    const other = consumer(b, 'other', lasting)
+    other.drop()
+    mesh.clock.advance(100)
+    b.lab.client().connect({ id: 'gone', clean: true })
+    mesh.clock.advance(1000)
+    expect(a.session('gone')).toBe(undefined)
+    const back = b.lab.client().connect({ id: 'other', ...lasting })
+    mesh.clock.advance(100)
+    expect(inOrder(drain(back, b))).toEqual(numbers(0, 3))
+  })
+})
+
 describe('a box that dies', () => {
   test('what it has not got goes to consumers elsewhere, once, also when it is back', () => {
     const { mesh, boxes: all } = boxes(A, B, C)
