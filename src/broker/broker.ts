@@ -11,7 +11,6 @@ import { type ByteStream, type Endpoint, PLAIN_VISITOR, type Visitor } from '../
 import { Reason } from '../base/reasons.ts'
 import { Seldom } from '../base/seldom.ts'
 import { NoReplica } from '../base/shared.ts'
-import { compareStamps } from '../base/stamps.ts'
 import { NO_TARGETS, type ShareTargets } from '../wire/link/sharetargets.ts'
 import type { Late, Message, Origin } from '../wire/message.ts'
 import { bounds } from './bounds.ts'
@@ -55,6 +54,7 @@ import { type Fact, Sys } from './sys.ts'
 import { brokerFacts, type Holdings, loadCounts } from './sys-facts.ts'
 import { isSys } from './sys-topic.ts'
 import { Tally } from './tally.ts'
+import { isMistaken } from './will.ts'
 
 export interface BrokerWorld {
   readonly clock: Clock
@@ -111,6 +111,8 @@ export class Broker implements LocalDelivery {
   readonly #byListener = new Map<string, number>()
   /** Connections over the limits: on their way out. */
   #surplus = 0
+  /** Of topics in which a will has been published by mistake, in this turn: what stood there before. */
+  readonly #stood = new Map<string, Message | null>()
   /** What stands under $SYS. */
   readonly sys: Sys
   /** The retained messages, for operators. */
@@ -303,16 +305,20 @@ export class Broker implements LocalDelivery {
     }
   }
 
-  /** A will was published because this box was cut off, and its client is here all the time. */
+  /** A will was published because this box was cut off, and its client is here. */
   #willCame(will: Message, before: Message | null, clock: Clock): void {
     const session = this.#sessions.get(will.publisher)
     if (session === undefined || session.connection === null || session.epoch === null) return
-    if (compareStamps(session.epoch, will.willOf!) !== 0) return
+    if (!isMistaken(session.epoch, will.willOf!, will.stamp)) return
+    // Of two that come in one turn, from two sides, the first has taken the place of what counts.
+    if (before?.willOf === undefined || !this.#stood.has(will.topic)) this.#stood.set(will.topic, before)
     // At the end of the turn: the will may be going round its receivers.
     clock.soon(() => {
-      if (this.#retained.get(will.topic)?.message !== will) return
+      const stood = this.#stood.get(will.topic)
+      this.#stood.delete(will.topic)
+      if (stood === undefined || this.#retained.get(will.topic)?.message?.willOf === undefined) return
       this.#tally.count('wills.written-back')
-      this.#publisher.putBack(will.topic, before, will.publisher)
+      this.#publisher.putBack(will.topic, stood, will.publisher)
     })
   }
 

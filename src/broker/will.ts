@@ -1,7 +1,7 @@
 // When a will is published (MQTT 3.1.2.5), decided without side effects.
 
 import type { ClientId, NodeId } from '../base/ids.ts'
-import type { Stamp } from '../base/stamps.ts'
+import { compareStamps, type Stamp } from '../base/stamps.ts'
 import type { Origin } from '../wire/message.ts'
 import type { WillPacket } from '../wire/mqtt/packets.ts'
 
@@ -32,4 +32,13 @@ export function willId(
   }
   const node = [high, low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('') as NodeId
   return { origin: { node, incarnation: wallMs }, counter: counter + 1 }
+}
+
+/**
+ * Whether the will of a client that is connected was published by mistake, where nobody knew of that: the will is that of
+ * its CONNECT, or of an earlier one and was published after it. `epoch`: of the CONNECT that it has its connection by.
+ */
+export function isMistaken(epoch: Stamp, willOf: Stamp, publishedAt: Stamp | null): boolean {
+  const order = compareStamps(epoch, willOf)
+  return order === 0 || (order > 0 && publishedAt !== null && compareStamps(publishedAt, epoch) > 0)
 }

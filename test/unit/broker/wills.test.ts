@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import type { Stamp } from '../../../src/base/stamps.ts'
 import { type Claims, NoClaims, NoPeers } from '../../../src/broker/ports.ts'
-import { willId } from '../../../src/broker/will.ts'
+import { isMistaken, willId } from '../../../src/broker/will.ts'
 import {
   BATCH_HEADER_BYTES,
   BatchReader,
@@ -60,16 +60,41 @@ describe('the will of a client that was here all the time', () => {
     expect(now()).toBe(null)
   })
 
-  test('not when the client has connected again since, is gone, or has written something else', () => {
-    const stale = cutOff()
-    stale.lab.broker.deliverFromPeer(published(another))
-    stale.lab.clock.settle()
-    expect(stale.now()).toBe('offline')
+  test('also when it has connected again before the will of its connection before that was published', () => {
+    const { lab, now } = cutOff()
+    lab.broker.deliverFromPeer(published(another))
+    lab.clock.settle()
+    expect(now()).toBe('online')
+  })
+
+  test('of two that come at once, from two sides, neither stays', () => {
+    const { lab, now } = cutOff()
+    lab.broker.deliverFromPeer(published(epoch))
+    lab.broker.deliverFromPeer(published(epoch, { payload: Buffer.from('away'), stamp: later(1_000_001) }))
+    lab.clock.settle()
+    expect([now(), lab.meter.get('wills.written-back')]).toEqual(['online', 1])
+  })
+
+  test.each([
+    ['its own, whenever that was published', epoch, epoch, later(1), true],
+    ['of an earlier one, published since', later(6000), epoch, later(6001), true],
+    ['of an earlier one, published before', later(6000), epoch, later(5999), false],
+    ['of an earlier one, published nobody knows when', later(6000), epoch, null, false],
+    ['of a later one', another, epoch, later(9000), false],
+  ])('a will %s', (_what, connected, willOf, publishedAt, mistaken) => {
+    expect(isMistaken(connected, willOf, publishedAt)).toBe(mistaken)
+  })
+
+  test('not when the client has connected since it was published, is gone, or has written something else', () => {
     const gone = cutOff()
     gone.client.disconnect()
     gone.lab.broker.deliverFromPeer(published(epoch))
     gone.lab.clock.settle()
     expect(gone.now()).toBe('offline')
+    const stale = cutOff()
+    stale.lab.broker.deliverFromPeer(published(another, { stamp: { ...another, wallMs: 4500 } }))
+    stale.lab.clock.settle()
+    expect(stale.lab.meter.get('wills.written-back')).toBe(0)
     const writes = cutOff()
     writes.lab.broker.deliverFromPeer(published(epoch))
     writes.lab.broker.deliverFromPeer(published(epoch, { payload: Buffer.from('new'), stamp: later(2_000_000) }))
