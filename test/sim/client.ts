@@ -1,7 +1,7 @@
 // A simulated MQTT client that speaks real bytes: mqtt-packet for all packets but PUBLISH. It keeps the rules of its
 // side, answers what it must answer, and writes everything down in the ledger.
 
-import { generate, type Packet, type Parser, parser } from 'mqtt-packet'
+import { generate, type IConnectPacket, type Packet, type Parser, parser } from 'mqtt-packet'
 import type { HostError } from '../../src/base/errors.ts'
 import type { ByteStream } from '../../src/base/ports/streams.ts'
 import type { SimClock } from './clock.ts'
@@ -30,6 +30,12 @@ export const SESSION_EXPIRY_SEC = 3600
 /** Below the broker's Receive Maximum. */
 const INFLIGHT_MAX = 32
 
+/** Of what a client wants said when it is gone. */
+function willPacket({ topic, payload, qos, retain }: Sent, delaySec: number): NonNullable<IConnectPacket['will']> {
+  const properties = delaySec === 0 ? {} : { properties: { willDelayInterval: delaySec } }
+  return { topic, payload, qos, retain, ...properties }
+}
+
 export class SimClient {
   readonly plan: ClientPlan
   readonly #clock: SimClock
@@ -51,6 +57,8 @@ export class SimClient {
   onClosed: () => void = () => {}
   /** Whether a node has a reason to say no now. */
   mayBeRefused: (node: number) => boolean = () => false
+  /** Told of each CONNACK that lets it in; `present`: to its session. */
+  onConnected: (present: boolean) => void = () => {}
   /** Told of each SUBACK, in the same turn. */
   onGranted: (filter: string) => void = () => {}
 
@@ -205,7 +213,7 @@ export class SimClient {
   }
 
   /** A message with a key of its own, in the ledger. */
-  #write(wish: PublishWish, will: Sent['will']): Sent {
+  #write(wish: PublishWish, will: Sent['will'], delaySec = 0): Sent {
     const v5 = this.plan.version === 5
     const key = this.#ledger.sent.length
     const payload = Buffer.alloc(wish.payloadBytes === 0 ? 0 : Math.max(8, wish.payloadBytes), key & 0xff)
@@ -226,6 +234,7 @@ export class SimClient {
       ackedAt: null,
       reason: 0,
       will,
+      ...(delaySec === 0 ? {} : { delayMs: delaySec * 1000 }),
     }
     this.#ledger.write(sent)
     return sent
@@ -236,7 +245,10 @@ export class SimClient {
    * be there again, on its disk or in a copy that was not the latest.
    */
   nodeGone(node: number, run: number, lives: boolean, unwrittenSince: number, forgottenSince: number): void {
-    if (this.#connection?.node === node && this.#connection.run === run) this.#will = null
+    if (this.#connection?.node === node && this.#connection.run === run) {
+      if (this.#will !== null) this.#will.will = 'orphaned'
+      this.#will = null
+    }
     for (const one of this.#ledger.subscriptions) {
       if (one.client !== this.plan.id || !this.#wasAt(one, node)) continue
       // Its end may be forgotten.
@@ -279,7 +291,13 @@ export class SimClient {
     connection.askedAt = this.#clock.now()
     // Whether this arrives or not: nothing is promised of the old session any more.
     if (cleanStart) this.#end(null)
-    if (this.plan.will) this.#will = this.#write({ ...WILL, topic: `wills/${this.plan.id}` }, 'waiting')
+    const { status, id } = this.plan
+    // Before MQTT 5 a will has no delay.
+    const delaySec = v5 ? (status?.delaySec ?? 0) : 0
+    if (status !== undefined) {
+      this.#will = this.#write({ ...WILL, topic: `status/${id}`, retain: true }, 'waiting', delaySec)
+    }
+    if (status === undefined && this.plan.will) this.#will = this.#write({ ...WILL, topic: `wills/${id}` }, 'waiting')
     this.#send({
       cmd: 'connect',
       protocolId: 'MQTT',
@@ -287,9 +305,7 @@ export class SimClient {
       clean: cleanStart,
       clientId: this.plan.id,
       keepalive: this.plan.keepAliveSec,
-      ...(this.#will === null
-        ? {}
-        : { will: { topic: this.#will.topic, payload: this.#will.payload, qos: this.#will.qos, retain: false } }),
+      ...(this.#will === null ? {} : { will: willPacket(this.#will, delaySec) }),
       ...(v5
         ? {
             properties: {
@@ -455,6 +471,7 @@ export class SimClient {
     }
     if (this.plan.keepAliveSec > 0) this.#ping(connection)
     if (packet.sessionPresent) this.#ledger.tell('back', connection.node)
+    this.onConnected(packet.sessionPresent)
   }
 
   #ping(connection: Connection): void {

@@ -59,6 +59,21 @@ interface Place {
   readonly client: SimClient
   /** Where it always connects; null: anywhere. */
   readonly home: SimNode | null
+  /** It does nothing of itself: somebody else tells it what to do. */
+  readonly hired: boolean
+  /** How long it may be away; null: as long as its like. */
+  readonly awayMs: number | null
+}
+
+/** A client that only does what it is told. */
+export interface Hired {
+  readonly home: SimNode | null
+  readonly clean: boolean
+  readonly dice: Dice
+  readonly awayMs?: number | null
+  readonly status?: ClientPlan['status']
+  /** Called before it connects. */
+  readonly greet: (client: SimClient) => void
 }
 
 export class Crowd {
@@ -104,7 +119,14 @@ export class Crowd {
 
   /** Adds a client that stays on `home`, or on any node of the cluster. */
   add(home: SimNode | null, clean: boolean): SimClient {
-    const dice = this.#dice
+    return this.#add({ home, clean, dice: this.#dice, greet: () => {} }, false)
+  }
+
+  hire(hired: Hired): SimClient {
+    return this.#add(hired, true)
+  }
+
+  #add({ home, clean, dice, awayMs = null, status, greet }: Hired, hired: boolean): SimClient {
     const plan: ClientPlan = {
       id: `c${this.#places.length}`,
       version: dice.chance(0.6) ? 5 : 4,
@@ -113,15 +135,22 @@ export class Crowd {
       keepAliveSec: dice.chance(0.2) ? 3 : 0,
       ackAfterMs: dice.chance(0.2) ? dice.between(1, 60) : 0,
       will: dice.chance(0.4),
+      ...(status === undefined ? {} : { status }),
     }
     const clock = this.#world.clock(plan.id)
     const client = new SimClient(plan, clock, streamsOf(this.#world.network, this.#machine, clock), this.#world.ledger)
-    const place: Place = { client, home }
+    const place: Place = { client, home, hired, awayMs }
     this.#places.push(place)
+    greet(client)
     client.onClosed = () => this.#closed(place)
     client.mayBeRefused = (node) => this.#world.history.wasFull(node, this.#world.now, this.#world.now)
     this.#connect(place)
     return client
+  }
+
+  /** Who is connected and does what comes to its mind. */
+  get talkers(): readonly SimClient[] {
+    return this.#places.filter(({ hired, client }) => !hired && client.connected).map(({ client }) => client)
   }
 
   /** Plans `count` actions over the next `lengthMs`. */
@@ -140,7 +169,7 @@ export class Crowd {
 
   /** Somebody publishes much at once. */
   flood(): void {
-    const connected = this.clients.filter((client) => client.connected)
+    const connected = this.talkers
     if (connected.length === 0) return
     const client = this.#dice.pick(connected)
     const wish = { ...this.#wish('a/b'), qos: 0, payloadBytes: 1000, retain: false } as const
@@ -149,7 +178,7 @@ export class Crowd {
 
   #act(action: keyof typeof ACTIONS): void {
     const dice = this.#dice
-    const connected = this.clients.filter((client) => client.connected)
+    const connected = this.talkers
     if (connected.length === 0) return
     const client = dice.pick(connected)
     switch (action) {
@@ -179,7 +208,7 @@ export class Crowd {
       case 'drop':
         return client.drop()
       case 'desert':
-        return this.#desert(client)
+        return this.desert(client)
     }
   }
 
@@ -205,7 +234,7 @@ export class Crowd {
   /** Somebody who may have had the message live asks what is retained. */
   #look(topic: string): void {
     const dice = this.#looking
-    const connected = this.clients.filter((client) => client.connected)
+    const connected = this.talkers
     if (connected.length === 0 || dice.chance(0.5)) return
     const client = dice.pick(connected)
     const id = null
@@ -217,7 +246,7 @@ export class Crowd {
   }
 
   /** Connects anew at once, while its old connection lives. */
-  #desert(client: SimClient): void {
+  desert(client: SimClient): void {
     const place = this.#places.find((one) => one.client === client)!
     if (place.home === null && !this.#promises.has('single')) return
     client.desert()
@@ -279,7 +308,7 @@ export class Crowd {
 
   #later(place: Place): void {
     // Who has a session to come back to may take its time.
-    const awayMs = !place.client.plan.clean && this.#dice.chance(0.25) ? AWAY_MS : 1500
+    const awayMs = place.awayMs ?? (!place.client.plan.clean && this.#dice.chance(0.25) ? AWAY_MS : 1500)
     this.#world.timeline.after(this.#dice.between(100, awayMs), null, 'client.again', () => {
       if (place.client.connection === null && !this.closing) this.#connect(place)
     })

@@ -99,6 +99,13 @@ export class History {
     return this.#runs.get(node)![run]!
   }
 
+  /** Whether the node ran all the time between the two, or not at all. */
+  stateOf(node: number, from: number, to: number): 'up' | 'down' | 'changed' {
+    const runs = (this.#runs.get(node) ?? []).filter((run) => run.from <= to && run.to >= from)
+    if (runs.length === 0) return 'down'
+    return runs.some((run) => run.from <= from && run.to >= to) ? 'up' : 'changed'
+  }
+
   /** Ends of runs, of whichever nodes, between the two. */
   deaths(from: number, to: number): number {
     let count = 0

@@ -44,8 +44,13 @@ export interface Sent {
   /** When PUBACK or PUBCOMP came, and its (or PUBREC's) reason. */
   ackedAt: number | null
   reason: number
-  /** A will is due when its connection breaks where the broker notices, and must not come after a DISCONNECT. */
-  will: null | 'waiting' | 'due' | 'discarded'
+  /**
+   * A will is due when its connection breaks where the broker notices, and must not come after a DISCONNECT; one whose box
+   * has died is for the others to see to.
+   */
+  will: null | 'waiting' | 'due' | 'discarded' | 'orphaned'
+  /** How long a will is to wait at least. */
+  readonly delayMs?: number
 }
 
 export interface Subscription {

@@ -46,6 +46,8 @@ interface Tally {
   readonly due: number
   readonly crossed: number
   readonly acknowledged: number
+  readonly shared: number
+  readonly orphaned: number
   readonly silences: number
 }
 
@@ -55,6 +57,8 @@ function runRange(from: number, count: number, step: number): Tally {
   let due = 0
   let crossed = 0
   let acknowledged = 0
+  let shared = 0
+  let orphaned = 0
   let silences = 0
   for (let index = 0; index < count; index += step) {
     const began = performance.now()
@@ -63,10 +67,12 @@ function runRange(from: number, count: number, step: number): Tally {
     due += facts.due
     crossed += facts.crossed
     acknowledged += facts.acknowledged
+    shared += facts.shared
+    orphaned += facts.orphaned
     silences += facts.silencesJudged
     if (problems.length > 0) failed.push({ seed, problems })
   }
-  return { seeds: millis.length, failed, millis, due, crossed, acknowledged, silences }
+  return { seeds: millis.length, failed, millis, due, crossed, acknowledged, shared, orphaned, silences }
 }
 
 function report(tallies: readonly Tally[], elapsedMs: number): void {
@@ -83,7 +89,9 @@ function report(tallies: readonly Tally[], elapsedMs: number): void {
     `${seeds} seeds, ${failed.length} failed, ${((seeds / elapsedMs) * 1000).toFixed(1)} seeds per second, ` +
       `median ${median.toFixed(1)} ms; ${sum((one) => one.due)} deliveries due, ` +
       `${sum((one) => one.crossed)} across boxes, ` +
-      `${sum((one) => one.acknowledged)} acknowledged, ${sum((one) => one.silences)} silences judged`,
+      `${sum((one) => one.acknowledged)} acknowledged, ${sum((one) => one.shared)} for groups, ` +
+      `${sum((one) => one.orphaned)} wills of dead boxes, ` +
+      `${sum((one) => one.silences)} silences judged`,
   )
   if (failed.length > 0) console.log(`failing seeds: ${failed.map(({ seed }) => seed).join(' ')}`)
   process.exitCode = failed.length > 0 ? 1 : 0

@@ -5,6 +5,8 @@ export const PROMISES = {
   disk: 'what a node with a disk has acknowledged outlives it, for its own sessions and retained messages',
   once: 'a message comes once, also where links broke, boxes died and others stood in for them',
   wills: 'a client that has said goodbye leaves no will behind, also where its box or a link dies just then',
+  lastwords:
+    'the will of a client whose box is gone comes in its time, once, not while that is there, and does not stay',
   connack: 'CONNACK comes within 3 s, whatever is broken',
   prompt: 'an acknowledgement waits for nobody longer than two heartbeats',
   delivery: 'what any node has acknowledged reaches the persistent sessions of all others, however often links break',
@@ -15,6 +17,7 @@ export const PROMISES = {
   clocks: 'a box whose clock is wrong takes the time of the cluster',
   retained:
     'retained messages are the same everywhere, the latest write of each topic, and deletions do not rise again',
+  groups: 'a message for a share group comes to one of its clients, and to another where that goes away first',
   accounts: 'accounts and rules are the same everywhere, the latest write of each',
 } as const
 

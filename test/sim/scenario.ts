@@ -4,6 +4,7 @@
 import type { ClusterId } from '../../src/base/ids.ts'
 import { Guest, PASSWORD, WAYS } from './guests.ts'
 import type { Quality } from './network.ts'
+import type { Promises } from './promises.ts'
 import type { Dice } from './random.ts'
 import type { SimNode, World } from './world.ts'
 
@@ -13,6 +14,8 @@ export interface Scenario {
   readonly intervalMs: number
   readonly heartbeatMs: number
   readonly deadAfterMs: number
+  /** When it counts. */
+  readonly willAfterMs: number | null
   readonly quality: Quality
   /** Whether what the nodes have promised outlives them. */
   readonly durability: 'disk' | 'memory'
@@ -33,7 +36,7 @@ export interface Scenario {
 
 const BACKOFF_CAP_MS = 30_000
 
-export function drawScenario(world: World, dice: Dice): Scenario {
+export function drawScenario(world: World, dice: Dice, promises: Promises): Scenario {
   const count = Number(dice.weighted({ '2': 30, '3': 40, '4': 20, '5': 10 }))
   const discovery = dice.weighted({ beacon: 35, mdns: 30, both: 35 })
   const subnets = count >= 3 && dice.chance(0.15) ? 2 : 1
@@ -47,7 +50,10 @@ export function drawScenario(world: World, dice: Dice): Scenario {
   const { id, bundle } = world.authority('main')
   const disks = dice.fork('disks')
   const durability = disks.chance(0.7) ? 'disk' : 'memory'
+  // The default would be longer than any story.
+  const willAfterMs = promises.has('lastwords') ? dice.fork('wills').pick([500, 2000]) : null
   const common = {
+    ...(willAfterMs === null ? {} : { willAfterMs }),
     heartbeatMs,
     deadAfterMs,
     beacon: { enabled: discovery !== 'mdns', port: 4883, intervalMs },
@@ -107,6 +113,7 @@ export function drawScenario(world: World, dice: Dice): Scenario {
     intervalMs,
     heartbeatMs,
     deadAfterMs,
+    willAfterMs,
     quality,
     durability,
     members,

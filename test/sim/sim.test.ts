@@ -42,4 +42,14 @@ test.each([
   expect(simulate(seed).problems).toEqual([])
 })
 
+test.each([
+  [7_300_047, 'a session with messages of a group ends by a new one at another box'],
+  [7_300_058, 'a box that has just begun is given a message for a group of which it has not heard yet'],
+  [7_300_065, 'a box is back, and copies a session again that has long gone on elsewhere'],
+  [7_300_094, 'a box stands in for a session of no group, and for one of the group later'],
+])('seed %i: %s', (seed) => {
+  const { problems } = simulate(seed, { promises: ['groups', 'delivery', 'sessions', 'order', 'once', 'single'] })
+  expect(problems.filter((problem) => problem.includes('group'))).toEqual([])
+})
+
 runSeeds('fixed', 1, 300)

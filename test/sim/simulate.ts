@@ -7,6 +7,8 @@ import { checkAcknowledged } from './checkers/acknowledged.ts'
 import { checkAnswers } from './checkers/answers.ts'
 import { checkDelivery } from './checkers/delivery.ts'
 import type { Ground } from './checkers/ground.ts'
+import { checkGroups } from './checkers/groups.ts'
+import { checkLastWords, staleStatuses } from './checkers/lastwords.ts'
 import { missingLinks, surplusLinks } from './checkers/links.ts'
 import { MemberWatch } from './checkers/members.ts'
 import { checkRetained, checkTold, type Shown } from './checkers/retained.ts'
@@ -14,6 +16,7 @@ import { wrongRoutes } from './checkers/routes.ts'
 import { checkSessions, surplusConnections } from './checkers/sessions.ts'
 import { missingTrust, wrongTime } from './checkers/trust.ts'
 import { Crowd } from './crowd.ts'
+import { Mortals } from './mortals.ts'
 import { LATE_MS } from './network.ts'
 import { accountsOf, People } from './people.ts'
 import { probe } from './probes.ts'
@@ -21,6 +24,7 @@ import { type PromiseName, Promises } from './promises.ts'
 import { describe, drawScenario, type Scenario } from './scenario.ts'
 import { Storm } from './storm.ts'
 import { TrustStorm } from './trust-storm.ts'
+import { Workers } from './workers.ts'
 import { type Build, World } from './world.ts'
 
 export interface SimulateOptions {
@@ -44,6 +48,10 @@ export interface Facts {
   readonly crossed: number
   /** Acknowledged messages that a session that lives on must have been given. */
   readonly acknowledged: number
+  /** The same of messages for share groups. */
+  readonly shared: number
+  /** Wills of clients whose box had died that had to be published. */
+  readonly orphaned: number
   readonly silencesJudged: number
   readonly faults: Readonly<Record<string, number>>
 }
@@ -67,8 +75,9 @@ const CLOCKS_WITHIN_MS = 15_000
 export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
   const world = new World(`seed ${seed}`, options.build ?? compose)
   if (options.trace !== undefined) traceInto(world, options.trace)
-  const scenario = drawScenario(world, world.dice.fork('scenario'))
-  const story = new Story(world, scenario, new Promises(options.promises))
+  const promises = new Promises(options.promises)
+  const scenario = drawScenario(world, world.dice.fork('scenario'), promises)
+  const story = new Story(world, scenario, promises)
   story.tell()
   return {
     seed,
@@ -83,6 +92,8 @@ export function simulate(seed: number, options: SimulateOptions = {}): Outcome {
       due: story.due,
       crossed: story.crossed,
       acknowledged: story.acknowledged,
+      shared: story.shared,
+      orphaned: story.orphaned,
       silencesJudged: story.watch.judged,
       faults: { ...story.storm.counts, ...story.trust.counts },
     },
@@ -99,9 +110,13 @@ class Story {
   readonly storm: Storm
   readonly trust: TrustStorm
   readonly #crowd: Crowd
+  readonly #workers: Workers
+  readonly #mortals: Mortals
   readonly #people: People
   readonly #promises: Promises
   acknowledged = 0
+  shared = 0
+  orphaned = 0
   due = 0
   crossed = 0
 
@@ -113,6 +128,8 @@ class Story {
     this.storm = new Storm(world, scenario, world.dice.fork('storm'))
     this.trust = new TrustStorm(world, scenario, world.dice.fork('trust storm'))
     this.#crowd = new Crowd(world, scenario.members, world.dice.fork('crowd'), promises)
+    this.#workers = new Workers(world, scenario.members, this.#crowd, world.dice.fork('workers'))
+    this.#mortals = new Mortals(world, scenario.members, this.#crowd, world.dice.fork('mortals'))
     this.#people = new People(world, scenario.members, world.dice.fork('people'))
   }
 
@@ -132,14 +149,18 @@ class Story {
     // A dial whose SYN was lost may still be on its way to find that there is a link already.
     const surplus = this.#scenario.quality.loss > 0 ? [] : surplusLinks(this.#scenario)
     for (const what of surplus) world.problem(`soon after the last start: ${what}`)
-    for (const client of this.#crowd.clients) if (client.connected) this.#crowd.subscribe(client)
+    for (const client of this.#crowd.talkers) this.#crowd.subscribe(client)
     this.#crowd.busy(80, 4000)
     if (this.#promises.has('accounts')) this.#people.busy(8, 4000)
+    this.#workers.busy(40, 4000)
+    this.#mortals.busy(10, 4000)
     world.run(4500)
 
     const stormMs = dice.between(4000, 10_000)
     this.#crowd.busy(100, stormMs)
     if (this.#promises.has('accounts')) this.#people.busy(12, stormMs)
+    this.#workers.busy(60, stormMs)
+    this.#mortals.busy(15, stormMs)
     this.storm.brew(dice.whole(1, 7), stormMs)
     this.trust.brew(stormMs)
     if (dice.chance(0.2)) {
@@ -157,6 +178,7 @@ class Story {
     world.run(1500)
     this.#atRest()
     this.#crowd.busy(60, 3000)
+    this.#workers.busy(30, 3000)
     world.run(3000)
     this.#farewell()
   }
@@ -208,6 +230,8 @@ class Story {
       this.#crowd.add(stays && !roams ? members[index % members.length]! : null, clean)
     }
     for (const node of [foreign, waiting]) if (node !== null) this.#crowd.add(node, true)
+    if (this.#promises.has('groups')) this.#workers.hire()
+    if (this.#promises.has('lastwords')) this.#mortals.hire()
   }
 
   /** Between the storm and the last talk nothing happens: now everything must agree, and stay as it is. */
@@ -258,6 +282,7 @@ class Story {
       return { node: index, run: run?.number ?? -1, label, topics }
     })
     for (const what of checkRetained(all, world.ledger, this.#ground())) world.problem(`at rest: ${what}`)
+    for (const what of staleStatuses(all, world.ledger, this.#ground())) world.problem(`at rest: ${what}`)
   }
 
   #farewell(): void {
@@ -272,10 +297,16 @@ class Story {
     problems.push(...checkSessions(world.ledger, ground))
     problems.push(...checkAnswers(world.ledger, ground))
     problems.push(...checkTold(world.ledger, ground))
+    const shared = checkGroups(world.ledger, ground)
+    problems.push(...shared.problems)
+    const orphaned = checkLastWords(world.ledger, ground, this.#scenario)
+    problems.push(...orphaned.problems)
+    this.orphaned = orphaned.due
     for (const problem of problems) world.problem(problem)
     this.due = due
     this.crossed = crossed
     this.acknowledged = acknowledged.due
+    this.shared = shared.due
     const allowed = (world.now / 1000) * EVENTS_PER_SECOND_MAX
     if (world.timeline.events > allowed) world.problem(`${world.timeline.events} events`)
   }

@@ -16,6 +16,8 @@ export interface ClientPlan {
   readonly ackAfterMs: number
   /** Whether it leaves a will to `wills/ID`. */
   readonly will: boolean
+  /** It says at `status/ID` that it is there, and has a will for the same topic, retained both. */
+  readonly status?: { readonly delaySec: number }
 }
 
 /** Where a client connects: one run of a node. */

@@ -8,7 +8,7 @@ import { ClientRecord, COPIED_MS, excusedMistakes, type Ground, SYNCHRONISED_MS 
 import { filterMatches } from './matching.ts'
 
 /** A client that has been back for this long has had what waited for it. */
-const BACK_MS = 2000
+export const BACK_MS = 2000
 /** What a fault may hold up has come, and routes are compared again, this long after it. */
 const AFTER_FAULT_MS = 6000
 
@@ -43,7 +43,7 @@ export function checkAcknowledged(ledger: Ledger, ground: Ground): Acknowledged 
   return found
 }
 
-const isAcknowledged = (sent: Sent): boolean =>
+export const isAcknowledged = (sent: Sent): boolean =>
   sent.qos > 0 && sent.will === null && sent.ackedAt !== null && sent.reason < 0x80 && sent.payload.length > 0
 
 function lost(sent: Sent, due: Subscription): string {
@@ -56,8 +56,13 @@ function lost(sent: Sent, due: Subscription): string {
 }
 
 function mustArrive(sent: Sent, one: Subscription, record: ClientRecord, ground: Ground): boolean {
-  if (one.grantedAt! > sent.at || (one.noLocal && one.client === sent.connection.client)) return false
-  if (!filterMatches(one.filter, sent.topic)) return false
+  if (one.noLocal && one.client === sent.connection.client) return false
+  return filterMatches(one.filter, sent.topic) && isOwed(sent, one, record, ground)
+}
+
+/** Whether the session is owed the message, or its group is, when it matches. */
+export function isOwed(sent: Sent, one: Subscription, record: ClientRecord, ground: Ground): boolean {
+  if (one.grantedAt! > sent.at) return false
   const { promises } = ground
   const from = sent.connection.node
   // What a disk has forgotten that somebody has put back is nobody's fault.

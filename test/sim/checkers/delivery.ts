@@ -4,7 +4,8 @@
 import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
 import type { PublishProperties } from '../publish.ts'
 import { excusedMistakes, type Ground, longestFlushMs, runEnded, SYNCHRONISED_MS } from './ground.ts'
-import { filterMatches } from './matching.ts'
+import { isStatus } from './lastwords.ts'
+import { filterMatches, groupOf } from './matching.ts'
 
 /** A message is where it belongs this long after it was sent, on an undisturbed way. */
 const UNDERWAY_MS = 2500
@@ -21,6 +22,8 @@ const WAY_MS = 20
 /** All subscriptions of one client, ever. */
 class Wishes {
   readonly all: Subscription[] = []
+  /** It works for a share group. */
+  shares = false
   readonly #byTopic = new Map<string, readonly Subscription[]>()
 
   matching(topic: string): readonly Subscription[] {
@@ -47,6 +50,7 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
     let wishes = byClient.get(one.client)
     if (wishes === undefined) byClient.set(one.client, (wishes = new Wishes()))
     wishes.all.push(one)
+    if (groupOf(one.filter) !== null) wishes.shares = true
   }
   const { deliveries, unclear } = sortDeliveries(ledger, byClient, ground, facts.problems)
   const received = new Map<string, Received[]>()
@@ -56,8 +60,9 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
     else list.push(one)
   }
   for (const [client, wishes] of byClient) {
-    checkOrder(client, wishes, received.get(client) ?? [], ledger, ground, facts.problems)
+    if (!wishes.shares) checkOrder(client, wishes, received.get(client) ?? [], ledger, ground, facts.problems)
     for (const sent of ledger.sent) {
+      if (isStatus(sent.topic)) continue
       const matching = wishes.matching(sent.topic)
       if (matching.length === 0) continue
       const name = `${client} ${sent.key}`
@@ -74,7 +79,7 @@ export function checkDelivery(ledger: Ledger, ground: Ground): DeliveryFacts {
   return facts
 }
 
-const nameOf = (sent: Sent): string =>
+export const nameOf = (sent: Sent): string =>
   `message ${sent.key} (${sent.topic}, QoS ${sent.qos}, by ${sent.connection.client} at node ${sent.connection.node}, ` +
   `${(sent.at / 1000).toFixed(3)} s)`
 
@@ -104,6 +109,8 @@ function sortDeliveries(
   const unclear = new Set<string>()
   for (const received of ledger.received) {
     const { client } = received.connection
+    // Who shares has no other subscriptions, and a judge of its own.
+    if (byClient.get(client)?.shares === true || isStatus(received.topic)) continue
     const sent = ledger.sent[received.key]
     if (received.fields.payload.length === 0 && ledger.removes(received.topic)) continue
     if (sent === undefined) {
@@ -159,7 +166,7 @@ function wants(one: Subscription, sent: Sent, received: Received): boolean {
 }
 
 /** What must be as it was sent, whoever receives it. */
-function flaws(sent: Sent, received: Received): string[] {
+export function flaws(sent: Sent, received: Received): string[] {
   const found: string[] = []
   const { fields } = received
   if (received.topic !== sent.topic) found.push(`topic ${received.topic}`)
@@ -329,7 +336,7 @@ function checkOrder(
   for (const one of received) {
     const { fields, key, connection } = one
     const sent = ledger.sent[key]
-    if (sent === undefined || seen.has(sent.key)) continue
+    if (sent === undefined || isStatus(sent.topic) || seen.has(sent.key)) continue
     if (fields.retain && !cameAsPublished(one, sent, wishes)) continue
     seen.add(sent.key)
     if (fields.retain) continue
@@ -360,7 +367,7 @@ function checkNext(
   for (const one of received) {
     const { fields, key, at } = one
     const sent = ledger.sent[key]
-    if (sent === undefined || fields.qos === 0 || seen.has(key)) continue
+    if (sent === undefined || isStatus(sent.topic) || fields.qos === 0 || seen.has(key)) continue
     if (fields.retain && !cameAsPublished(one, sent, wishes)) continue
     seen.add(key)
     if (fields.retain) continue

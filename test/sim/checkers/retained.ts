@@ -4,6 +4,7 @@
 
 import type { Ledger, Received, Sent } from '../ledger.ts'
 import { COPIED_MS, type Ground } from './ground.ts'
+import { isStatus } from './lastwords.ts'
 
 /** A write has reached every node that is linked after this long. */
 const HEARD_MS = 2500
@@ -40,6 +41,7 @@ export function checkRetained(all: readonly Shown[], ledger: Ledger, ground: Gro
       if (!writes.has(topic)) problems.push(`${shown.label} retains ${topic}, which nobody has written`)
     }
     for (const [topic, everywhere] of writes) {
+      if (isStatus(topic)) continue
       const list = everywhere.filter(({ connection }) => ground.sameCluster(connection.node, shown.node))
       const lasting = list.filter((one) => (whole ? lastsAnywhere(one, ground) : lastsAt(one, shown, ground)))
       const wrong = judge(shown.topics.get(topic), list, lasting, ground, whole)
@@ -77,7 +79,7 @@ function lastsAt(one: Sent, { node, run }: Shown, { durable, history }: Ground):
 }
 
 /** Whether the cluster has: on its disks, or in the memory of more than one. */
-function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
+export function lastsAnywhere(one: Sent, { durable, history, now }: Ground): boolean {
   if (!isAcknowledged(one) || history.hasForgotten(one.again.connection.node, one.at)) return false
   if (durable(one.again.connection.node)) return true
   // Nobody else has it whose box was cut off; one more fault is one too many.
@@ -143,7 +145,7 @@ export function checkTold(ledger: Ledger, ground: Ground): string[] {
   const live = new Map<string, Sent>()
   for (const { connection, key, fields, topic } of ledger.received) {
     const sent = ledger.sent[key]
-    if (sent === undefined || !sent.retain || isRemoval(sent)) continue
+    if (sent === undefined || !sent.retain || isRemoval(sent) || isStatus(topic)) continue
     // One of QoS 2 waits for its packet id to be safe, and one of QoS 0 passes it meanwhile.
     const place = `${connection.number} ${topic} ${fields.qos}`
     const before = live.get(place)
