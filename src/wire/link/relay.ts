@@ -41,6 +41,7 @@ export function encodeRelay(message: RelayMessage): Buffer {
 export function decodeRelay(from: Buffer): RelayMessage | null {
   const reader = new ByteReader(from)
   const kind = reader.u8()
+  if (kind > KINDS.end) return null
   const circuit = reader.u32()
   let message: RelayMessage | null = null
   if (kind === KINDS.open || kind === KINDS.opened) {

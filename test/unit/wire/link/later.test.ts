@@ -8,7 +8,9 @@ import { decodeCopies } from '../../../../src/wire/link/copies.ts'
 import { decodeGoodbye } from '../../../../src/wire/link/frame.ts'
 import { decodeIssue } from '../../../../src/wire/link/issue.ts'
 import { decodeLww } from '../../../../src/wire/link/lww.ts'
+import { decodeMark } from '../../../../src/wire/link/marks.ts'
 import { decodeOwned } from '../../../../src/wire/link/owned.ts'
+import { decodeRelay } from '../../../../src/wire/link/relay.ts'
 import { decodeRevocations } from '../../../../src/wire/link/revocations.ts'
 import { decodeSession } from '../../../../src/wire/link/sessions.ts'
 import { decodeTaken } from '../../../../src/wire/link/taken.ts'
@@ -25,6 +27,8 @@ test.each<[string, (bytes: Buffer) => unknown]>([
   ['approve', decodeApprove],
   ['time', decodeTime],
   ['forward', decodeTaken],
+  ['marks', decodeMark],
+  ['relay', decodeRelay],
   ['copies', decodeCopies],
   ['sessions', decodeSession],
   ['a map that one node writes', decodeOwned],
