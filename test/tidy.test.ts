@@ -11,7 +11,7 @@ const src = join(root, 'src')
 const rooms: Record<string, { imports: readonly string[]; packages: 'none' | 'any' | readonly string[] }> = {
   base: { imports: [], packages: 'none' },
   topic: { imports: ['base'], packages: 'none' },
-  wire: { imports: ['base', 'topic'], packages: 'none' },
+  wire: { imports: ['base', 'topic'], packages: ['mqtt-packet'] },
   broker: { imports: ['base', 'topic', 'wire'], packages: 'none' },
   store: { imports: ['base', 'topic', 'wire', 'broker/ports.ts'], packages: 'none' },
   cluster: { imports: ['base', 'topic', 'wire', 'broker/ports.ts'], packages: 'none' },
@@ -98,6 +98,8 @@ describe('rooms', () => {
           if (!target.endsWith('.ts') && !target.endsWith('.json')) broken.push(`${name}: '${target}' lacks .ts`)
         } else if (row.packages === 'none' || (row.packages !== 'any' && !row.packages.includes(target))) {
           broken.push(`${name} imports package ${target}`)
+        } else if (room === 'wire' && !name.startsWith('wire/mqtt/')) {
+          broken.push(`${name} imports package ${target}: only wire/mqtt may`)
         }
       }
     }

@@ -1,4 +1,4 @@
-// Going through the fields of one packet on its bytes, for the rules of connect.ts and requests.ts.
+// Going through the fields of one packet on its bytes, for the rules of strict.ts.
 
 import { ProtocolError } from '../../base/errors.ts'
 import { Reason, type ReasonCode } from '../../base/reasons.ts'
@@ -9,16 +9,17 @@ import { isMqttString } from './utf8.ts'
 export class BytePass {
   readonly bytes: Buffer
   readonly end: number
+  readonly properties = new PropertyCursor()
   at: number
   error: ProtocolError | null = null
   /** The string or binary field last passed. */
   valueStart = 0
   valueEnd = 0
 
-  constructor(bytes: Buffer, start: number, end: number) {
+  constructor(bytes: Buffer, start: number) {
     this.bytes = bytes
     this.at = start
-    this.end = end
+    this.end = bytes.length
   }
 
   get atEnd(): boolean {
@@ -29,16 +30,12 @@ export class BytePass {
     return this.bytes.toString('utf8', this.valueStart, this.valueEnd)
   }
 
-  get valueCopy(): Buffer {
-    return Buffer.from(this.bytes.subarray(this.valueStart, this.valueEnd))
-  }
-
   u8(): number {
     return this.#has(1) ? this.bytes[this.at - 1]! : 0
   }
 
   u16(): number {
-    return this.#has(2) ? (this.bytes[this.at - 2]! << 8) | this.bytes[this.at - 1]! : 0
+    return this.#has(2) ? this.bytes.readUInt16BE(this.at - 2) : 0
   }
 
   binary(): void {
@@ -58,7 +55,7 @@ export class BytePass {
   /** Passes the properties and calls `each` for every one; it may fail the pass. */
   allProperties(allowed: AllowedProperties, each: (id: number, cursor: PropertyCursor) => void): void {
     if (this.error !== null) return
-    const cursor = new PropertyCursor()
+    const cursor = this.properties
     if (!cursor.open(this.bytes, this.at, this.end, allowed)) return this.failWith(cursor.error)
     for (let id = cursor.next(); id !== 0; id = cursor.next()) {
       if (id === -1) return this.failWith(cursor.error)
@@ -68,10 +65,8 @@ export class BytePass {
   }
 
   /** A packet identifier, which is never 0. */
-  packetId(): number {
-    const id = this.u16()
-    if (id === 0) this.fail(Reason.protocolError, 'a packet identifier of 0')
-    return id
+  packetId(): void {
+    if (this.u16() === 0) this.fail(Reason.protocolError, 'a packet identifier of 0')
   }
 
   /** Nothing may be left. */

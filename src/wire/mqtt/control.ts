@@ -1,13 +1,31 @@
-// What a client sends besides PUBLISH, decoded in one pass over its bytes (connect.ts, requests.ts). PUBLISH has its view
-// (publish.ts).
+// What a client sends besides PUBLISH, decoded: the byte pass of strict.ts says whether the packet is good, then
+// mqtt-packet gives its values. PUBLISH has its view (publish.ts).
 
+import {
+  type IAuthPacket,
+  type IConnectPacket,
+  type IDisconnectPacket,
+  type ISubscribePacket,
+  type IUnsubscribePacket,
+  type Packet,
+  type Parser,
+  parser,
+} from 'mqtt-packet'
 import { assert, ProtocolError } from '../../base/errors.ts'
 import { Reason } from '../../base/reasons.ts'
+import type { QoS } from '../message.ts'
 import { AckView, isAck } from './acks.ts'
-import { BytePass } from './byte-pass.ts'
-import { connectError, readConnect } from './connect.ts'
-import type { ClientPacket, Version } from './packets.ts'
-import { readAuth, readDisconnect, readPingreq, readSubscribe, readUnsubscribe } from './requests.ts'
+import type { ClientPacket, ConnectPacket, SubscribePacket, Version, WillPacket } from './packets.ts'
+import {
+  type CheckedConnect,
+  checkAuth,
+  checkConnect,
+  checkDisconnect,
+  checkPingreq,
+  checkSubscribe,
+  checkUnsubscribe,
+  connectError,
+} from './strict.ts'
 import { varintBytes } from './varint.ts'
 
 const CONNECT = 1
@@ -17,6 +35,39 @@ const UNSUBSCRIBE = 10
 const PINGREQ = 12
 const DISCONNECT = 14
 const AUTH = 15
+
+const NEVER_EXPIRES = 0xffffffff
+const RECEIVE_MAXIMUM = 65_535
+
+/** mqtt-packet's parser, given whole packets one at a time. It keeps nothing from one packet to the next. */
+class OnePacketParser {
+  readonly #parser: Parser
+  #packet: Packet | null = null
+
+  constructor(protocolVersion: Version) {
+    this.#parser = parser({ protocolVersion })
+    this.#parser.on('packet', (packet: Packet) => {
+      this.#packet = packet
+    })
+    this.#parser.on('error', () => {
+      this.#packet = null
+    })
+  }
+
+  /** The caller says which packet the byte pass has found. */
+  parse<P extends Packet>(bytes: Buffer): P | ProtocolError {
+    this.#packet = null
+    const left = this.#parser.parse(bytes)
+    const packet = this.#packet as Packet | null
+    if (packet !== null && left === 0) return packet as P
+    return new ProtocolError(Reason.malformedPacket, 'a packet that mqtt-packet does not take')
+  }
+}
+
+// A CONNECT changes the version of the parser that reads it, so it has one of its own.
+const connects = new OnePacketParser(4)
+const before5 = new OnePacketParser(4)
+const since5 = new OnePacketParser(5)
 
 /**
  * Decodes the packet in bytes [packetStart, end) of `buffer`, which the framer has found whole and which is not a
@@ -34,9 +85,7 @@ export function decodeControl(
   if (version === null) {
     // [MQTT-3.1.0-1]
     if (type !== CONNECT) return protocolError(`packet type ${type} before CONNECT`)
-    const packet = readConnect(buffer, packetStart, bodyStart, end)
-    if (packet instanceof ProtocolError || packet.version !== 5) return packet
-    return lengthIsShortest(packetStart, bodyStart, end) ? packet : connectError(longLength(), 5)
+    return connect(ownCopy(buffer, packetStart, end), bodyStart - packetStart)
   }
   assert(type !== PUBLISH, 'a PUBLISH is read by its view')
   // [MQTT-1.5.5-1]
@@ -45,21 +94,21 @@ export function decodeControl(
     const ack = new AckView()
     return ack.read(buffer, packetStart, bodyStart, end, version) ?? ack
   }
-  return request(type, buffer[packetStart]!, new BytePass(buffer, bodyStart, end), version)
+  return request(type, ownCopy(buffer, packetStart, end), bodyStart - packetStart, version)
 }
 
-function request(type: number, first: number, pass: BytePass, version: Version): ClientPacket | ProtocolError {
+function request(type: number, packet: Buffer, bodyStart: number, version: Version): ClientPacket | ProtocolError {
   switch (type) {
     case SUBSCRIBE:
-      return readSubscribe(pass, first, version)
+      return checkSubscribe(packet, bodyStart, version) ?? subscribe(packet, version)
     case UNSUBSCRIBE:
-      return readUnsubscribe(pass, first, version)
+      return checkUnsubscribe(packet, bodyStart, version) ?? unsubscribe(packet, version)
     case PINGREQ:
-      return readPingreq(pass, first, version)
+      return checkPingreq(packet, bodyStart, version) ?? { kind: 'pingreq' }
     case DISCONNECT:
-      return readDisconnect(pass, first, version)
+      return checkDisconnect(packet, bodyStart, version) ?? disconnect(packet, version)
     case AUTH:
-      return readAuth(pass, first, version)
+      return checkAuth(packet, bodyStart, version) ?? auth(packet)
     case CONNECT:
       // [MQTT-3.1.0-2]
       return protocolError('a second CONNECT')
@@ -67,6 +116,99 @@ function request(type: number, first: number, pass: BytePass, version: Version):
       return protocolError(`packet type ${type} from a client`)
   }
 }
+
+function connect(packet: Buffer, bodyStart: number): ConnectPacket | ProtocolError {
+  const checked = checkConnect(packet, bodyStart)
+  if (checked instanceof ProtocolError) return checked
+  const { version, bridge } = checked
+  const answerAs = version === 5 ? 5 : null
+  if (version === 5 && !lengthIsShortest(0, bodyStart, packet.length)) return connectError(longLength(), answerAs)
+  const parsed = connects.parse<IConnectPacket>(packet)
+  if (parsed instanceof ProtocolError) return connectError(parsed, answerAs)
+  const properties = parsed.properties ?? {}
+  const cleanStart = parsed.clean === true
+  return {
+    kind: 'connect',
+    version,
+    bridge,
+    cleanStart,
+    keepAliveSec: parsed.keepalive ?? 0,
+    clientId: parsed.clientId,
+    username: parsed.username ?? null,
+    password: parsed.password ?? null,
+    will: willOf(parsed, checked),
+    sessionExpirySec: version === 5 ? (properties.sessionExpiryInterval ?? 0) : cleanStart ? 0 : NEVER_EXPIRES,
+    receiveMaximum: properties.receiveMaximum ?? RECEIVE_MAXIMUM,
+    maximumPacketSize: properties.maximumPacketSize ?? null,
+    topicAliasMaximum: properties.topicAliasMaximum ?? 0,
+    requestResponseInformation: properties.requestResponseInformation ?? false,
+    requestProblemInformation: properties.requestProblemInformation ?? true,
+    authenticationMethod: properties.authenticationMethod ?? null,
+    authenticationData: properties.authenticationData ?? null,
+  }
+}
+
+function willOf({ will }: IConnectPacket, { willProperties }: CheckedConnect): WillPacket | null {
+  if (will === undefined) return null
+  return {
+    topic: will.topic,
+    qos: will.qos ?? 0,
+    retain: will.retain === true,
+    payload: will.payload as Buffer,
+    delaySec: will.properties?.willDelayInterval ?? 0,
+    expirySec: will.properties?.messageExpiryInterval ?? null,
+    // The byte pass took them as they stand: mqtt-packet groups user properties by name and so loses their order.
+    properties: willProperties,
+  }
+}
+
+function subscribe(packet: Buffer, version: Version): SubscribePacket | ProtocolError {
+  const parsed = parserFor(version).parse<ISubscribePacket>(packet)
+  if (parsed instanceof ProtocolError) return parsed
+  return {
+    kind: 'subscribe',
+    packetId: parsed.messageId!,
+    subscriptionId: parsed.properties?.subscriptionIdentifier ?? null,
+    entries: parsed.subscriptions.map(({ topic, qos, nl, rap, rh }) => ({
+      filter: topic,
+      qos: qos as QoS,
+      noLocal: nl ?? false,
+      retainAsPublished: rap ?? false,
+      retainHandling: (rh ?? 0) as 0 | 1 | 2,
+    })),
+  }
+}
+
+function unsubscribe(packet: Buffer, version: Version): ClientPacket | ProtocolError {
+  const parsed = parserFor(version).parse<IUnsubscribePacket>(packet)
+  if (parsed instanceof ProtocolError) return parsed
+  return { kind: 'unsubscribe', packetId: parsed.messageId!, filters: parsed.unsubscriptions }
+}
+
+function disconnect(packet: Buffer, version: Version): ClientPacket | ProtocolError {
+  const parsed = parserFor(version).parse<IDisconnectPacket>(packet)
+  if (parsed instanceof ProtocolError) return parsed
+  return {
+    kind: 'disconnect',
+    reason: parsed.reasonCode ?? 0,
+    sessionExpirySec: parsed.properties?.sessionExpiryInterval ?? null,
+  }
+}
+
+function auth(packet: Buffer): ClientPacket | ProtocolError {
+  const parsed = since5.parse<IAuthPacket>(packet)
+  if (parsed instanceof ProtocolError) return parsed
+  return {
+    kind: 'auth',
+    reason: parsed.reasonCode,
+    method: parsed.properties?.authenticationMethod ?? null,
+    data: parsed.properties?.authenticationData ?? null,
+  }
+}
+
+const parserFor = (version: Version): OnePacketParser => (version === 5 ? since5 : before5)
+
+const ownCopy = (buffer: Buffer, start: number, end: number): Buffer => Buffer.from(buffer.subarray(start, end))
 
 const lengthIsShortest = (packetStart: number, bodyStart: number, end: number): boolean =>
   varintBytes(end - bodyStart) === bodyStart - packetStart - 1

@@ -1,4 +1,5 @@
-// What the server sends besides PUBLISH and its acknowledgements: CONNACK, SUBACK, UNSUBACK, DISCONNECT, AUTH.
+// What the server sends besides PUBLISH and its acknowledgements: CONNACK, SUBACK, UNSUBACK, DISCONNECT, AUTH. Our own
+// writer: a page of code, where mqtt-packet's `generate` builds a table of 65,536 buffers at its first use.
 
 import { ByteWriter } from '../../base/bytes.ts'
 import { Reason } from '../../base/reasons.ts'

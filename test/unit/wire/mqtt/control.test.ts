@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { ProtocolError } from '../../../../src/base/errors.ts'
 import { EMPTY } from '../../../../src/wire/message.ts'
-import { ConnectError } from '../../../../src/wire/mqtt/connect.ts'
 import { decodeControl } from '../../../../src/wire/mqtt/control.ts'
 import type { Version } from '../../../../src/wire/mqtt/packets.ts'
+import { ConnectError } from '../../../../src/wire/mqtt/strict.ts'
 import { badPackets } from './bad-packets.ts'
 import { bodyStart, hex, join, packet, properties, text, u16 } from './bytes.ts'
 
