@@ -3,6 +3,7 @@
 
 import { ProtocolError } from '../base/errors.ts'
 import { parseTopicFilter } from '../topic/filter.ts'
+import { matches } from '../topic/match.ts'
 import type { Message } from '../wire/message.ts'
 import { RecordKind } from '../wire/record/batch.ts'
 import { readCompleted } from '../wire/record/completed.ts'
@@ -126,7 +127,11 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   if (session === undefined || message === undefined) return false
   const { qos, retain, awaiting, packetId, subscriptionIds } = stored
   if (awaiting !== 'queued' && session.inflight.find(packetId) !== null) return false
-  if (session.place.at === 'arriving' && !session.place.take(message, stored.share !== null)) return false
+  if (session.place.at === 'arriving') {
+    if (!session.place.take(message, stored.share !== null)) return false
+    // Its former box went by the subscriptions that it had there: the client may have ended them here since.
+    if (awaiting === 'queued' && stored.share === null && !wants(session, message.topic)) return false
+  }
   const ids = subscriptionIds.length === 0 ? NO_IDS : subscriptionIds
   // Only its name counts: the group itself stands where subscriptions are.
   const share = stored.share === null ? null : new ShareGroup(stored.share.share, stored.share.filter)
@@ -139,6 +144,11 @@ function takeDelivery({ kept, body }: FoundRecord, found: Found, tables: Tables,
   if (awaiting === 'queued') session.queue.restore(delivery)
   else session.inflight.restore(packetId, delivery, awaiting)
   return true
+}
+
+function wants({ subscriptions }: Session, topic: string): boolean {
+  for (const { filter } of subscriptions.values()) if (matches(filter.filter, topic)) return true
+  return false
 }
 
 function takeBegun({ kept, body }: FoundRecord, found: Found, tables: Tables, seen: Seen): boolean {

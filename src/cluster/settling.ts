@@ -136,7 +136,8 @@ export class Settling {
     }
     const { clientId } = session
     const backup = this.#home.copies.backupFor(clientId, null)
-    this.#directory.recall(clientId, { epoch, base: noEpoch(self), fresh: false, over: false, owner: self, backup })
+    // Nobody has heard of it, so nobody has anything of it: what others have of that client is another session.
+    this.#directory.recall(clientId, { epoch, base: epoch, fresh: false, over: false, owner: self, backup })
     this.#home.copies.keep(session, backup)
   }
 

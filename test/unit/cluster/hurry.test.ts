@@ -42,6 +42,22 @@ describe('a session that is on its way from A to B, and C is silent to A', () =>
     })
   }
 
+  test('brings nothing that its client has unsubscribed from where it is now', () => {
+    const { mesh, a, b, c } = underway()
+    const client = b.lab.client().connect({ id: 's', ...lasting })
+    client.subscribe('u', { qos: 1 }).unsubscribe('t')
+    mesh.clock.advance(100)
+    expect(client.take().at(-1)).toMatchObject({ cmd: 'unsuback' })
+    const publisher = a.lab.connected({ id: 'p' })
+    publisher.publish('t', 'not any more', { qos: 1, messageId: 1 }).publish('u', 'this', { qos: 1, messageId: 2 })
+    mesh.stall(C, A, false)
+    a.node.sees(C, 'alive')
+    c.node.sees(A, 'alive')
+    mesh.clock.advance(1000)
+    expect(texts(client.take())).toEqual(['this'])
+    expect(a.session('s')).toBeUndefined()
+  })
+
   test('stays where it was when its client is back there and the other box is not heard any more', () => {
     const { mesh, a, b, c } = underway()
     mesh.stall(B, A, true)
