@@ -71,6 +71,8 @@ export class Copies implements CopiesView, CopyTap {
   readonly #upToDateMs = new Map<NodeId, number>()
   readonly #ticking: Timer
   #armed = false
+  /** This box is about to leave. */
+  #leaving = false
 
   constructor(world: FeatureWorld, channels: Channels, membership: Membership, home: CopiesHome) {
     this.#world = world
@@ -115,7 +117,7 @@ export class Copies implements CopiesView, CopyTap {
       const peer = feed?.peer ?? null
       without.set(peer, (without.get(peer) ?? 0) + 1)
     }
-    if (this.#feeds.size === 0 || this.#home.wanted() < 2) return found
+    if (this.#feeds.size === 0 || this.#wanted < 2) return found
     for (const [peer, count] of without) {
       const why =
         peer === null
@@ -129,7 +131,7 @@ export class Copies implements CopiesView, CopyTap {
   // What the sessions ask
 
   backupFor(clientId: ClientId, prior: NodeId | null): NodeId | null {
-    if (this.#home.wanted() < 2) return null
+    if (this.#wanted < 2) return null
     if (prior !== null && prior !== this.#membership.self && this.#mayHold(prior)) return prior
     return rendezvous(clientId, this.#takers())
   }
@@ -154,7 +156,34 @@ export class Copies implements CopiesView, CopyTap {
     const feed = backup === null ? null : this.#feed(backup)
     this.#bySession.set(kept.id, { session, feed })
     if (feed !== null) feed.add(records)
-    else if (this.#home.wanted() > 1 && this.#home.marks.get(MARK_ALONE) === null) this.#home.marks.put(MARK_ALONE, 0)
+    else if (this.#wanted > 1 && this.#home.marks.get(MARK_ALONE) === null) this.#home.marks.put(MARK_ALONE, 0)
+  }
+
+  /** This box leaves: every session is to be at another as well, whatever is configured. */
+  leave(): void {
+    this.#leaving = true
+  }
+
+  /** Boxes that can take a copy now. */
+  get takers(): number {
+    return this.#takers().length
+  }
+
+  /** Whether the copy of the session is whole; one that has none gets it. */
+  give(session: SessionView): boolean {
+    const feed = this.#bySession.get(session.kept!.id)?.feed ?? null
+    const takers = this.#takers()
+    if (feed !== null && takers.includes(feed.peer)) return feed.holdsAll
+    const backup = rendezvous(session.clientId, takers)
+    if (backup !== null) {
+      this.keep(session, backup)
+      this.#home.backedUpBy(session, backup)
+    }
+    return false
+  }
+
+  get #wanted(): number {
+    return this.#leaving ? 2 : this.#home.wanted()
   }
 
   restore(clientId: ClientId): boolean {
@@ -338,7 +367,7 @@ export class Copies implements CopiesView, CopyTap {
   /** Sessions whose backup is away for good, or that have none, get another: a few at a time, the smallest first. */
   #replace(): void {
     const local = this.#home.local()
-    if (local === null || this.#home.wanted() < 2 || this.#takers().length === 0) return
+    if (local === null || this.#wanted < 2 || this.#takers().length === 0) return
     const without = [...this.#bySession.values()].filter(({ feed }) => feed === null || !this.#mayHold(feed.peer))
     if (without.length === 0) {
       if ([...this.#feeds.values()].every((feed) => feed.upToDate)) this.#home.marks.remove(MARK_ALONE)

@@ -58,6 +58,8 @@ export class CopyFeed {
   #agreed = false
   /** It is heard, but kept somebody waiting too long: nobody waits for it until it has everything. */
   #late = false
+  /** The last batch with records of sessions that were new to the box. */
+  #newTo = 0
   /** 'whole' is owed to the box when all it is to hold is in the batches. */
   #owesWhole = true
   /** Everything that was made up to this record is there. */
@@ -89,6 +91,11 @@ export class CopyFeed {
   /** The box is heard, and has all that was promised since. */
   get upToDate(): boolean {
     return this.#lane !== null && this.#agreed && this.#new.length === 0 && !this.#owesWhole
+  }
+
+  /** It has every session that it is to hold; what changes is promised only when it has that, too. */
+  get holdsAll(): boolean {
+    return this.upToDate && (this.#batches.peek()?.sequence ?? Number.POSITIVE_INFINITY) > this.#newTo
   }
 
   /** Promises wait for it. */
@@ -178,6 +185,7 @@ export class CopyFeed {
   begin(feed: number, records: readonly Kept[]): void {
     this.#feed = feed
     this.#sequence = 0
+    this.#newTo = 0
     this.#dirty.clear()
     this.#gone.clear()
     this.#new.clear()
@@ -260,6 +268,7 @@ export class CopyFeed {
       return
     }
     const bytes = writer.done()
+    if (fresh) this.#newTo = this.#sequence
     const all = this.#dirty.size === 0 && this.#new.length === 0
     // What is dirty still has later positions, or shares one with what is in here: it waits for the batch that ends it.
     const position = this.#dirty.size === 0 ? this.#positions.position : 0

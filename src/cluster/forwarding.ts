@@ -17,6 +17,7 @@ import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
 import { Barriers } from './barriers.ts'
 import { Incoming } from './incoming.ts'
+import { LEFT_MS } from './memberstate.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
 import { Parking, type Safekeeping } from './parking.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
@@ -146,7 +147,14 @@ export class Forwarding {
       send: (peer, bytes) => this.#channel.send(peer, bytes) === 'sent',
       behind: (peer, bytes) => this.#member(peer).behind(bytes),
     })
-    membership.onChange((member) => this.#memberChanged(member))
+    membership.onChange((member) => {
+      this.#memberChanged(member)
+      if (member.state !== 'left' || member.linked) return
+      // What waits for it is for whoever goes on with its sessions.
+      this.#clock.after(LEFT_MS, 'forward.left', () => {
+        if (membership.member(member.id)?.state === 'left') this.forget(member.id)
+      })
+    })
     positions.watch(() => {
       for (const member of this.#outgoing.values()) member.safeMoved()
     })
@@ -320,11 +328,10 @@ export class Forwarding {
     return member
   }
 
-  #memberChanged({ id, state, linked }: MemberView): void {
+  #memberChanged({ id, state }: MemberView): void {
     const member = this.#outgoing.get(id)
     member?.is(state)
     if (member?.isGone) this.#sharing.gone(member)
-    if (state === 'left' && !linked) this.forget(id)
   }
 
   /** Nothing is for any of them any more. */

@@ -5,9 +5,11 @@ import { HostError } from '../base/errors.ts'
 import { type ClusterId, type NodeId, nodeId } from '../base/ids.ts'
 import type { Clock } from '../base/ports/clock.ts'
 import type { Log } from '../base/ports/log.ts'
+import type { LocalSessions } from '../broker/ports.ts'
 import type { GoodbyeReason } from '../wire/link/frame.ts'
 import { LISTENER_FILE } from './certificates.ts'
 import type { ClusterBox } from './clusterbox.ts'
+import { type GivenAway, GivingAway } from './givingaway.ts'
 import { FILES, GAVE_UP_MAX, type Identity, type IdentityWorld, loadIdentity, nodeFile } from './identity.ts'
 import type { KnownKeys } from './keys.ts'
 import type { Memory } from './memory.ts'
@@ -15,13 +17,16 @@ import type { Presence } from './presence.ts'
 import type { Revocations } from './revocations.ts'
 import type { Together, Write } from './together.ts'
 
-/** What is handed over by then is handed over. */
-const HAND_OVER_MS = 10_000
+/** What is at others by then is at others. */
+const GIVE_AWAY_MS = 10_000
+const NOTHING: GivenAway = { given: 0, kept: 0 }
 
 export interface Left {
   readonly cluster: ClusterId
   /** The identity that this box has from now on. */
   readonly node: NodeId
+  /** Sessions that other boxes go on with, and those that only this box has. */
+  readonly sessions: GivenAway
 }
 
 export interface LeavingWorld extends IdentityWorld {
@@ -36,6 +41,8 @@ export interface LeftCluster {
   readonly memory: Memory
   readonly revocations: Revocations
   readonly together: Together
+  /** The broker's sessions, once there is a broker. */
+  readonly seam: { readonly local: LocalSessions | null }
   become(identity: Identity, goodbye: GoodbyeReason): void
 }
 
@@ -68,24 +75,32 @@ export class Leaving {
       this.#world.log.warn({ cluster }, 'this box leaves its cluster')
       // First: what clients still said is handed over with the rest.
       this.#box.drain?.()
-      this.#handOver(() => this.#forget(cluster, ended))
+      const giving = this.#givingAway(presence)
+      const leave = (sessions: GivenAway) =>
+        this.#handOver(() => {
+          this.#forget(cluster, sessions, (result) => {
+            if (!(result instanceof HostError)) giving?.forget()
+            ended(result)
+          })
+        })
+      if (giving === null) leave(NOTHING)
+      else giving.give(GIVE_AWAY_MS, leave)
     })
   }
 
-  #handOver(then: () => void): void {
-    if (this.#box.handOver === undefined) return then()
-    let over = false
-    const once = () => {
-      if (over) return
-      over = true
-      timer.cancel()
-      then()
-    }
-    const timer = this.#world.clock.after(HAND_OVER_MS, 'cluster.leave', once)
-    this.#box.handOver(once)
+  #givingAway({ copies, sessions }: Presence): GivingAway | null {
+    const { local } = this.#cluster.seam
+    if (local === null) return null
+    return new GivingAway(this.#world.clock, local, copies, sessions)
   }
 
-  #forget(cluster: ClusterId, done: (result: Left | HostError) => void): void {
+  /** What clients and members have said until now, in the copies as well. */
+  #handOver(then: () => void): void {
+    if (this.#box.handOver === undefined) then()
+    else this.#box.handOver(then)
+  }
+
+  #forget(cluster: ClusterId, sessions: GivenAway, done: (result: Left | HostError) => void): void {
     const before = loadIdentity(this.#world, this.#box)
     if (before instanceof HostError) return done(before)
     const node = nodeId(this.#world.random)
@@ -99,7 +114,7 @@ export class Leaving {
       keys.clear()
       memory.clear()
       revocations.clear()
-      done({ cluster, node })
+      done({ cluster, node, sessions })
     })
   }
 }

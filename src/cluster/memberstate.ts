@@ -10,6 +10,12 @@ import type { MemberView } from './ports.ts'
 
 export type MemberState = MemberView['state']
 
+/**
+ * So long what a member had that has left counts as that of a dead one: boxes with copies of its sessions are yet to say
+ * that they go on with them.
+ */
+export const LEFT_MS = 10_000
+
 export type Evidence =
   /** A link with it is up. */
   | 'linked'

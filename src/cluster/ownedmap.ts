@@ -28,6 +28,8 @@ export interface OwnedMapOptions extends PartBounds {
   readonly name: string
   /** What of the parts outlives this run; without it, nothing does. */
   readonly keeping?: PartKeeping
+  /** So long the part of a member that has left is hidden before it is dropped; without it, at once. */
+  readonly leftMs?: number
 }
 
 const QUEUE_BYTES = limits.channelWindowBytes
@@ -164,13 +166,23 @@ export class OwnedMap {
 
   #memberChanged(member: MemberView): void {
     if (member.state === 'left') {
-      if (!member.linked) this.forget(member.id)
+      if (!member.linked) this.#left(member.id)
     } else {
       if (member.linked) this.#feed.expect(member.id)
       const following = this.#following.get(member.id)
       if (following !== undefined) this.#show(following, member.state !== 'dead')
     }
     this.#feed.recheck()
+  }
+
+  #left(peer: NodeId): void {
+    const { leftMs = 0 } = this.#options
+    const following = this.#following.get(peer)
+    if (leftMs === 0 || following === undefined) return this.forget(peer)
+    this.#show(following, false)
+    this.#world.clock.after(leftMs, `${this.#name}.left`, () => {
+      if (this.#membership.member(peer)?.state === 'left') this.forget(peer)
+    })
   }
 
   #show(following: PartFollowing, visible: boolean): void {

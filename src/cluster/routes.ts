@@ -17,6 +17,7 @@ import {
   ROUTE_BYTES_MAX,
 } from '../wire/link/routes.ts'
 import { type KeptOf, KeptRoutes } from './keptroutes.ts'
+import { LEFT_MS } from './memberstate.ts'
 import { OwnedMap } from './ownedmap.ts'
 import type { Safekeeping } from './parking.ts'
 import type { PeerPart } from './peerpart.ts'
@@ -85,6 +86,7 @@ export class Routes {
         entriesMax: limits.partEntries,
         check: checkRoute,
         ...(this.#kept === null ? {} : { keeping: this.#kept }),
+        leftMs: LEFT_MS,
       },
       world,
       channels,

@@ -34,6 +34,7 @@ export class Settling {
   /** Sessions that may have gone on elsewhere for all that has been heard, and what of them was in the copies then. */
   readonly #unheard = new Map<ClientId, number>()
   #looking = false
+  #leaving = false
 
   constructor(world: FeatureWorld, membership: Membership, directory: Directory, home: SettlingHome) {
     this.#world = world
@@ -46,6 +47,12 @@ export class Settling {
   look(clientId: ClientId): void {
     this.#toLook.add(clientId)
     this.#lookSoon()
+  }
+
+  /** This box leaves: what it keeps going for boxes that are away nobody else would. */
+  leave(): void {
+    this.#leaving = true
+    this.lookAtAll()
   }
 
   lookAtAll(): void {
@@ -91,8 +98,9 @@ export class Settling {
         if (place.at === 'here') this.#say(session, entry)
         return
       case 'stand-in': {
-        // It does not come back: what it owned is ours.
-        if (this.#membership.member(found.owner)?.state === 'left') {
+        const owner = this.#membership.member(found.owner)
+        // It does not come back, or would not find us: what it owned is ours.
+        if (owner?.state === 'left' || (this.#leaving && owner?.linked !== true)) {
           local.put(session, { at: 'here' })
           return this.#home.set(session, entry!, entry)
         }

@@ -175,6 +175,11 @@ export class SharedSessions implements Claims {
     this.#settling.look(clientId)
   }
 
+  /** This box leaves: what it keeps going for boxes that are away is its own from now on. */
+  leave(): void {
+    this.#settling.leave()
+  }
+
   /** `backup` holds the copy of the session from now on. */
   backedUpBy(session: SessionView, backup: NodeId | null): void {
     const entry = this.#directory.get(session.clientId)

@@ -79,6 +79,9 @@ export function addMembershipCommands(
       const left = (await asked(options, 'cluster leave')) as Left
       if (options.json === true) return printJson(left)
       print(`left cluster ${left.cluster}; this box is alone now, as node ${left.node}`)
+      const { given, kept } = left.sessions
+      if (given > 0) print(`sessions of clients that go on at other boxes: ${given}`)
+      if (kept > 0) print(`sessions that no other box could take, and that are here still: ${kept}`)
     })
 }
 

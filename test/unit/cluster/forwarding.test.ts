@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { ClusterPeers } from '../../../src/cluster/clusterpeers.ts'
 import { Forwarding } from '../../../src/cluster/forwarding.ts'
+import { LEFT_MS } from '../../../src/cluster/memberstate.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { Shares } from '../../../src/cluster/shares.ts'
 import { isBatch } from '../../../src/wire/link/forward.ts'
@@ -453,6 +454,7 @@ test('of QoS 2 a member that begins anew is not sent again what its store has, t
   expect(a.shelf.size).toBe(0)
   mesh.cut(A, B)
   again.node.sees(A, 'left')
+  mesh.clock.advance(LEFT_MS)
   expect([...shelf.found(new Shelf(mesh.clock)).records].map(({ kind }) => kind)).not.toContain(RecordKind.arrival)
 })
 
@@ -502,16 +504,20 @@ test('a dead member without persistent sessions that want it gets nothing; one t
   expect(a.forwarding.queue(B).queued).toBe(1)
 })
 
-test('a member that leaves takes with it what waited for it', () => {
+test('a member that leaves takes with it what waited for it and nobody has asked for', () => {
   const { mesh, a, publish } = pair()
   publish()
   mesh.cut(A, B)
   publish()
   a.node.sees(B, 'left')
-  mesh.clock.advance(10)
+  mesh.clock.advance(LEFT_MS - 1)
+  // A durable route counts as long.
+  publish()
+  expect(a.forwarding.queue(B).queued).toBe(3)
+  mesh.clock.advance(1)
   expect([a.shelf.size, a.forwarding.parking.count, a.forwarding.queue(B).queued]).toEqual([0, 0, 0])
   expect(a.shelf.safe).toBe(a.shelf.position)
-  expect(a.meter.get('forward.dropped.left.qos12')).toBe(1)
+  expect(a.meter.get('forward.dropped.left.qos12')).toBe(2)
 })
 
 test('a stamped message goes to every member, and waits for one', () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { NodeId } from '../../../src/base/ids.ts'
+import { LEFT_MS } from '../../../src/cluster/memberstate.ts'
 import { Routes } from '../../../src/cluster/routes.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
 import { Shelf } from './shelf.ts'
@@ -198,6 +199,7 @@ test('a member that has left or was removed has nothing kept, heard of or not', 
   const { mesh, a } = pair()
   const heard = again(mesh, a.shelf)
   heard.node.sees(B, 'left')
+  mesh.clock.advance(LEFT_MS)
   expect([heard.shelf.size, heard.receivers('x')]).toEqual([0, []])
   const unheard = again(mesh, a.shelf)
   unheard.routes.removed(B)

@@ -422,7 +422,7 @@ describe('a box that leaves', () => {
     const { id, files } = third
     const left = leave(third)
     lab.advance(5 * SECOND)
-    expect(left.result).toEqual({ cluster: 'cccccccccccccccc', node: third.id })
+    expect(left.result).toEqual({ cluster: 'cccccccccccccccc', node: third.id, sessions: { given: 0, kept: 0 } })
     expect(third.id).not.toBe(id)
     expect(third.drained).toBe(1)
     expect([first.linked, second.linked, third.linked]).toEqual(['gw-2', 'gw-1', ''])
