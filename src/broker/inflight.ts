@@ -60,8 +60,13 @@ export class Inflight {
     let slots = (this.#slots ??= new Array(CAPACITY_MIN).fill(null))
     while (slots[packetId & (slots.length - 1)] !== null && slots.length <= PACKET_ID_MAX) slots = this.#grow(slots)
     slots[packetId & (slots.length - 1)] = { packetId, delivery, awaiting, order: ++this.#lastOrder, safeAt: 0 }
-    this.#lastId = packetId
+    if (this.#lastId === 0) this.#lastId = packetId
     this.#size++
+  }
+
+  /** The next id is the one behind this, whatever is restored. */
+  startBehind(id: number): void {
+    this.#lastId = id & PACKET_ID_MAX || PACKET_ID_MAX
   }
 
   find(packetId: number): Outgoing | null {

@@ -247,7 +247,9 @@ class Taking implements SessionImport {
 
   #begun(session: Session, late: readonly Delivery[]): void {
     this.session = session
-    session.queue.since = this.#home.publisher.counter
+    const { origin, publisher } = this.#home
+    session.queue.since = publisher.counter
+    session.inflight.startBehind((Number.parseInt(origin.node.slice(-4), 16) + publisher.counter) * SCATTER)
     if (this.#place === 'standing-in') {
       session.place = { at: 'standing-in', owner: this.#from, after: 0 }
       this.#home.sessions.countDown(session)
@@ -274,6 +276,13 @@ class Taking implements SessionImport {
     return late
   }
 }
+
+/**
+ * A box that was cut off goes on giving packet ids of which nobody else hears, and its client may move in the middle of an
+ * exchange: it would take another message with the id of that one for the same [MQTT-4.3.3-10], and drop it. So a session that
+ * comes from elsewhere goes on with ids from anywhere, at each box from somewhere else.
+ */
+const SCATTER = 0x9e37
 
 const MOVED: ReadonlySet<number> = new Set([
   RecordKind.subscription,

@@ -20,6 +20,26 @@ describe('Inflight', () => {
     expect(inflight.find(2)).toBe(null)
   })
 
+  test('starts where it is told, goes round, and never to zero', () => {
+    for (const [behind, id] of [
+      [0x8000, 0x8001],
+      [0x3fffd, 0xfffe],
+      [0xffff, 1],
+      [0x20000, 1],
+    ] as const) {
+      const inflight = new Inflight()
+      inflight.startBehind(behind)
+      inflight.restore(40, delivery('under way'), 'pubrec')
+      expect(inflight.admit(delivery('x')).packetId).toBe(id)
+    }
+  })
+
+  test('goes on behind what an earlier run had under way', () => {
+    const inflight = new Inflight()
+    for (const id of [40, 41, 42]) inflight.restore(id, delivery('under way'), 'pubrec')
+    expect(inflight.admit(delivery('x')).packetId).toBe(43)
+  })
+
   test('finds by id and keeps the order of sending, for any sequence of sends and acknowledgements', () => {
     const random = plainRandom()
     const inflight = new Inflight()

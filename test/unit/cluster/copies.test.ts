@@ -345,6 +345,36 @@ describe('the owner is dead', () => {
   })
 })
 
+test('a copy gives other packet ids than its owner, which may be cut off and go on', () => {
+  const { mesh, boxes: all } = boxes(A, B, C)
+  const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
+  sleeper(a, 't', 2)
+  const client = a.lab.client().connect({ id: 's', ...lasting })
+  mesh.clock.advance(100)
+  const publish = (box: SessionBox, times: number) => {
+    const publisher = box.lab.connected({ id: `p${box.id}` })
+    for (let messageId = 1; messageId <= times; messageId++) {
+      publisher.publish('t', `${box.id} ${messageId}`, { qos: 1, messageId })
+      mesh.clock.advance(10)
+    }
+  }
+  const ids = (packets: { messageId?: number; payload?: unknown }[]) =>
+    packets.flatMap(({ messageId, payload }) => (payload ? [messageId!] : []))
+  publish(a, 3)
+  mesh.clock.advance(100)
+  kill(mesh, a, [b, c])
+  publish(a, 20)
+  const before = ids(client.take())
+  expect(before.length).toBe(23)
+  const moved = b.lab.client().connect({ id: 's', ...lasting })
+  mesh.clock.advance(3000)
+  const again = ids(moved.take())
+  publish(b, 20)
+  const after = ids(moved.take())
+  expect(again.every((id) => before.includes(id))).toBe(true)
+  expect(after.filter((id) => before.includes(id))).toEqual([])
+})
+
 describe('the copy', () => {
   test('goes on after a short break without being sent again, and follows every change', () => {
     const { mesh, boxes: all } = boxes(A, B)
