@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
+import { constants, setPriority, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { NodeStatus } from '../src/compose.ts'
 import { pause } from './measuring.ts'
@@ -61,6 +61,8 @@ export interface BoxPlan {
   readonly settings?: readonly string[]
   /** The core it runs on; null: that of this process. */
   readonly core: number | null
+  /** With low priority. */
+  readonly low?: boolean
 }
 
 export class Box {
@@ -107,6 +109,7 @@ export class Box {
     const [first, ...rest] = [...command, process.execPath, ...args]
     const startMs = performance.now()
     const child = spawn(first!, rest, { stdio: ['ignore', 'ignore', 'pipe'] })
+    if (plan.low === true && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
     let said = ''
     child.stderr!.on('data', (text: Buffer) => {
       said = (said + text).slice(-2000)

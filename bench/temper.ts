@@ -1,10 +1,13 @@
 // Whether a paced flow is kept waiting while much else is done: 100,000 retained messages go to a new box, the store
 // compacts, and thousands of clients connect at once.
 
+import { type ChildProcess, fork } from 'node:child_process'
+import { constants, setPriority } from 'node:os'
+import { join } from 'node:path'
 import { Box } from './boxes.ts'
 import { fillRetained } from './bursts.ts'
 import { Client } from './client.ts'
-import { each, type Job, type Outcome, pause, publishingPort, Usage, until } from './measuring.ts'
+import { type Job, type Outcome, pause, publishingPort, Usage, until } from './measuring.ts'
 import { PacedFlow } from './paced.ts'
 import { percentile } from './statistics.ts'
 
@@ -15,12 +18,40 @@ export interface Temper {
   readonly payloadBytes: number
 }
 
-const AT_ONCE = 500
+/** Of what works beside those who measure. */
+const LOW = constants.priority.PRIORITY_BELOW_NORMAL
 const PORT_FROM = 50
 const ALL_MS_MAX = 60_000
 const LOOK_MS = 50
 /** How often somebody asks whether the loop is free. */
 const ASK_MS = 5
+
+/** Connects from a process of its own, of low priority, and stays. */
+class Crowd {
+  readonly #child: ChildProcess
+  readonly connected: Promise<string[]>
+
+  constructor(job: Job, clients: number) {
+    const program = join(import.meta.dirname, 'crowd.js')
+    this.#child = fork(program, [`${publishingPort(job)}`, `${job.version}`, `${clients}`])
+    setPriority(this.#child.pid!, LOW)
+    this.connected = this.#heard()
+  }
+
+  /** Resolves with what went wrong with any of them. */
+  end(): Promise<string[]> {
+    const heard = this.#heard()
+    this.#child.send('end')
+    return heard
+  }
+
+  #heard(): Promise<string[]> {
+    return new Promise((done, failed) => {
+      this.#child.once('message', (said) => done(said as string[]))
+      this.#child.once('exit', (status) => failed(new Error(`the crowd ended with ${status}`)))
+    })
+  }
+}
 
 /** The longest that a PINGREQ waited for its answer. */
 class Asker {
@@ -54,7 +85,7 @@ class Asker {
   }
 }
 
-/** The new box runs on the core of this load, which hardly works meanwhile. */
+/** The new box and the crowd run on the core of this load, which comes first there. */
 export async function runTemper(job: Job, { retained, clients, perSecond, payloadBytes }: Temper): Promise<Outcome> {
   // Written twice, so that half of what is on disk is out of date.
   const problems = await fillRetained(job, retained, payloadBytes)
@@ -69,16 +100,9 @@ export async function runTemper(job: Job, { retained, clients, perSecond, payloa
 
   const usage = new Usage(job.pids)
   const port = publishingPort(job) + PORT_FROM
-  const crowd: Client[] = []
-  const connect = each(clients, AT_ONCE, async (index) => {
-    try {
-      crowd.push(await Client.open(publishingPort(job), job.version, `crowd-${index}`))
-    } catch (error) {
-      problems.push((error as Error).message)
-    }
-  })
-  const box = await Box.start({ port, peers: [publishingPort(job)], like: job.directories[0]!, core: null })
-  await connect
+  const crowd = new Crowd(job, clients)
+  const box = await Box.start({ port, peers: [publishingPort(job)], like: job.directories[0]!, core: null, low: true })
+  problems.push(...(await crowd.connected))
   for (const endMs = performance.now() + ALL_MS_MAX; (await box.status()).retained < retained; await pause(LOOK_MS)) {
     if (performance.now() < endMs) continue
     problems.push(`the new box has ${(await box.status()).retained} retained messages of ${retained}`)
@@ -87,7 +111,7 @@ export async function runTemper(job: Job, { retained, clients, perSecond, payloa
   const delays = flow.delays()
   const used = usage.soFar()
   problems.push(...(await asker.end()), ...(await flow.end()))
-  for (const { problem } of crowd) if (problem !== null) problems.push(problem)
+  problems.push(...(await crowd.end()))
   await box.stop()
   const figures = {
     p99Ms: percentile(delays, 0.99),
