@@ -9,7 +9,6 @@ import { isMqttString } from './utf8.ts'
 export class BytePass {
   readonly bytes: Buffer
   readonly end: number
-  readonly properties = new PropertyCursor()
   at: number
   error: ProtocolError | null = null
   /** The string or binary field last passed. */
@@ -35,7 +34,7 @@ export class BytePass {
   }
 
   u16(): number {
-    return this.#has(2) ? this.bytes.readUInt16BE(this.at - 2) : 0
+    return this.#has(2) ? (this.bytes[this.at - 2]! << 8) | this.bytes[this.at - 1]! : 0
   }
 
   binary(): void {
@@ -55,7 +54,7 @@ export class BytePass {
   /** Passes the properties and calls `each` for every one; it may fail the pass. */
   allProperties(allowed: AllowedProperties, each: (id: number, cursor: PropertyCursor) => void): void {
     if (this.error !== null) return
-    const cursor = this.properties
+    const cursor = new PropertyCursor()
     if (!cursor.open(this.bytes, this.at, this.end, allowed)) return this.failWith(cursor.error)
     for (let id = cursor.next(); id !== 0; id = cursor.next()) {
       if (id === -1) return this.failWith(cursor.error)

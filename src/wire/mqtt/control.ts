@@ -106,7 +106,7 @@ function request(type: number, packet: Buffer, bodyStart: number, version: Versi
     case PINGREQ:
       return checkPingreq(packet, bodyStart, version) ?? { kind: 'pingreq' }
     case DISCONNECT:
-      return checkDisconnect(packet, bodyStart, version) ?? disconnect(packet, version)
+      return checkDisconnect(packet, bodyStart, version) ?? disconnect(packet, bodyStart, version)
     case AUTH:
       return checkAuth(packet, bodyStart, version) ?? auth(packet)
     case CONNECT:
@@ -185,7 +185,11 @@ function unsubscribe(packet: Buffer, version: Version): ClientPacket | ProtocolE
   return { kind: 'unsubscribe', packetId: parsed.messageId!, filters: parsed.unsubscriptions }
 }
 
-function disconnect(packet: Buffer, version: Version): ClientPacket | ProtocolError {
+/** What nearly all of them are: nothing behind the header. */
+const GOODBYE: ClientPacket = { kind: 'disconnect', reason: Reason.success, sessionExpirySec: null }
+
+function disconnect(packet: Buffer, bodyStart: number, version: Version): ClientPacket | ProtocolError {
+  if (bodyStart === packet.length) return GOODBYE
   const parsed = parserFor(version).parse<IDisconnectPacket>(packet)
   if (parsed instanceof ProtocolError) return parsed
   return {

@@ -114,12 +114,8 @@ export function checkConnect(packet: Buffer, bodyStart: number): CheckedConnect 
 
   pass.string('the client identifier')
   if (pass.error !== null) return connectError(pass.error, answerAs)
-  const characters = [...pass.valueText].length
-  // [MQTT3-3.1.3-8] And MQTT 3.1 section 3.1: 1 to 23 characters.
-  if (
-    (version === 3 && (characters === 0 || characters > CLIENT_ID_MAX_3_1)) ||
-    (version === 4 && characters === 0 && (flags & CLEAN_FLAG) === 0)
-  ) {
+  if (!takesClientId(pass, version, flags)) {
+    const characters = [...pass.valueText].length
     return new ConnectError(Reason.clientIdentifierNotValid, `a client identifier of ${characters} characters`, version)
   }
 
@@ -133,6 +129,13 @@ export function checkConnect(packet: Buffer, bodyStart: number): CheckedConnect 
   const error = pass.finish()
   if (error !== null) return connectError(error, answerAs)
   return { version, bridge: level >= BRIDGE_BIT, willProperties }
+}
+
+/** [MQTT3-3.1.3-8] And MQTT 3.1 section 3.1: 1 to 23 characters. */
+function takesClientId(pass: BytePass, version: Version, flags: number): boolean {
+  const empty = pass.valueStart === pass.valueEnd
+  if (version === 3) return !empty && [...pass.valueText].length <= CLIENT_ID_MAX_3_1
+  return !empty || version === 5 || (flags & CLEAN_FLAG) !== 0
 }
 
 /** Bridges of mosquitto and others set the highest bit of the level. */
