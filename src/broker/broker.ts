@@ -340,7 +340,7 @@ export class Broker implements LocalDelivery {
     this.#stopped = true
     this.#memory.stop()
     this.sys.stop()
-    this.#sessions.dropWills()
+    this.#sessions.stopping()
     this.#sendAway('the broker stops', elsewhere)
     this.#sessions.freeze()
     if (this.#connections.size === 0) this.#deadlines.stop()

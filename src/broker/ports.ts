@@ -217,6 +217,8 @@ export interface LocalSessions {
   over(session: SessionView): void
   /** Publishes the will of a client whose box is gone. */
   publishWill(clientId: ClientId, will: OrphanedWill): void
+  /** Another box has published the will that the client left by the CONNECT of that stamp. */
+  willPublished(clientId: ClientId, epoch: Stamp): void
 }
 
 export interface AuthenticationRequest {

@@ -141,7 +141,7 @@ export class Sessions {
     const nowMs = this.#clock.now()
     const endsAt = nowMs + session.expirySec * 1000
     const will = session.will
-    if (will !== null) {
+    if (will !== null && (said || !this.#stopping)) {
       const fate = willFate(will, said, nowMs, endsAt)
       if (fate === 'drop') this.#dropWill(session)
       else if (fate !== 'now') session.willAt = fate.at
@@ -150,7 +150,8 @@ export class Sessions {
     if (endsAt <= nowMs) return this.end(session)
     session.endsAt = endsAt
     if (!this.#stopping) this.#handover.away(session)
-    if (session.will !== null && session.willAt === NEVER) this.#fireWill(session)
+    // Who is sent away is not dead: the next run waits for it, and others do while there are any.
+    if (session.will !== null && session.willAt === NEVER && !this.#stopping) this.#fireWill(session)
     this.#home.keeping.session(session)
     session.deadline ??= new Deadline(() => this.#due(session))
     this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
@@ -218,8 +219,9 @@ export class Sessions {
     session.expirySec = stored.expirySec
     session.will = stored.will
     session.endsAt = stored.away ? stored.endsAt : nowMs + stored.expirySec * 1000
-    if (stored.away) session.willAt = stored.willAt
-    else if (stored.will !== null) session.willAt = nowMs + Math.max(stored.will.delaySec * 1000, bounds.willHeldMs)
+    // It was connected when that run died, or was sent away when it was stopped.
+    const waits = stored.will !== null && (!stored.away || stored.willAt === NEVER)
+    session.willAt = waits ? nowMs + Math.max(stored.will!.delaySec * 1000, bounds.willHeldMs) : stored.willAt
     session.deadline = new Deadline(() => this.#due(session))
     this.#deadlines.set(session.deadline, Math.min(session.willAt, session.endsAt))
     return session
@@ -235,10 +237,17 @@ export class Sessions {
     this.#deadlines.set(offer, this.#clock.now() + bounds.willHeldMs)
   }
 
-  /** The broker stops: no will of its clients is published. */
-  dropWills(): void {
+  /** The broker stops: no will of its clients is published now, and those of sessions that go on are kept. */
+  stopping(): void {
     this.#stopping = true
-    this.forgetWills()
+    for (const session of this.#byClient.values()) if (session.kept === null) session.will = null
+  }
+
+  /** Another box has published the will of a client that was here, and is not. */
+  willPublished(session: Session): void {
+    if (session.connection !== null || session.will === null) return
+    this.#dropWill(session)
+    this.#home.keeping.session(session)
   }
 
   /** Who is sent away is not dead. */

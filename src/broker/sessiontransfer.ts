@@ -4,7 +4,7 @@
 import { ByteReader, type ByteWriter } from '../base/bytes.ts'
 import type { ClientId, NodeId } from '../base/ids.ts'
 import { Reason } from '../base/reasons.ts'
-import type { Stamp } from '../base/stamps.ts'
+import { compareStamps, type Stamp } from '../base/stamps.ts'
 import { matches } from '../topic/match.ts'
 import { type Message, messageIdText, type Origin, type QoS } from '../wire/message.ts'
 import { type Recordable, RecordKind } from '../wire/record/batch.ts'
@@ -139,6 +139,12 @@ export class SessionTransfer implements LocalSessions {
     this.disconnect(session)
     // One that was to end with its connection is gone by now.
     if (this.#home.sessions.get(session.clientId) === session) this.#home.sessions.drop(session, over)
+  }
+
+  willPublished(clientId: ClientId, epoch: Stamp): void {
+    const { sessions } = this.#home
+    const session = sessions.get(clientId)
+    if (session?.epoch != null && compareStamps(epoch, session.epoch) >= 0) sessions.willPublished(session)
   }
 
   publishWill(clientId: ClientId, { epoch, account, listener, will }: OrphanedWill): void {

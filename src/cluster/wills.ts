@@ -123,10 +123,11 @@ export class Wills implements WillWatch {
       // Its box does not know of it any more, and the client has not said goodbye.
       if (about.kind === 'standing' && restarted && before !== null) this.#wait(owner, about.clientId, before)
     } else if (about.kind === 'published') {
+      const epoch = decodePublished(value)
       const pending = this.#pending.get(about.clientId)
-      if (pending !== undefined && compareStamps(decodePublished(value), pending.epoch) >= 0) {
-        this.#pending.delete(about.clientId)
-      }
+      if (pending !== undefined && compareStamps(epoch, pending.epoch) >= 0) this.#pending.delete(about.clientId)
+      // It was our own client's, while we were away.
+      this.#home.local()?.willPublished(about.clientId, epoch)
     }
   }
 
@@ -141,10 +142,20 @@ export class Wills implements WillWatch {
     const known = this.#pending.get(clientId)
     const standing = decodeStanding(value)
     if (known !== undefined && compareStamps(known.epoch, standing.epoch) >= 0) return
+    if (this.#isPublished(clientId, standing.epoch)) return
     if (known === undefined && this.#pending.size >= PENDING_MAX) return this.#world.meter.count('wills.pending-full')
     const due = dueMs(this.#world.clock.now(), this.#home.afterMs(), standing.will.delaySec)
     this.#pending.set(clientId, { ...standing, owner, clientId, dueMs: due })
     this.#wake(due)
+  }
+
+  /** Somebody has published it, or one of a later CONNECT: a box that dies twice has clients that died once. */
+  #isPublished(clientId: ClientId, epoch: Stamp): boolean {
+    const key = publishedKey(clientId)
+    const isOf = (value: Buffer | undefined) => value !== undefined && compareStamps(decodePublished(value), epoch) >= 0
+    if (isOf(this.#map.own.get(key))) return true
+    for (const member of this.#living) if (isOf(this.#map.part(member)?.get(key))) return true
+    return false
   }
 
   /** Its clients may be connected as before; of those that are not, it knows itself. */

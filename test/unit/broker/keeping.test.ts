@@ -1,6 +1,7 @@
 // What the broker promises only when it is on disk, and what a broker finds again after its own death.
 
 import { describe, expect, test } from 'vitest'
+import type { ClientId, NodeId } from '../../../src/base/ids.ts'
 import { DurableLab, Platter } from './durable-lab.ts'
 
 const away = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
@@ -293,6 +294,51 @@ describe('the next run', () => {
     expect(watcher.got()).toEqual([])
     next.advance(2000)
     expect(watcher.got()).toEqual(['w=stays away'])
+  })
+
+  test('keeps the wills of those whom a stop sends away: the next run publishes those of who does not come back', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    for (const id of ['stays away', 'comes back']) {
+      lab.connected({ id, ...away, will: { topic: 'w', payload: id, qos: 1 } })
+    }
+    const slow = { willDelayInterval: 40 }
+    lab.connected({ id: 'slow', ...away, will: { topic: 'w', payload: 'slow', qos: 1, properties: slow } })
+    const witness = lab.subscribed('w', { id: 'witness' })
+    lab.connected({ id: 'says goodbye', ...away, will: { topic: 'w', payload: 'x', qos: 1 } }).disconnect()
+    lab.commit()
+    lab.broker.stop()
+    lab.commit()
+    expect(witness.got()).toEqual([])
+    const next = new DurableLab(platter)
+    const watcher = next.subscribed('w', { id: 'watcher', qos: 1 })
+    next.connected({ id: 'comes back', ...away })
+    next.advance(29_000)
+    expect(watcher.got()).toEqual([])
+    next.advance(2000)
+    expect(watcher.got()).toEqual(['w=stays away'])
+    next.advance(10_000)
+    expect(watcher.got()).toEqual(['w=slow'])
+  })
+
+  test('does not publish a will that another box has published while this one was off', () => {
+    const platter = new Platter()
+    const lab = new DurableLab(platter)
+    lab.connected({ id: 'gone', ...away, will: { topic: 'w', payload: 'gone', qos: 1 } })
+    lab.commit()
+    const next = new DurableLab(platter)
+    const watcher = next.subscribed('w', { id: 'watcher', qos: 1 })
+    const { epoch } = next.broker.transfer.get('gone' as ClientId)!
+    const stamp = (wallMs: number) => ({ wallMs, counter: 0, node: '00000000000000aa' as NodeId })
+    expect(epoch).toBe(null)
+    // Of a client that was never in a cluster nobody else can have published it.
+    next.broker.transfer.willPublished('gone' as ClientId, stamp(1))
+    next.broker.transfer.own(next.broker.transfer.get('gone' as ClientId)!, stamp(10))
+    next.broker.transfer.willPublished('gone' as ClientId, stamp(9))
+    expect(next.broker.transfer.get('gone' as ClientId)!.will).not.toBe(null)
+    next.broker.transfer.willPublished('gone' as ClientId, stamp(10))
+    next.advance(60_000)
+    expect(watcher.got()).toEqual([])
   })
 
   test("hands on a group's messages when the member that had them does not come back, and keeps that too", () => {

@@ -23,7 +23,11 @@ function box(mesh: Mesh, id: NodeId) {
   const node = mesh.start(id)
   const published: string[] = []
   const connects = new Map<string, Stamp>()
-  const local = { publishWill: (clientId: ClientId) => published.push(clientId) } as unknown as LocalSessions
+  const heard: string[] = []
+  const local = {
+    publishWill: (clientId: ClientId) => published.push(clientId),
+    willPublished: (clientId: ClientId, { wallMs }: Stamp) => heard.push(`${clientId} ${wallMs}`),
+  } as unknown as LocalSessions
   const wills = new Wills(node.world, node, node, node.stamps, {
     local: () => local,
     afterMs: () => AFTER_MS,
@@ -31,7 +35,7 @@ function box(mesh: Mesh, id: NodeId) {
   })
   const has = (clientId: string, its: WillPacket | null = will, epoch = epochAt(1000)) =>
     wills.willChanged({ clientId, epoch, will: its, access: { account: null, listener: 'mqtt' } } as SessionView)
-  return { node, wills, published, connects, has }
+  return { node, wills, published, heard, connects, has }
 }
 
 function three() {
@@ -129,6 +133,21 @@ describe('a box that dies', () => {
     mesh.clock.advance(AFTER_MS + 100)
     expect(published()).toEqual(['left behind'])
   })
+})
+
+test('a box that is back without its clients: what was published of them is not published again', () => {
+  const { mesh, a, b, c, die, published } = three()
+  a.has('gone')
+  mesh.clock.advance(100)
+  die(A, [b, c])
+  mesh.clock.advance(AFTER_MS + 100)
+  expect(published()).toEqual(['gone'])
+  a.wills.stop()
+  const back = box(mesh, A)
+  for (const { node } of [b, c]) mesh.link(A, node.self)
+  for (const { node } of [b, c]) node.sees(A, 'alive')
+  mesh.clock.advance(AFTER_MS + 1000)
+  expect([published(), back.heard]).toEqual([['gone'], ['gone 1000']])
 })
 
 test('a box that begins anew so soon that nobody took it for dead: what it has forgotten is published by another', () => {
