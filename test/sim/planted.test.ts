@@ -37,7 +37,7 @@ test('what was planted is taken out again', () => {
 })
 
 /** Of the bugs that CLUSTER 8 demands. This number only shrinks. */
-const MISSING = 4
+const MISSING = 3
 
 test('each bug of CLUSTER 8 is planted, but for those still to come', () => {
   const names = plants.map(({ name }) => name)

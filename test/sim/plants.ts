@@ -8,6 +8,7 @@ import type { Plant } from './plants/planting.ts'
 import { sessionPlants } from './plants/sessions.ts'
 import { sharedPlants } from './plants/shared.ts'
 import { trustPlants } from './plants/trust.ts'
+import { willPlants } from './plants/wills.ts'
 
 export const plants: readonly Plant[] = [
   ...networkPlants,
@@ -16,6 +17,7 @@ export const plants: readonly Plant[] = [
   ...deliveryPlants,
   ...sessionPlants,
   ...trustPlants,
+  ...willPlants,
 ]
 
 /**
@@ -29,7 +31,7 @@ export const demanded: Readonly<Record<string, readonly string[]>> = {
   ],
   'an epoch made by a stand-in': ['a stand-in makes an epoch'],
   'a returning owner that yields to a stand-in': ['an owner that comes back yields to the stand-in'],
-  'wills fired at dead_after without write-back': [],
+  'wills fired at dead_after without write-back': ['wills fired at dead_after without write-back'],
   'horizon ignored': ['horizons that nobody heeds'],
   'a tombstone dropped early': ['a removal that is forgotten at once'],
   'expiry by wall clock': ['expiry by wall clock'],
