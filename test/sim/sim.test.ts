@@ -52,4 +52,13 @@ test.each([
   expect(problems.filter((problem) => problem.includes('group'))).toEqual([])
 })
 
+test.each([
+  [9_510_648, 'a QoS 2 message is released where its session has come to meanwhile, and parked for a box that dies'],
+  [20_010_011, 'a client begins anew at a box that has just started, while the other has its older session'],
+  [5057, 'a client says goodbye to a box whose disk is full, and which dies'],
+  [20, 'a message comes out of the queue of a session that was kept going elsewhere, before it is known as retained'],
+])('seed %i: %s', (seed) => {
+  expect(simulate(seed, { promises: ['once', 'wills', 'accounts', 'retained'] }).problems).toEqual([])
+})
+
 runSeeds('fixed', 1, 300)

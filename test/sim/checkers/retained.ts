@@ -137,13 +137,15 @@ export function certainlyLater(
 
 /**
  * Nobody who subscribes is told an older message than one that he has had live: what members publish is written where it
- * is delivered. Judged within one connection and one QoS, and of messages whose order is sure.
+ * is delivered. Judged within one connection and one QoS, of messages whose order is sure, and between boxes that were
+ * linked all the time: after a cut a message may come out of the queue of a session that another box has kept going, before
+ * the two have compared what they retain.
  */
 export function checkTold(ledger: Ledger, ground: Ground): string[] {
   if (!ground.promises.has('retained')) return []
   const problems: string[] = []
   const live = new Map<string, Sent>()
-  for (const { connection, key, fields, topic } of ledger.received) {
+  for (const { connection, key, fields, topic, at } of ledger.received) {
     const sent = ledger.sent[key]
     if (sent === undefined || !sent.retain || isRemoval(sent) || isStatus(topic)) continue
     // One of QoS 2 waits for its packet id to be safe, and one of QoS 0 passes it meanwhile.
@@ -151,11 +153,20 @@ export function checkTold(ledger: Ledger, ground: Ground): string[] {
     const before = live.get(place)
     if (!fields.retain) {
       if (before === undefined || isLater(sent, before, ground, true)) live.set(place, sent)
-    } else if (before !== undefined && isLater(before, sent, ground, true)) {
+    } else if (
+      before !== undefined &&
+      cameStraight(before, connection.node, at, ground) &&
+      isLater(before, sent, ground, true)
+    ) {
       problems.push(
         `${connection.client} is told of the older message ${key} at ${topic}, having had ${before.key} live`,
       )
     }
   }
   return problems
+}
+
+/** Whether the box of its publisher was linked with that node from when it was sent until then. */
+function cameStraight({ again: { connection, at } }: Sent, node: number, until: number, { history }: Ground): boolean {
+  return connection.node === node || history.linkedSince(connection.node, node, at, until) !== null
 }
