@@ -134,6 +134,7 @@ export class Forwarding {
         unlinked: (peer) => {
           this.#arrivals.unlinked(peer)
           this.#outgoing.get(peer)?.unlink()
+          this.barriers.unlinked(peer)
         },
         received: (peer, bytes) => this.#received(peer, bytes),
         room: (peer) => {
@@ -146,6 +147,7 @@ export class Forwarding {
     this.barriers = new Barriers(world, membership, {
       send: (peer, bytes) => this.#channel.send(peer, bytes) === 'sent',
       behind: (peer, bytes) => this.#member(peer).behind(bytes),
+      knows: (member) => routes.isCurrent(member),
     })
     membership.onChange((member) => {
       this.#memberChanged(member)

@@ -32,7 +32,7 @@ export interface HandoverHome {
   /** The owner has all that was kept here for it. */
   returned(clientId: ClientId, owner: NodeId): void
   /** Calls `passed` for each member when what it has sent here has come, `done` when that is so of all. */
-  barrier(passed: (member: NodeId) => void, done: () => void): void
+  barrier(owner: NodeId, passed: (member: NodeId) => void, done: () => void): void
 }
 
 interface Offer {
@@ -175,6 +175,7 @@ export class Handovers {
     departure.routed = true
     if (departure.hurried) return departure.end()
     this.#home.barrier(
+      departure.peer,
       (member) => departure.passed(member),
       () => departure.end(),
     )

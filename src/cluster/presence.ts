@@ -195,7 +195,7 @@ export class Presence implements LinksEvents, LinksSelf {
       heartbeatMs: () => this.heartbeatMs(),
       before,
       copies: this.copies,
-      barrier: (passed, done) => this.forwarding.barriers.ask(passed, done),
+      barrier: (...ask) => this.forwarding.barriers.ask(...ask),
     })
     this.address = new FloatingAddress(features, this.#channels, this.members, {
       unit: world.addressUnit ?? null,

@@ -114,6 +114,11 @@ export class Routes {
     return this.#map.part(peer)?.whole ?? false
   }
 
+  /** Whether what the member wants is known as it is now. */
+  isCurrent(peer: NodeId): boolean {
+    return this.#map.part(peer)?.state === 'current'
+  }
+
   /** Filters that this node has announced, and whether they are durable. */
   *own(): IterableIterator<readonly [filter: string, durable: boolean]> {
     for (const [filter, value] of this.#map.own) yield [filter, decodeRoute(value).durable]

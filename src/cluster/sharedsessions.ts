@@ -24,7 +24,7 @@ export interface SharedSessionsHome {
   /** The copies that are kept for and by other boxes. */
   readonly copies: CopiesView
   /** Calls `passed` for each member when what it has sent here until now has come, `done` when that is so of all. */
-  barrier(passed: (member: NodeId) => void, done: () => void): void
+  barrier(owner: NodeId, passed: (member: NodeId) => void, done: () => void): void
 }
 
 /** What the sessions ask of their copies. */
@@ -113,7 +113,7 @@ export class SharedSessions implements Claims {
       },
       interrupted: (session) => this.#settling.interrupted(session),
       returned: (clientId, owner) => home.copies.returned(clientId, owner),
-      barrier: (passed, done) => home.barrier(passed, done),
+      barrier: (...ask) => home.barrier(...ask),
     })
     this.#settling = new Settling(world, membership, directory, {
       local: () => home.local(),

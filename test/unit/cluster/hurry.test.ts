@@ -83,6 +83,27 @@ describe('a session that is on its way from A to B, and C is silent to A', () =>
   })
 })
 
+test('a session leaves its box only when those that hear that box know where it has gone', () => {
+  const { mesh, boxes: made } = boxes(A, B, C)
+  const [a, b, c] = made as [SessionBox, SessionBox, SessionBox]
+  a.lab.connected({ id: 's', ...lasting }).subscribe('t', { qos: 1 })
+  mesh.clock.advance(100)
+  mesh.cut(B, C)
+  mesh.clock.advance(100)
+  const client = b.lab.client().connect({ id: 's', ...lasting })
+  mesh.clock.advance(500)
+  const publisher = c.lab.connected({ id: 'p' }).publish('t', 'by way of A', { qos: 1, messageId: 1 })
+  mesh.clock.advance(500)
+  publisher.one('puback')
+  mesh.link(B, C)
+  mesh.clock.advance(500)
+  expect(a.session('s')).toBeUndefined()
+  publisher.publish('t', 'directly', { qos: 1, messageId: 2 })
+  mesh.clock.advance(500)
+  expect(texts(client.take())).toEqual(['by way of A', 'directly'])
+  expect(mesh.errors).toEqual([])
+})
+
 test('whoever has a session and cannot give it yet says so: its client comes again, and does not begin without', () => {
   const { mesh, boxes: made } = boxes(A, B, C)
   const [a, b, c] = made as [SessionBox, SessionBox, SessionBox]

@@ -61,7 +61,7 @@ export class SessionBox {
       heartbeatMs: () => 1000,
       before,
       copies: this.copies,
-      barrier: (passed, done) => forwarding.barriers.ask(passed, done),
+      barrier: (...ask) => forwarding.barriers.ask(...ask),
     })
     const claims: Claims = this.sessions
     this.lab = new Lab({
