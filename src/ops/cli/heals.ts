@@ -31,15 +31,15 @@ export function addHealsCommand(
 }
 
 export function healsText(heals: readonly Heal[]): string {
-  if (heals.length === 0)
-    return 'since this box was started, no other was away from it that had been running all the time'
+  if (heals.length === 0) return 'no other box was away from this one that had been running all the time'
   return heals
-    .map(({ atMs, members, mended, settling }) => {
+    .map(({ atMs, members, here, mended, settling }) => {
       const who = members.map(({ name, apartMs }) => `${name} (apart for ${Math.round(apartMs / 1000)} s)`).join(', ')
       const what = Object.entries(mended).map(([text, count]) => `  ${count} ${text}`)
       const rest =
         what.length > 0 ? what : [settling ? '  nothing to put right so far' : '  nothing had to be put right']
-      return [`${new Date(atMs).toISOString()}  ${who}${settling ? ', settling' : ''}`, ...rest].join('\n')
+      const own = here.length === 0 ? '' : `; with this box: ${here.map(({ name }) => name).join(', ')}`
+      return [`${new Date(atMs).toISOString()}  ${who}${own}${settling ? ', settling' : ''}`, ...rest].join('\n')
     })
     .join('\n')
 }

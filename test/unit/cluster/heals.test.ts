@@ -1,17 +1,24 @@
 import { expect, test } from 'vitest'
 import type { InstanceId, NodeId } from '../../../src/base/ids.ts'
 import { Meter } from '../../../src/base/meter.ts'
-import { type HealedView, Heals } from '../../../src/cluster/heals.ts'
+import { type Log, silentLog } from '../../../src/base/ports/log.ts'
+import { type HealedView, Heals, parseHeals } from '../../../src/cluster/heals.ts'
 import { healsText } from '../../../src/ops/cli/heals.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
+import { MemoryFiles } from './fakes.ts'
 
-function lab() {
-  const clock = new VirtualClock()
+/** Names of boxes, with ids of their own. */
+const idOf = (name: string) => name.at(-1)!.repeat(16) as NodeId
+
+function lab(files?: MemoryFiles, clock = new VirtualClock()) {
   const meter = new Meter()
-  const heals = new Heals({ clock, meter })
+  const warnings: string[] = []
+  const log = { ...silentLog, warn: (_fields: unknown, message: string) => warnings.push(message) } as unknown as Log
+  const disk = files ?? new MemoryFiles(clock)
+  const heals = new Heals({ clock, meter, files: disk, log })
   const sees = (name: string, state: HealedView['state'], instance = 'one') =>
-    heals.look({ id: name as NodeId, name, instance: instance as InstanceId, state })
-  return { clock, meter, heals, sees }
+    heals.look({ id: idOf(name), name, instance: instance as InstanceId, state })
+  return { clock, meter, heals, sees, files: disk, warnings }
 }
 
 test('a member that was cut off and is heard again: how long, and what was counted from then until it settled', () => {
@@ -55,7 +62,7 @@ test('a member that was started anew, was only suspect, or has left is no heal',
   sees('gw-3', 'left')
   sees('gw-3', 'alive')
   expect(heals.rows()).toEqual([])
-  expect(healsText([])).toContain('no other was away')
+  expect(healsText([])).toContain('no other box was away')
 })
 
 test('the last fifty are kept', () => {
@@ -68,4 +75,62 @@ test('the last fifty are kept', () => {
   }
   expect(heals.rows().length).toBe(50)
   expect(heals.rows().at(-1)).toMatchObject({ mended: {}, settling: false })
+})
+
+test('who was on which side', () => {
+  const { clock, heals, sees } = lab()
+  for (const name of ['gw-2', 'gw-3', 'gw-4', 'gw-5']) sees(name, 'alive')
+  sees('gw-3', 'suspect')
+  sees('gw-5', 'left')
+  sees('gw-4', 'dead')
+  clock.advance(20_000)
+  sees('gw-4', 'alive')
+  const [heal] = heals.rows()
+  expect([heal!.members.map(({ name }) => name), heal!.here.map(({ name }) => name)]).toEqual([
+    ['gw-4'],
+    ['gw-2', 'gw-3'],
+  ])
+  expect(healsText(heals.rows())).toContain('gw-4 (apart for 20 s); with this box: gw-2, gw-3, settling')
+})
+
+test('a heal that has settled outlives the run, by one write; one that has not is forgotten', () => {
+  const { clock, meter, heals, sees, files } = lab()
+  sees('gw-3', 'alive')
+  sees('gw-2', 'dead')
+  clock.advance(10_000)
+  sees('gw-2', 'alive')
+  meter.count('forward.repeated', 3)
+  clock.advance(59_000)
+  expect(files.writes).toEqual([])
+  clock.advance(2000)
+  expect(files.writes).toEqual(['heals.json'])
+  const settled = heals.rows()
+  sees('gw-2', 'dead')
+  clock.advance(10_000)
+  sees('gw-2', 'alive')
+  expect(heals.rows()).toHaveLength(2)
+  const next = lab(files, clock)
+  expect(next.heals.rows()).toEqual(settled)
+  expect(next.heals.rows()[0]).toMatchObject({
+    here: [{ name: 'gw-3' }],
+    mended: { 'messages that had come before': 3 },
+  })
+  expect(next.warnings).toEqual([])
+})
+
+test.each([
+  ['', 'nothing'],
+  ['{"heals":7}', 'no list'],
+  ['{"heals":[{"atMs":1,"members":[{"id":"x","name":"gw"}],"here":[],"mended":{}}]}', 'an id that is none'],
+  ['{"heals":[{"atMs":"1","members":[],"here":[],"mended":{}}]}', 'a time that is none'],
+  ['{"heals":[{"atMs":1,"members":[],"here":[],"mended":{"a":null}}]}', 'a count that is none'],
+  ['{"heals":[{"atMs":1,"members":[null],"here":[],"mended":{}}]}', 'no member'],
+  ['{"heals":[null]}', 'no heal'],
+])('a file that cannot be read is passed over with a word: %s (%s)', (text) => {
+  const clock = new VirtualClock()
+  const files = new MemoryFiles(clock)
+  files.texts.set('heals.json', text)
+  const { heals, warnings } = lab(files, clock)
+  expect([heals.rows(), warnings.length]).toEqual([[], 1])
+  expect(() => parseHeals(text)).toThrow(SyntaxError)
 })
