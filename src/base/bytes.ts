@@ -83,6 +83,9 @@ export class ByteReader {
 
 const EMPTY = Buffer.alloc(0)
 
+/** Below this a loop is quicker than a call into the runtime. */
+const SHORT = 48
+
 /** Writes fields in order into a buffer that grows. */
 export class ByteWriter {
   #bytes: Buffer
@@ -114,6 +117,19 @@ export class ByteWriter {
     return this
   }
 
+  /** Room for a 4-byte length of what is written next, in place; returns what `behind` takes. */
+  length32(): number {
+    this.u32(0)
+    return this.#at
+  }
+
+  /** Fills in the length of what was written since; returns it. */
+  behind(at: number): number {
+    const length = this.#at - at
+    this.#bytes.writeUInt32BE(length, at - 4)
+    return length
+  }
+
   u48(value: number): this {
     this.#room(6)
     this.#at = this.#bytes.writeUIntBE(value, this.#at, 6)
@@ -128,7 +144,8 @@ export class ByteWriter {
 
   raw(bytes: Buffer, start = 0, end = bytes.length): this {
     this.#room(end - start)
-    this.#at += bytes.copy(this.#bytes, this.#at, start, end)
+    if (end - start >= SHORT) this.#at += bytes.copy(this.#bytes, this.#at, start, end)
+    else for (let index = start; index < end; index++) this.#bytes[this.#at++] = bytes[index]!
     return this
   }
 

@@ -5,8 +5,7 @@
 // id: what the sending box calls the record; bodies refer to each other by these numbers. What is left of durations in a
 // body counts from the moment it is read.
 
-import type { ByteReader } from '../../base/bytes.ts'
-import { ByteWriter } from '../../base/bytes.ts'
+import type { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { PeerError } from '../../base/errors.ts'
 import { type Recordable, RecordKind } from '../record/batch.ts'
 
@@ -19,11 +18,9 @@ export interface ReadItem {
 
 /** Returns the bytes that it took. */
 export function writeItem(into: ByteWriter, id: number, value: Recordable, nowMs: number): number {
-  const body = new ByteWriter(128)
-  value.write(body, nowMs)
-  const bytes = body.done()
-  into.u8(value.kind).u48(id).u32(bytes.length).raw(bytes)
-  return bytes.length + ITEM_BYTES
+  const at = into.u8(value.kind).u48(id).length32()
+  value.write(into, nowMs)
+  return into.behind(at) + ITEM_BYTES
 }
 
 export function writeRemoved(into: ByteWriter, id: number): void {

@@ -76,11 +76,9 @@ export class BatchWriter {
   /** Returns the bytes that it took. */
   put(id: number, value: Recordable): number {
     this.#empty = false
-    const body = new ByteWriter(128)
-    value.write(body, this.#nowMs)
-    const bytes = body.done()
-    this.#writer.u8(value.kind).u48(id).u32(bytes.length).raw(bytes)
-    return bytes.length + 11
+    const at = this.#writer.u8(value.kind).u48(id).length32()
+    value.write(this.#writer, this.#nowMs)
+    return this.#writer.behind(at) + 11
   }
 
   remove(id: number): void {

@@ -46,3 +46,12 @@ test('a text that does not fit its length is not written', () => {
   expect(writer.length).toBe(0)
   expect(writer.text('x'.repeat(65_535)).length).toBe(65_537)
 })
+
+test.each([0, 1, 47, 48, 5000])('%d bytes that are written in place have their length before them', (length) => {
+  const writer = new ByteWriter(8).u8(7)
+  const at = writer.length32()
+  expect(writer.raw(Buffer.alloc(length + 2, 'x'), 1, length + 1).behind(at)).toBe(length)
+  const reader = new ByteReader(writer.u8(9).done())
+  expect([reader.u8(), reader.view(reader.u32()).toString(), reader.u8()]).toEqual([7, 'x'.repeat(length), 9])
+  expect(reader.finished()).toBe(true)
+})
