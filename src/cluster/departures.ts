@@ -13,8 +13,12 @@ import type { Channel } from './ports.ts'
 const IN_FLIGHT = 8
 
 /** Of a session that its owner has, too: whether a record of the head may be one that only this box has. */
-const isOwed = (kind: number, above: number): boolean =>
-  kind === RecordKind.subscription || kind === RecordKind.unsubscribed || (kind === RecordKind.delivery && above === 0)
+const isOwed = ({ id, value }: Kept, above: number): boolean => {
+  const kind = value?.kind
+  return (
+    kind === RecordKind.subscription || kind === RecordKind.unsubscribed || (kind === RecordKind.delivery && id > above)
+  )
+}
 
 export class Departure {
   readonly peer: NodeId
@@ -43,7 +47,7 @@ export class Departure {
   routed = false
 
   /**
-   * `what`: 'all'; or its subscriptions and what is in its queue above an id, and for 0 what is under way too. `mayEnd`: nothing more comes for
+   * `what`: 'all'; or its subscriptions, and what is under way and in its queue above an id. `mayEnd`: nothing more comes for
    * it; else `end` says so later.
    */
   constructor(
@@ -66,7 +70,7 @@ export class Departure {
     this.#part = 'head'
     this.#cursor = what === 'all' ? 0 : what.above
     const head = local.head(session)
-    this.#next = what === 'all' ? head : head.filter(({ value }) => isOwed(value?.kind ?? 0, what.above))
+    this.#next = what === 'all' ? head : head.filter((kept) => isOwed(kept, what.above))
   }
 
   /** The other has taken one message. False: it had none to take. */

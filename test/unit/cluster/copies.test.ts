@@ -270,6 +270,28 @@ describe('the owner is dead', () => {
     expect(mesh.errors).toEqual([])
   })
 
+  test('nor is what that had sent to its client by then, and never heard of again', () => {
+    const { mesh, boxes: all } = boxes(A, B)
+    const [a, b] = all as [SessionBox, SessionBox]
+    const first = a.lab.connected({ id: 's', ...lasting }).subscribe('t/#', { qos: 1 })
+    mesh.clock.advance(1000)
+    first.one('suback')
+    const there = a.lab.connected({ id: 'p' }).publish('t/1', 'both', { qos: 1, messageId: 1 })
+    mesh.clock.advance(1000)
+    kill(mesh, b, [a])
+    b.node.sees(A, 'dead', false)
+    there.publish('t/1', 'under way', { qos: 1, messageId: 2 })
+    mesh.clock.advance(100)
+    expect(texts(first.take())).toEqual(['both', 'under way'])
+    const client = b.lab.client().connect({ id: 's', ...lasting })
+    mesh.clock.advance(100)
+    expect(texts(client.take())).toEqual(['both'])
+    mesh.link(A, B)
+    mesh.clock.advance(8000)
+    expect(texts(client.take())).toEqual(['under way'])
+    expect(mesh.errors).toEqual([])
+  })
+
   test('or only the box where its client went on did not reach it: nor is what it took then lost with the copy', () => {
     const { mesh, boxes: all } = boxes(A, B, C)
     const [a, b, c] = all as [SessionBox, SessionBox, SessionBox]
