@@ -2,11 +2,12 @@
 
 import type { LocalDelivery } from '../broker/ports.ts'
 import { BATCH_HEADER_BYTES, BatchReader, writeBatchHeader } from '../wire/link/forward.ts'
+import type { Late } from '../wire/message.ts'
 
 /** `items`: as they stand in a batch. */
-export function deliverAgain(items: Buffer, local: LocalDelivery, nowMs: number): void {
+export function deliverAgain(items: Buffer, local: LocalDelivery, nowMs: number, late: Late = 'handed'): void {
   const bytes = Buffer.alloc(BATCH_HEADER_BYTES + items.length)
-  writeBatchHeader(bytes, 1, 0, 'handed')
+  writeBatchHeader(bytes, 1, 0, late)
   items.copy(bytes, BATCH_HEADER_BYTES)
   const reader = new BatchReader()
   reader.open(bytes)

@@ -13,12 +13,13 @@ import { decodeMark } from '../wire/link/marks.ts'
 import { decodeTaken, RUN_BYTES } from '../wire/link/taken.ts'
 import type { Message, QoS } from '../wire/message.ts'
 import { RecordKind } from '../wire/record/batch.ts'
-import { deliverAgain } from './again.ts'
 import { Arrivals } from './arrivals.ts'
 import { Barriers } from './barriers.ts'
+import { GoingOn } from './goingon.ts'
 import { Incoming } from './incoming.ts'
 import { LEFT_MS } from './memberstate.ts'
 import { type DropReason, Outgoing, type OutgoingWorld } from './outgoing.ts'
+import { ParkedCopies } from './parkedcopies.ts'
 import { Parking, type Safekeeping } from './parking.ts'
 import type { Channel, Channels, FeatureWorld, Membership, MemberView } from './ports.ts'
 import { Publishers } from './publishers.ts'
@@ -57,23 +58,25 @@ export interface ForwardingNode {
   /** The broker, for what members send; null: not there yet. */
   readonly local: () => LocalDelivery | null
   readonly keeping: Safekeeping
+  /** On how many boxes things are to be, this one included; without it, on one. */
+  readonly copies?: () => number
 }
 
 export class Forwarding {
-  readonly #self: NodeId
   readonly #clock: Clock
   readonly #meter: Meter
   readonly #routes: Routes
   readonly #shares: Shares
   readonly #sharing: Sharing
   readonly #bounds: ClusterSettings['linkQueue']
-  readonly #local: () => LocalDelivery | null
   readonly #channel: Channel
   readonly #outgoing = new Map<NodeId, Outgoing>()
   readonly #outgoingWorld: OutgoingWorld
   readonly #arrivals: Arrivals
   readonly #incoming: Incoming
   readonly parking: Parking
+  readonly parkedCopies: ParkedCopies
+  readonly #goingOn: GoingOn
   readonly barriers: Barriers
   readonly #unheard: Unheard
   readonly #receivers = new Map<string, Receivers>()
@@ -90,9 +93,8 @@ export class Forwarding {
     channels: Channels,
     membership: Membership,
     routes: Routes,
-    { shares, bounds, local, keeping }: ForwardingNode,
+    { shares, bounds, local, keeping, copies }: ForwardingNode,
   ) {
-    this.#self = membership.self
     this.#clock = world.clock
     this.#meter = world.meter
     this.#routes = routes
@@ -104,7 +106,6 @@ export class Forwarding {
       local,
     })
     this.#bounds = bounds
-    this.#local = local
     this.parking = new Parking(keeping)
     keeping.takers.set(RecordKind.parked, (record, found) => {
       const parked = this.parking.found(record, found)
@@ -149,6 +150,9 @@ export class Forwarding {
       behind: (peer, bytes) => this.#member(peer).behind(bytes),
       knows: (member) => routes.isCurrent(member),
     })
+    const home = { clock: world.clock, meter: world.meter, membership, parking: this.parking, local }
+    this.#goingOn = new GoingOn({ ...home, wanted: copies ?? (() => 1), member: (peer) => this.#member(peer) })
+    this.parkedCopies = new ParkedCopies(world, channels, membership, this.#goingOn)
     membership.onChange((member) => {
       this.#memberChanged(member)
       if (member.state !== 'left' || member.linked) return
@@ -165,12 +169,14 @@ export class Forwarding {
   /** Looks, several times in a heartbeat, for members that have kept a publisher waiting for `longestMs`. */
   look(nowMs: number, longestMs: number): void {
     for (const member of this.#outgoing.values()) member.look(nowMs, longestMs)
+    this.parkedCopies.look(nowMs, longestMs)
   }
 
   stop(): void {
     this.#arrivals.stop()
     this.#sharing.stop()
     this.barriers.stop()
+    this.parkedCopies.stop()
     for (const member of this.#outgoing.values()) member.unlink()
   }
 
@@ -255,17 +261,11 @@ export class Forwarding {
   /** `to` keeps sessions of `from` going: what `from` may not have is for it, too, which knows what it has had. */
   handOver(from: NodeId, to: NodeId): void {
     const gone = this.#outgoing.get(from)
-    const found = gone?.undelivered() ?? []
+    if (gone === undefined) return
+    const found = gone.undelivered()
     // First: what nobody who stands in can take may come to wait for that member once more.
-    if (gone !== undefined) this.#sharing.withdraw(gone)
-    for (const items of found) {
-      this.#meter.count('forward.handed-over', items.count)
-      const local = this.#local()
-      if (to !== this.#self)
-        this.#member(to).restore({ ...items, member: to, kept: this.parking.park(to, items, true), handed: true })
-      else if (local !== null) deliverAgain(items.bytes, local, this.#clock.now())
-    }
-    if (found.length > 0 && to !== this.#self) this.#member(to).room()
+    this.#sharing.withdraw(gone)
+    this.#goingOn.handOver(found, to)
   }
 
   #toUnheard(message: Message): void {

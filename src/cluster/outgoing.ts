@@ -137,13 +137,8 @@ export class Outgoing {
       this.wrote(length, awaited, expiresAt !== Number.POSITIVE_INFINITY)
       return true
     }
-    const item = waiting(
-      qos,
-      Buffer.from(bytes.subarray(start, start + length)),
-      this.#world.now(),
-      expiresAt,
-      expiryAt,
-    )
+    const own = Buffer.from(bytes.subarray(start, start + length))
+    const item = waiting(qos, own, this.#world.now(), expiresAt, expiryAt)
     if (awaited && this.#lane !== null) item.position = this.#lane.staged()
     else if (awaited) item.kept = this.#park(item.bytes!)
     if (!this.#queue.push(item)) return false
@@ -321,8 +316,10 @@ export class Outgoing {
   #pumpQueue(): void {
     const { now } = this.#world
     for (let item = this.#queue.peek(); item !== undefined && !this.#blocked; item = this.#queue.peek()) {
-      if (item.expiresAt <= now()) {
-        this.#dropped('expired', item)
+      const isExpired = item.expiresAt <= now()
+      // What has a record without a value was passed on by another box.
+      if (isExpired || item.kept?.value === null) {
+        if (isExpired) this.#dropped('expired', item)
         this.#queue.shift()
         continue
       }

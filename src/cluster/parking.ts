@@ -85,11 +85,19 @@ export interface FoundParked extends ParkedItems {
   readonly handed: boolean
 }
 
+/** Told of what is parked, and of what is not any more. */
+export interface ParkingTap {
+  /** What its publisher waits for beside the store is staged in this call. */
+  parked(kept: Kept): void
+  released(kept: Kept): void
+}
+
 export class Parking {
   readonly positions: Positions
   readonly #keeping: Safekeeping
-  /** Records that stand for something. */
-  count = 0
+  /** By number. */
+  readonly #records = new Map<number, Kept>()
+  tap: ParkingTap | null = null
   /** Messages in them, by member. */
   readonly #messages = new Map<NodeId, number>()
 
@@ -109,36 +117,56 @@ export class Parking {
 
   /** The items must stay as they are, but for their expiry, until `release`. `handed`: they were on their way elsewhere. */
   park(member: NodeId, items: ParkedItems, handed = false): Kept {
-    return this.#keeping.keeper.put(this.#counted(new ParkedRecord(member, items, handed)))
+    const kept = this.#keeping.keeper.put(this.#counted(new ParkedRecord(member, items, handed)))
+    this.tap?.parked(kept)
+    this.#records.set(kept.id, kept)
+    return kept
+  }
+
+  /** Records that stand for something. */
+  get count(): number {
+    return this.#records.size
+  }
+
+  get records(): Iterable<Kept> {
+    return this.#records.values()
+  }
+
+  /** Another box, which held that record for this one, has passed it on: what waits with it goes nowhere. */
+  passedOn(id: number): void {
+    const kept = this.#records.get(id)
+    if (kept !== undefined) this.release(kept)
   }
 
   release(kept: Kept): void {
-    if (kept.value instanceof ParkedRecord) {
-      const { member, count } = kept.value
-      const left = this.#messages.get(member)! - count
-      if (left > 0) this.#messages.set(member, left)
-      else this.#messages.delete(member)
-      this.count--
-    }
+    if (!(kept.value instanceof ParkedRecord)) return
+    const { member, count } = kept.value
+    const left = this.#messages.get(member)! - count
+    if (left > 0) this.#messages.set(member, left)
+    else this.#messages.delete(member)
+    this.#records.delete(kept.id)
+    this.tap?.released(kept)
     this.#keeping.keeper.remove(kept)
   }
 
-  /** For people: which members are out of reach, and have messages here. */
-  problems(known: (member: NodeId) => { readonly name: string; readonly linked: boolean } | undefined): string[] {
+  /** For people: which members are out of reach, and have messages here; `alone`: which no second box has. */
+  problems(
+    known: (member: NodeId) => { readonly name: string; readonly linked: boolean } | undefined,
+    alone = false,
+  ): string[] {
     const found: string[] = []
     for (const [id, count] of this.#messages) {
       const member = known(id)
       if (member?.linked === true) continue
       const what = count === 1 ? 'message is' : 'messages are'
-      found.push(
-        `${member?.name ?? id} is out of reach: ${count} ${what} parked here for its sessions until it is back`,
-      )
+      const where = alone ? 'here alone (copies 1 of 2)' : 'here'
+      const until = 'for its sessions until it is back'
+      found.push(`${member?.name ?? id} is out of reach: ${count} ${what} parked ${where} ${until}`)
     }
     return found
   }
 
   #counted(record: ParkedRecord): ParkedRecord {
-    this.count++
     this.#messages.set(record.member, (this.#messages.get(record.member) ?? 0) + record.count)
     return record
   }
@@ -154,6 +182,7 @@ export class Parking {
     }
     const at = { count, bytes: items, start: 0, end: items.length, atMs: record.countedFromMs }
     found.adopt(record.kept, this.#counted(new ParkedRecord(parked!.member, at, parked!.handed)))
+    this.#records.set(record.kept.id, record.kept)
     return { ...at, member: parked!.member, kept: record.kept, handed: parked!.handed }
   }
 }

@@ -176,6 +176,7 @@ export class Presence implements LinksEvents, LinksSelf {
       bounds: settings.linkQueue,
       local: () => around.local(),
       keeping: world.safekeeping,
+      copies: () => around.settings().copies,
     })
     const before = around.memory.load().map(({ node }) => node)
     this.forwarding.expect(before)
@@ -300,7 +301,8 @@ export class Presence implements LinksEvents, LinksSelf {
   }
 
   problems(): readonly string[] {
-    const parked = this.forwarding.parking.problems((id) => this.members.get(id))
+    const { parking, parkedCopies } = this.forwarding
+    const parked = parking.problems((id) => this.members.get(id), parkedCopies.alone)
     return [...this.trust.problems(), ...parked, ...this.copies.problems(), ...this.address.problems()]
   }
 

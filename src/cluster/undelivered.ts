@@ -14,7 +14,7 @@ export function itemsOf({ bytes, start, end, first, last, atMs }: SentBatch): Pa
 /** Out of what waits; QoS 0 is for nobody else. */
 export function* queued(queue: Iterable<WaitingItem>, nowMs: number): IterableIterator<ParkedItems> {
   for (const item of queue) {
-    if (item.bytes === null || item.qos === 0) continue
+    if (item.bytes === null || item.qos === 0 || item.kept?.value === null) continue
     const items = Buffer.alloc(item.bytes.length)
     writeWaited(item, items, 0, nowMs)
     yield { bytes: items, start: 0, end: items.length, count: item.count, atMs: nowMs }

@@ -115,7 +115,8 @@ interface Connected {
   readonly node: SimNode
 }
 
-function connected(world: World, node: SimNode, id: string, clean: boolean): Connected {
+/** A client of its own machine, about to be connected. */
+export function connected(world: World, node: SimNode, id: string, clean: boolean): Connected {
   const plan = { id, version: 5, clean, topicAliases: 0, keepAliveSec: 0, ackAfterMs: 0, will: false } as const
   const clock = world.clock(id)
   const client = new SimClient(plan, clock, streamsOf(world.network, world.network.addMachine(0), clock), world.ledger)

@@ -1,4 +1,4 @@
-// Copies of sessions on their way from owner to backup, on the channel `copies`.
+// Copies of sessions on their way from owner to backup, on the channel `copies`; of what is parked, on the channel `park`.
 //
 //   have    1 | feed u48 . sequence u48          backup: this is what I hold of yours; zeros: nothing
 //   begin   2 | feed u48                         owner: a new feed; what you hold of an older one is none of it
@@ -7,9 +7,10 @@
 //   whole   5 |                                  owner: by now you have every session that is yours to hold
 //   stood   7 | owner 8                          to all: sessions of that box are kept going here now; to that box: or
 //                                                were given to who asked for them
+//   done    8 | count u16 | record u48 ...       holder, of `park`: these were passed on while you were gone
 //   full    6 |                                  backup: has no room, and holds nothing of yours any more
 //
-// feed: a number for each time that the owner starts afresh; sequences count within it, without gaps. A message is sent
+// feed: a number for each time that the owner starts afresh (`begin` with 0, of `park`: nothing is to be held any more); sequences count within it, without gaps. A message is sent
 // before the first record that refers to it, and is forgotten on both sides with the last one. Unknown kinds are skipped.
 
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
@@ -24,6 +25,7 @@ const TOOK = 4
 const WHOLE = 5
 const FULL = 6
 const STOOD = 7
+const DONE = 8
 
 export type CopyMessage =
   | { readonly kind: 'have' | 'took'; readonly feed: number; readonly sequence: number }
@@ -32,6 +34,7 @@ export type CopyMessage =
   | { readonly kind: 'whole' }
   | { readonly kind: 'full' }
   | { readonly kind: 'stood'; readonly owner: NodeId }
+  | { readonly kind: 'done'; readonly ids: readonly number[] }
 
 export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): Buffer {
   switch (message.kind) {
@@ -50,6 +53,11 @@ export function encodeCopies(message: Exclude<CopyMessage, { kind: 'batch' }>): 
       return new ByteWriter(16).u8(STOOD).id(message.owner).done()
     case 'full':
       return new ByteWriter(1).u8(FULL).done()
+    case 'done': {
+      const writer = new ByteWriter(3 + 6 * message.ids.length).u8(DONE).u16(message.ids.length)
+      for (const id of message.ids) writer.u48(id)
+      return writer.done()
+    }
   }
 }
 
@@ -81,6 +89,11 @@ function read(reader: ByteReader): CopyMessage | null {
       return { kind: 'stood', owner: reader.id<NodeId>() }
     case FULL:
       return { kind: 'full' }
+    case DONE: {
+      const ids: number[] = []
+      for (let left = reader.u16(); left > 0 && !reader.broken; left--) ids.push(reader.u48())
+      return { kind: 'done', ids }
+    }
     default:
       reader.rest()
       return null

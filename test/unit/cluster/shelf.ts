@@ -72,6 +72,7 @@ export class Shelf implements Keeper {
 
   remove(kept: Kept): void {
     this.#puts.delete(kept.id)
+    ;(kept as Put).value = null
     this.#stage()
   }
 

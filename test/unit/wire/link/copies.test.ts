@@ -10,6 +10,7 @@ const golden: readonly (readonly [string, Exclude<CopyMessage, { kind: 'batch' }
   ['04 000000000002 000000000003', { kind: 'took', feed: 2, sequence: 3 }],
   ['05', { kind: 'whole' }],
   ['06', { kind: 'full' }],
+  ['08 0002 000000000002 000000000003', { kind: 'done', ids: [2, 3] }],
   ['07 1112131415161718', { kind: 'stood', owner: '1112131415161718' as NodeId }],
 ]
 const bytes = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex')

@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { HeldParked } from '../../src/cluster/heldparked.ts'
+import { ParkedCopies } from '../../src/cluster/parkedcopies.ts'
+import { simulateParking } from './park-story.ts'
+import { patched } from './plants/planting.ts'
+
+const SEEDS = Array.from({ length: 20 }, (_, index) => index + 1)
+const ends = new Set<string>()
+let takenOver = 0
+
+test.each(SEEDS)('parking %d: what a box has parked outlives it, and comes once', (seed) => {
+  const outcome = simulateParking(seed)
+  expect(outcome.problems).toEqual([])
+  ends.add(outcome.end)
+  takenOver += outcome.takenOver
+})
+
+test('the box that had parked ended in every way, and another went on', () => {
+  expect(ends.size).toBe(3)
+  expect(takenOver).toBeGreaterThan(0)
+})
+
+test.each([
+  ['messages parked on one box alone', () => patched(ParkedCopies.prototype, 'parked', () => () => {})],
+  ['a second box that hands nothing over', () => patched(HeldParked.prototype, 'look', () => () => {})],
+])('the story finds: %s', (_name, plant) => {
+  const remove = plant()
+  try {
+    const found = SEEDS.find((seed) => simulateParking(seed).problems.some((problem) => /is lost$/.test(problem)))
+    expect(found).toBeDefined()
+  } finally {
+    remove()
+  }
+})
