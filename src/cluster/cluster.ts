@@ -194,7 +194,7 @@ export class Cluster implements Surroundings, Announced {
       port: this.#listening?.port ?? null,
       role: 'core',
       address: presence?.address.status() ?? null,
-      members: [own, ...(presence?.rows() ?? [])],
+      members: [own, ...(presence?.members.rows((member) => presence.forwarding.queue(member)) ?? [])],
       refused: this.refusals.rows(),
       waiting: presence?.lettingIn.waiting.rows() ?? [],
       asking: this.enrolment.asking(),

@@ -11,7 +11,7 @@ import { type HeartbeatSettings, pulse } from './heartbeat.ts'
 import type { Link, LinkEnd } from './link.ts'
 import { type Evidence, type MemberState, transition } from './memberstate.ts'
 import type { Membership, MemberView } from './ports.ts'
-import type { MemberStatus } from './status.ts'
+import type { MemberQueue, MemberStatus } from './status.ts'
 import { Vouching } from './vouching.ts'
 
 export class Member implements MemberView {
@@ -198,8 +198,10 @@ export class Members implements Membership {
     }
   }
 
-  rows(): MemberStatus[] {
+  /** `queue`: what waits here for a member. */
+  rows(queue: ((id: NodeId) => MemberQueue) | null = null): MemberStatus[] {
     return [...this.#members.values()].map((member) => ({
+      ...(queue === null ? {} : { queue: queue(member.id) }),
       id: member.id,
       name: member.name,
       self: false,

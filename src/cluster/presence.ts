@@ -46,7 +46,6 @@ import type { ClusterSettings } from './settings.ts'
 import { SharedSessions } from './sharedsessions.ts'
 import type { SharedSettings } from './sharedsettings.ts'
 import { Shares } from './shares.ts'
-import type { MemberStatus } from './status.ts'
 import { type TrustKept, TrustLife } from './trustlife.ts'
 import { Wills } from './wills.ts'
 
@@ -294,10 +293,6 @@ export class Presence implements LinksEvents, LinksSelf {
     this.wills.stop()
     this.listeners.stop()
     this.trust.stop()
-  }
-
-  rows(): MemberStatus[] {
-    return this.members.rows().map((row) => ({ ...row, queue: this.forwarding.queue(row.id as NodeId) }))
   }
 
   problems(): readonly string[] {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { GoingOn } from '../../src/cluster/goingon.ts'
 import { HeldParked } from '../../src/cluster/heldparked.ts'
-import { ParkedCopies } from '../../src/cluster/parkedcopies.ts'
 import { simulateParking } from './park-story.ts'
 import { patched } from './plants/planting.ts'
 
@@ -21,7 +21,7 @@ test('the box that had parked ended in every way, and another went on', () => {
 })
 
 test.each([
-  ['messages parked on one box alone', () => patched(ParkedCopies.prototype, 'parked', () => () => {})],
+  ['messages parked on one box alone', () => patched(GoingOn.prototype, 'wanted', () => () => 1)],
   ['a second box that hands nothing over', () => patched(HeldParked.prototype, 'look', () => () => {})],
 ])('the story finds: %s', (_name, plant) => {
   const remove = plant()
