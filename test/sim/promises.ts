@@ -24,7 +24,7 @@ export const PROMISES = {
 export type PromiseName = keyof typeof PROMISES
 
 /** Those that hold. */
-export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt']
+export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt', 'once', 'wills', 'retained', 'accounts']
 
 export class Promises {
   readonly #kept: ReadonlySet<PromiseName>

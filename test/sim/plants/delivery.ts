@@ -50,7 +50,6 @@ export const deliveryPlants: readonly Plant[] = [
   {
     name: 'what came over the last link counts again over the next',
     found: /reached c\d+ \d times/,
-    promises: ['once'],
     plant: patching(() => {
       const repeated = patched(Arrivals.prototype, 'repeated', () => () => 0)
       const here = patched(Outgoing.prototype, 'here', (original) => {
@@ -67,13 +66,11 @@ export const deliveryPlants: readonly Plant[] = [
   {
     name: 'message ids that are not remembered',
     found: /reached c\d+ \d times/,
-    promises: ['once'],
     plant: patching(() => patched(RecentIds.prototype, 'has', () => () => false)),
   },
   {
     name: 'what another box has removed stays retained',
     found: /though message \d+ came after it|not the same/,
-    promises: ['retained'],
     plant: patching(() =>
       patched(RetainedMessages.prototype, 'write', (original) => {
         return function (this: RetainedMessages, topic, value, stamp) {

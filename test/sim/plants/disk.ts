@@ -56,7 +56,6 @@ export const diskPlants: readonly Plant[] = [
   {
     name: 'a QoS 2 packet id told before it is on the disk',
     found: /reached c\d+ \d times/,
-    promises: ['once'],
     // On a disk that takes its time; with the others it is rare that a box dies just then.
     plant: () => ({
       build: (settings, ports) =>

@@ -13,7 +13,6 @@ export const sharedPlants: readonly Plant[] = [
   {
     name: 'an account that stays on its box',
     found: /has \w+ in \w+, n\d+ in \w+: not the same/,
-    promises: ['accounts'],
     plant: patching(() => {
       const rootOf = patched(LwwComparing.prototype, 'rootOf', () => () => false)
       const wrote = patched(LwwReplica.prototype, 'wrote', (original) => {
@@ -30,13 +29,11 @@ export const sharedPlants: readonly Plant[] = [
   {
     name: 'what a box has missed is never found',
     found: /not the same/,
-    promises: ['retained'],
     plant: patching(() => patched(LwwComparing.prototype, 'rootOf', () => () => false)),
   },
   {
     name: 'the earlier write wins',
     found: /not the same|came after it/,
-    promises: ['retained'],
     plant: patching(() =>
       patched(
         LwwReplica.prototype,
@@ -48,7 +45,6 @@ export const sharedPlants: readonly Plant[] = [
   {
     name: 'a removal that is forgotten at once',
     found: /not the same|retains message/,
-    promises: ['retained'],
     plant: patching(() =>
       patched(LwwReplica.prototype, 'wrote', (original) => {
         return function (this: LwwReplica, entry, before, tell) {
@@ -61,13 +57,11 @@ export const sharedPlants: readonly Plant[] = [
   {
     name: 'a donor that gives nothing',
     found: /not the same/,
-    promises: ['retained'],
     plant: patching(() => patched(LwwServing.prototype, 'asked', () => () => {})),
   },
   {
     name: 'retained messages travel beside the live ones',
     found: /is told of the older message/,
-    promises: ['retained'],
     plant: patching(() => patched(RetainedMessages.prototype, 'hear', () => () => {})),
   },
   {
