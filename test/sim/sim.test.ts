@@ -53,4 +53,11 @@ test.each([
   expect(problems.filter((problem) => problem.includes('group'))).toEqual([])
 })
 
+test.each([
+  [7_310_003, 'a box is back after another has published the wills of its clients'],
+  [7_310_041, 'and after somebody who looks at them has moved'],
+])('seed %i: %s', (seed) => {
+  expect(simulate(seed, { promises: ['lastwords'] }).problems).toEqual([])
+})
+
 runSeeds('fixed', 1, 300)
