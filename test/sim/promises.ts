@@ -24,7 +24,17 @@ export const PROMISES = {
 export type PromiseName = keyof typeof PROMISES
 
 /** Those that hold. */
-export const KEPT: readonly PromiseName[] = ['disk', 'connack', 'prompt', 'once', 'wills', 'retained', 'accounts']
+export const KEPT: readonly PromiseName[] = [
+  'disk',
+  'connack',
+  'prompt',
+  'once',
+  'wills',
+  'trust',
+  'clocks',
+  'retained',
+  'accounts',
+]
 
 export class Promises {
   readonly #kept: ReadonlySet<PromiseName>

@@ -18,19 +18,16 @@ export const trustPlants: readonly Plant[] = [
   {
     name: 'every box keeps to its own idea of the time',
     found: /cluster time of/,
-    promises: ['clocks'],
     plant: patching(() => patched(ClusterTime.prototype, 'attach', () => () => {})),
   },
   {
     name: 'a removed box is let in again',
     found: /does not know that .* was removed|has been removed, and has links/,
-    promises: ['trust'],
     plant: patching(() => patched(Revocations.prototype, 'has', () => () => false)),
   },
   {
     name: 'a box forgets which cluster it has left, and comes back by its password',
     found: /has left, and has links|is in the same cluster again/,
-    promises: ['trust'],
     plant: patching(() =>
       patched(Together.prototype, 'write', (original) => {
         return function (this: Together, writes, done) {
@@ -46,13 +43,11 @@ export const trustPlants: readonly Plant[] = [
   {
     name: 'who was cut off is not offered the CA that has replaced its own',
     found: /stands on another CA/,
-    promises: ['trust'],
     plant: patching(() => patched(Rotation.prototype, 'look', () => () => {})),
   },
   {
     name: 'the key of a new CA stays on one box',
     found: /the key of the CA is on 1 boxes/,
-    promises: ['trust'],
     plant: patching(() => {
       const removals = [
         patched(KeyHolding.prototype, 'look', () => () => {}),
