@@ -25,6 +25,20 @@ const rooms: Record<string, { imports: readonly string[]; packages: 'none' | 'an
   'main.ts': { imports: ['base', 'host', 'ops', 'compose.ts', 'broker', 'cluster'], packages: 'any' },
 }
 
+/** The rooms inside `cluster`: what each may import of the others. What joins them lies beside them, and so does the ground. */
+const clusterRooms: Record<string, readonly string[]> = {
+  time: [],
+  links: [],
+  maps: ['time'],
+  members: ['links', 'maps'],
+  discovery: ['links', 'members'],
+  sessions: ['maps'],
+  forwarding: ['links', 'maps', 'members', 'sessions'],
+  trust: ['members', 'discovery'],
+  enrolment: ['links', 'maps', 'members', 'discovery', 'trust'],
+}
+const clusterGround = ['ports.ts', 'settings.ts', 'status.ts', 'rendezvous.ts', 'awaiting.ts']
+
 /** The synchronous core: time, chance, network and disk come through its ports. */
 const core = ['base', 'topic', 'wire', 'broker', 'store', 'cluster', 'compose.ts']
 
@@ -101,6 +115,24 @@ describe('rooms', () => {
         } else if (room === 'wire' && !name.startsWith('wire/mqtt/')) {
           broken.push(`${name} imports package ${target}: only wire/mqtt may`)
         }
+      }
+    }
+    expect(broken).toEqual([])
+  })
+
+  test('a room inside the cluster imports only what its row allows', () => {
+    const broken: string[] = []
+    for (const { name, room, text } of files) {
+      const inner = name.split('/')[1]!
+      if (room !== 'cluster') continue
+      if (!inner.endsWith('.ts') && !(inner in clusterRooms)) broken.push(`${name} is in no room of the table`)
+      const ground = clusterGround.includes(inner)
+      if (inner.endsWith('.ts') && !ground) continue
+      const allowed = ground ? clusterGround : [...clusterGround, inner, ...(clusterRooms[inner] ?? [])]
+      for (const target of importsOf(text)) {
+        const path = relative(join(src, 'cluster'), resolve(src, dirname(name), target))
+        if (target.startsWith('.') && !path.startsWith('..') && !allowed.includes(path.split('/')[0]!))
+          broken.push(`${name} imports cluster/${path}`)
       }
     }
     expect(broken).toEqual([])

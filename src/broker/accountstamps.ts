@@ -4,7 +4,7 @@
 import { KiB } from '../base/limits.ts'
 import type { Stamp } from '../base/stamps.ts'
 
-/** As a map that boxes share (cluster/lwwreplica.ts). Removed accounts and rules count. */
+/** As a map that boxes share (cluster/maps/lwwreplica.ts). Removed accounts and rules count. */
 export const ACCOUNT_BOUNDS = {
   name: 'accounts',
   keyBytesMax: 16 * KiB,

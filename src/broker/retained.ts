@@ -19,7 +19,7 @@ import type { Publication } from './publication.ts'
 import type { RetainedPlace } from './retained-feed.ts'
 import { isSys } from './sys-topic.ts'
 
-/** As a table that boxes share (cluster/lwwreplica.ts). Removed and expired ones count. */
+/** As a table that boxes share (cluster/maps/lwwreplica.ts). Removed and expired ones count. */
 export const RETAINED_BOUNDS = {
   name: 'retained',
   keyBytesMax: limits.mqttStringBytes,

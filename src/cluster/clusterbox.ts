@@ -1,10 +1,10 @@
 // The rest of the box, as its cluster sees it.
 
 import type { NodeId } from '../base/ids.ts'
-import type { DeviceService } from './adverts.ts'
-import type { Papers } from './custody.ts'
-import type { ClientPort } from './memberlisteners.ts'
+import type { DeviceService } from './discovery/adverts.ts'
+import type { ClientPort } from './members/memberlisteners.ts'
 import type { Bundle, HardwareTies } from './settings.ts'
+import type { Papers } from './trust/custody.ts'
 
 export interface ClusterBox {
   readonly bundle: Bundle | null

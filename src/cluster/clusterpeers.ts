@@ -4,9 +4,9 @@ import type { NodeId } from '../base/ids.ts'
 import type { Peers } from '../broker/ports.ts'
 import type { ShareCount } from '../wire/link/shares.ts'
 import type { Message } from '../wire/message.ts'
-import type { Forwarding } from './forwarding.ts'
-import type { Routes } from './routes.ts'
-import type { Shares } from './shares.ts'
+import type { Forwarding } from './forwarding/forwarding.ts'
+import type { Routes } from './forwarding/routes.ts'
+import type { Shares } from './forwarding/shares.ts'
 
 export class ClusterPeers implements Peers {
   readonly #routes: Routes

@@ -2,16 +2,16 @@
 
 import { HostError } from '../base/errors.ts'
 import type { NodeId } from '../base/ids.ts'
-import type { ClusterTime } from './clustertime.ts'
-import type { Enrolment } from './enrolment.ts'
+import type { Enrolment } from './enrolment/enrolment.ts'
+import type { InviteWish, ListedInvite, MadeInvite } from './enrolment/invites.ts'
+import { joinOutcome } from './enrolment/joinoutcome.ts'
 import type { Heal, Heals } from './heals.ts'
-import type { InviteWish, ListedInvite, MadeInvite } from './invites.ts'
-import type { Issuing } from './issuing.ts'
-import { joinOutcome } from './joinoutcome.ts'
 import type { Leaving, Left } from './leaving.ts'
 import type { Presence } from './presence.ts'
 import type { JoinOutcome, JoinRequest, WaitingStatus } from './status.ts'
-import type { TrustLife } from './trustlife.ts'
+import type { ClusterTime } from './time/clustertime.ts'
+import type { Issuing } from './trust/issuing.ts'
+import type { TrustLife } from './trust/trustlife.ts'
 
 const OFF = 'the cluster is switched off (cluster.enabled)'
 

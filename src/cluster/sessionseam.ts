@@ -10,12 +10,12 @@ import {
   type SessionView,
   type WillWatch,
 } from '../broker/ports.ts'
-import type { ClusterTime } from './clustertime.ts'
-import type { CopiedRecords } from './copiedrecords.ts'
-import type { CopyMarks } from './copies.ts'
-import { KeptMarks, type NamedValues, PassingMarks } from './copymarks.ts'
-import { Directory } from './directory.ts'
-import type { Replicated } from './replicated.ts'
+import type { Replicated } from './maps/replicated.ts'
+import type { CopiedRecords } from './sessions/copiedrecords.ts'
+import type { CopyMarks } from './sessions/copies.ts'
+import { KeptMarks, type NamedValues, PassingMarks } from './sessions/copymarks.ts'
+import { Directory } from './sessions/directory.ts'
+import type { ClusterTime } from './time/clustertime.ts'
 
 /** What the sessions of a node stand on. */
 export interface SessionGround {

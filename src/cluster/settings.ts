@@ -3,7 +3,9 @@
 import type { Endpoint } from '../base/ports/streams.ts'
 import type { CertificateAuthority } from '../base/ports/trust.ts'
 import { PROTOCOL, type Versions } from '../wire/link/hello.ts'
-import type { SharePolicy } from './sharechoice.ts'
+
+/** How boxes share the messages of a group among them. */
+export type SharePolicy = 'local' | 'round-robin'
 
 /** What ties this node to its hardware, to notice a copied card. Empty text: not known. */
 export interface HardwareTies {

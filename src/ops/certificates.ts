@@ -1,8 +1,8 @@
 // What `edge-mqtt cert issue` and `edge-mqtt ca show` ask of a running daemon.
 
 import { HostError } from '../base/errors.ts'
-import type { IssuedCertificate } from '../cluster/certificates.ts'
-import type { Holder } from '../cluster/trustlife.ts'
+import type { IssuedCertificate } from '../cluster/trust/certificates.ts'
+import type { Holder } from '../cluster/trust/trustlife.ts'
 import type { Node } from '../compose.ts'
 import type { Commands } from './control/server.ts'
 import { holdersOf } from './trust.ts'

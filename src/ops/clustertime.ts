@@ -1,7 +1,7 @@
 // What `edge-mqtt cluster time` asks of a running daemon.
 
 import { HostError } from '../base/errors.ts'
-import type { MemberTime, TimeStatus } from '../cluster/clustertime.ts'
+import type { MemberTime, TimeStatus } from '../cluster/time/clustertime.ts'
 import type { Node } from '../compose.ts'
 import type { Commands } from './control/server.ts'
 

@@ -2,7 +2,7 @@
 
 import { HostError } from '../base/errors.ts'
 import type { Endpoint } from '../base/ports/streams.ts'
-import type { ListedInvite, MadeInvite } from '../cluster/invites.ts'
+import type { ListedInvite, MadeInvite } from '../cluster/enrolment/invites.ts'
 import type { WaitingStatus } from '../cluster/status.ts'
 import type { Node } from '../compose.ts'
 import { parseEndpoint } from './config/kinds.ts'

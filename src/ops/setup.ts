@@ -3,9 +3,9 @@
 
 import { HostError } from '../base/errors.ts'
 import { Meter } from '../base/meter.ts'
-import { setUpAlone } from '../cluster/firstsetup.ts'
-import type { SetupResult } from '../cluster/setup.ts'
+import { setUpAlone } from '../cluster/enrolment/firstsetup.ts'
 import type { JoinRequest } from '../cluster/status.ts'
+import type { SetupResult } from '../cluster/trust/setup.ts'
 import { devicesPassword, devicesUrl } from './auth/devices.ts'
 import { parseEndpoint } from './config/kinds.ts'
 import { CLUSTER_PORT } from './config/schema.ts'

@@ -1,10 +1,10 @@
 // What `edge-mqtt ca rotate`, `ca seal`, `cluster remove` and `cluster leave` ask of a running daemon.
 
 import { HostError } from '../base/errors.ts'
-import type { Sealed } from '../cluster/keyholding.ts'
 import type { Left } from '../cluster/leaving.ts'
-import type { Rotated } from '../cluster/rotation.ts'
-import type { Holder, NamedNode, Removed, TrustLife } from '../cluster/trustlife.ts'
+import type { Sealed } from '../cluster/trust/keyholding.ts'
+import type { Rotated } from '../cluster/trust/rotation.ts'
+import type { Holder, NamedNode, Removed, TrustLife } from '../cluster/trust/trustlife.ts'
 import type { Node } from '../compose.ts'
 import type { Commands } from './control/server.ts'
 

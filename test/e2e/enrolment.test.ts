@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { MadeInvite } from '../../src/cluster/invites.ts'
+import type { MadeInvite } from '../../src/cluster/enrolment/invites.ts'
 import { makeCerts } from './certs.ts'
 import { Gateway, type GatewayOptions } from './gateway.ts'
 import { Lan, leftOut, until } from './lan.ts'

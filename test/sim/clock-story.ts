@@ -2,7 +2,7 @@
 // are right. What was promised in hours and days is asked of the whole cluster: it ends in its time, not before or after.
 
 import { HostError } from '../../src/base/errors.ts'
-import { RELEASED_MS } from '../../src/cluster/certificates.ts'
+import { RELEASED_MS } from '../../src/cluster/trust/certificates.ts'
 import { SimClient } from './client.ts'
 import { trustOf } from './guests.ts'
 import { Months, SLOW } from './months-story.ts'

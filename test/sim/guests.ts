@@ -3,7 +3,7 @@
 
 import { HostError } from '../../src/base/errors.ts'
 import type { NodeId } from '../../src/base/ids.ts'
-import type { TrustLife } from '../../src/cluster/trustlife.ts'
+import type { TrustLife } from '../../src/cluster/trust/trustlife.ts'
 import type { SimNode, World } from './world.ts'
 
 export type Way = 'bundle' | 'code' | 'approval' | 'password'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { LivedTime } from '../../src/cluster/livedtime.ts'
-import { LwwReplica } from '../../src/cluster/lwwreplica.ts'
+import { LwwReplica } from '../../src/cluster/maps/lwwreplica.ts'
+import { LivedTime } from '../../src/cluster/time/livedtime.ts'
 import { compose } from '../../src/compose.ts'
 import { trustOf } from './guests.ts'
 import { away, Months } from './months-story.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { GoingOn } from '../../src/cluster/goingon.ts'
-import { HeldParked } from '../../src/cluster/heldparked.ts'
+import { GoingOn } from '../../src/cluster/forwarding/goingon.ts'
+import { HeldParked } from '../../src/cluster/forwarding/heldparked.ts'
 import { simulateParking } from './park-story.ts'
 import { patched } from './plants/planting.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { KeptRoutes } from '../../src/cluster/keptroutes.ts'
+import { KeptRoutes } from '../../src/cluster/forwarding/keptroutes.ts'
 import { patched } from './plants/planting.ts'
 import { simulatePowerCut } from './power-story.ts'
 

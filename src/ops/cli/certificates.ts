@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { IssuedCertificate } from '../../cluster/certificates.ts'
+import type { IssuedCertificate } from '../../cluster/trust/certificates.ts'
 import type { ShownAuthority } from '../certificates.ts'
 import { Ending, Exit } from '../exit.ts'
 import { places } from '../places.ts'

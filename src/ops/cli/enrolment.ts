@@ -1,7 +1,7 @@
 // `edge-mqtt invite`, `cluster join` and `cluster approve`: how another box comes in.
 
 import type { Command } from 'commander'
-import type { ListedInvite, MadeInvite } from '../../cluster/invites.ts'
+import type { ListedInvite, MadeInvite } from '../../cluster/enrolment/invites.ts'
 import type { WaitingStatus } from '../../cluster/status.ts'
 import type { ShownInvite } from '../enrolment.ts'
 import { Ending, Exit } from '../exit.ts'

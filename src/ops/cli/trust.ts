@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Left } from '../../cluster/leaving.ts'
-import type { NamedNode } from '../../cluster/trustlife.ts'
+import type { NamedNode } from '../../cluster/trust/trustlife.ts'
 import { places } from '../places.ts'
 import type { ShownRemoval, ShownRotation, ShownSealing } from '../trust.ts'
 import { print, printJson } from './output.ts'

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net'
 import type { Endpoint } from '../../base/ports/streams.ts'
-import { ipv4 } from '../../cluster/interfaces.ts'
+import { ipv4 } from '../../cluster/discovery/interfaces.ts'
 import { Leaf } from './pieces.ts'
 import { durationText, parseDuration, parseSize, sizeText } from './units.ts'
 

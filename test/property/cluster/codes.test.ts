@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ClusterId } from '../../../src/base/ids.ts'
-import { clusterMark, codeText, inviteId, parseCode } from '../../../src/cluster/codes.ts'
+import { clusterMark, codeText, inviteId, parseCode } from '../../../src/cluster/enrolment/codes.ts'
 
 const LETTERS = [...'23456789ABCDEFGHJKLMNPQRSTUVWXYZ']
 const bytes = (length: number) =>

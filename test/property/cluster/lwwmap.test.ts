@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { ByteWriter } from '../../../src/base/bytes.ts'
 import { compareStamps, type Stamp } from '../../../src/base/stamps.ts'
 import type { Found, Keeper, Kept } from '../../../src/broker/ports.ts'
-import { Replicated } from '../../../src/cluster/replicated.ts'
+import { Replicated } from '../../../src/cluster/maps/replicated.ts'
 import type { Recordable } from '../../../src/wire/record/batch.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
 

@@ -4,8 +4,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { NodeId } from '../../../src/base/ids.ts'
-import { OwnedMap } from '../../../src/cluster/ownedmap.ts'
-import { Routes } from '../../../src/cluster/routes.ts'
+import { Routes } from '../../../src/cluster/forwarding/routes.ts'
+import { OwnedMap } from '../../../src/cluster/maps/ownedmap.ts'
 import { Mesh, type MeshNode, nodeIdOf } from '../../mesh.ts'
 
 const NODES = [nodeIdOf(1), nodeIdOf(2), nodeIdOf(3)] as const

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { heed, settle } from '../../../src/cluster/tiebreak.ts'
+import { heed, settle } from '../../../src/cluster/links/tiebreak.ts'
 import { instance } from '../../unit/cluster/fakes.ts'
 
 interface Pipe {

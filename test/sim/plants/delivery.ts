@@ -2,9 +2,9 @@
 
 import { RecentIds } from '../../../src/broker/recentids.ts'
 import { RetainedMessages } from '../../../src/broker/retained.ts'
-import { Arrivals } from '../../../src/cluster/arrivals.ts'
-import { Batches } from '../../../src/cluster/batches.ts'
-import { Outgoing } from '../../../src/cluster/outgoing.ts'
+import { Arrivals } from '../../../src/cluster/forwarding/arrivals.ts'
+import { Batches } from '../../../src/cluster/forwarding/batches.ts'
+import { Outgoing } from '../../../src/cluster/forwarding/outgoing.ts'
 import { type Plant, patched, patching } from './planting.ts'
 
 export const deliveryPlants: readonly Plant[] = [

@@ -9,7 +9,7 @@ import type { Kept, LocalSessions, SessionImport } from '../../../src/broker/por
 import type { Session } from '../../../src/broker/session.ts'
 import { SessionTransfer } from '../../../src/broker/sessiontransfer.ts'
 import { Cluster } from '../../../src/cluster/cluster.ts'
-import { CopyFeed } from '../../../src/cluster/copyfeed.ts'
+import { CopyFeed } from '../../../src/cluster/sessions/copyfeed.ts'
 import { SimClock } from '../clock.ts'
 import { type Plant, patched, patching, withClocks } from './planting.ts'
 

@@ -2,9 +2,9 @@
 
 import { compareStamps } from '../../../src/base/stamps.ts'
 import { Retained, RetainedMessages } from '../../../src/broker/retained.ts'
-import { LwwComparing } from '../../../src/cluster/lwwcomparing.ts'
-import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
-import { LwwServing } from '../../../src/cluster/lwwserving.ts'
+import { LwwComparing } from '../../../src/cluster/maps/lwwcomparing.ts'
+import { LwwReplica } from '../../../src/cluster/maps/lwwreplica.ts'
+import { LwwServing } from '../../../src/cluster/maps/lwwserving.ts'
 import { decodeLww, encodeLww } from '../../../src/wire/link/lww.ts'
 import { simulateReturn } from '../return-story.ts'
 import { type Plant, patched, patching } from './planting.ts'

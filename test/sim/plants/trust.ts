@@ -2,12 +2,12 @@
 // (months-story.test.ts).
 
 import type { Clock } from '../../../src/base/ports/clock.ts'
-import { ClusterTime } from '../../../src/cluster/clustertime.ts'
-import { FILES } from '../../../src/cluster/identity.ts'
-import { KeyHolding } from '../../../src/cluster/keyholding.ts'
-import { Revocations } from '../../../src/cluster/revocations.ts'
-import { Rotation } from '../../../src/cluster/rotation.ts'
-import { Together } from '../../../src/cluster/together.ts'
+import { ClusterTime } from '../../../src/cluster/time/clustertime.ts'
+import { FILES } from '../../../src/cluster/trust/identity.ts'
+import { KeyHolding } from '../../../src/cluster/trust/keyholding.ts'
+import { Revocations } from '../../../src/cluster/trust/revocations.ts'
+import { Rotation } from '../../../src/cluster/trust/rotation.ts'
+import { Together } from '../../../src/cluster/trust/together.ts'
 import { tellTrust } from '../trust-story.ts'
 import { type Plant, patched, patching, withClocks } from './planting.ts'
 

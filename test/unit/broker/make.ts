@@ -8,7 +8,7 @@ import { silentLog } from '../../../src/base/ports/log.ts'
 import { StampClock } from '../../../src/base/stamps.ts'
 import { Accounts } from '../../../src/broker/accounts.ts'
 import { Delivery, NO_IDS } from '../../../src/broker/delivery.ts'
-import { LwwReplica } from '../../../src/cluster/lwwreplica.ts'
+import { LwwReplica } from '../../../src/cluster/maps/lwwreplica.ts'
 import { EMPTY, type Message, type QoS } from '../../../src/wire/message.ts'
 import { Mesh, nodeIdOf } from '../../mesh.ts'
 

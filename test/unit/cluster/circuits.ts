@@ -5,8 +5,8 @@ import { Meter } from '../../../src/base/meter.ts'
 import type { Clock } from '../../../src/base/ports/clock.ts'
 import { silentLog } from '../../../src/base/ports/log.ts'
 import type { ByteStream } from '../../../src/base/ports/streams.ts'
+import { Relay } from '../../../src/cluster/links/relay.ts'
 import type { ChannelHandler, Channels } from '../../../src/cluster/ports.ts'
-import { Relay } from '../../../src/cluster/relay.ts'
 import { SeededRandom } from './fakes.ts'
 
 export class RelayBox {

@@ -11,7 +11,7 @@ import type { Endpoint } from '../../../src/base/ports/streams.ts'
 import type { CertificateFacts, KeyPair, Trust } from '../../../src/base/ports/trust.ts'
 import { Positions } from '../../../src/base/positions.ts'
 import { NoKeeper } from '../../../src/broker/ports.ts'
-import { CopiedRecords } from '../../../src/cluster/copiedrecords.ts'
+import { CopiedRecords } from '../../../src/cluster/sessions/copiedrecords.ts'
 import { digest, passwordKey, secretKey } from '../../keyed.ts'
 import type { VirtualClock } from '../../virtual-clock.ts'
 

@@ -4,7 +4,7 @@ import { ByteWriter } from '../../../src/base/bytes.ts'
 import type { Clock } from '../../../src/base/ports/clock.ts'
 import { type Lane, Positions } from '../../../src/base/positions.ts'
 import type { Found, FoundRecord, Keeper, Kept } from '../../../src/broker/ports.ts'
-import { Safekeeping } from '../../../src/cluster/parking.ts'
+import { Safekeeping } from '../../../src/cluster/forwarding/parking.ts'
 import type { Recordable } from '../../../src/wire/record/batch.ts'
 
 interface Put extends Kept {
