@@ -109,6 +109,7 @@ function runMany(from: number, count: number, jobs: number): void {
   const began = performance.now()
   const tallies: Tally[] = []
   let left = jobs
+  let died = false
   for (let job = 0; job < jobs; job++) {
     const share = ['--from', String(from + job), '--seeds', String(count - job), '--step', String(jobs)]
     share.push(...promises.flatMap((name) => ['--promise', name]))
@@ -116,8 +117,11 @@ function runMany(from: number, count: number, jobs: number): void {
     child.on('message', (tally) => tallies.push(tally as Tally))
     child.on('exit', (code) => {
       left--
-      if (code !== 0) process.exitCode = 1
-      if (left === 0) report(tallies, performance.now() - began)
+      died ||= code !== 0
+      if (left > 0) return
+      report(tallies, performance.now() - began)
+      if (died) console.log('not all seeds were run: a process of the simulator died (see above)')
+      if (died) process.exitCode = 1
     })
   }
 }

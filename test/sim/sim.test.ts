@@ -29,6 +29,7 @@ test.each([
   [8_100_477, 'a box with the key of the CA leaves while those die who should hear of it: people remove it'],
   [8_100_550, 'two boxes with one password leave, and form a cluster of their own'],
   [8_000_131, 'a box comes back a few seconds behind, and is told the time twice'],
+  [1_795_302_842, 'a box is given the key of a CA while it goes on to the next, and dies'],
   [22_100_246, 'the box that is to have the key of a new CA dies before it has it, and so does the one that made it'],
   [9_200_087, 'a box years ahead starts again, and what it wrote before is put right with what it writes then'],
   [9_200_250, 'what a box has kept for the owner of a session is claimed while it is being given back'],

@@ -305,7 +305,11 @@ export class SimNode {
   }
 
   #started(run: Run, error: HostError | null): void {
-    if (error !== null) this.#world.problem(`${this.label} cannot start: ${error.message}`)
+    if (error !== null) {
+      // As the daemon does: it says why, and goes.
+      this.#world.problem(`${this.label} cannot start: ${error.message}`)
+      return this.kill()
+    }
     run.ready = true
     this.id = run.node.status().node.id
   }

@@ -118,10 +118,15 @@ export class Custody {
     this.#grace = { earlier, timer }
   }
 
+  /** Other papers are on their way to the disk: what is made of the present ones now would be put in their place. */
+  get adopting(): boolean {
+    return this.#adopting > 0
+  }
+
   /** Other boxes that have the key of the CA; nobody has to hear of it. */
   note(holders: readonly NodeId[]): void {
     // What is known of a CA that is being replaced would be written over what is known of the next.
-    if (this.#papers === null || this.#adopting > 0) return
+    if (this.#papers === null || this.adopting) return
     this.#papers = { ...this.#papers, holders }
     const { authority } = this.#papers
     // One that is not written is found out again.
@@ -172,7 +177,7 @@ export class Custody {
     this.#looking = this.#world.clock.after(LOOK_MS, 'trust.look', () => this.#look())
     const nowMs = this.#world.time.now()
     const over = papers.earlier.findIndex(({ untilMs }) => untilMs <= nowMs)
-    if (over === -1) return
+    if (over === -1 || this.adopting) return
     // At the next look again when the disk does not take it.
     this.adopt({ ...papers, earlier: papers.earlier.slice(0, over) }, () => {})
   }

@@ -151,6 +151,8 @@ export class KeyHolding {
     const { papers } = this.#custody
     // Meanwhile one of us may have gone on to another CA: whose key goes where is settled anew then.
     if (papers === null || papers.authority.fingerprint !== authority || papers.authority.privateKey !== null) return
+    // Another CA may be on its way to the disk: this one would be put back in its place. The key is handed over again.
+    if (this.#custody.adopting) return
     if (this.#world.trust.matches(papers.authority.certificate, privateKey) !== true) {
       throw new PeerError('handed over a key that is not that of the CA')
     }
@@ -213,6 +215,7 @@ export class KeyHolding {
   }
 
   #drop(papers: Papers): void {
+    if (this.#custody.adopting) return
     this.#world.log.warn({}, 'the key of the CA is deleted from this box')
     this.#custody.adopt({ ...papers, authority: { ...papers.authority, privateKey: null }, sealed: true }, () => {})
   }

@@ -66,6 +66,22 @@ test('several follow one another; what fails before it counts has changed nothin
   expect(read()).toEqual(['second', 'first', 'first'])
 })
 
+test('what is asked for while another is told of its end waits for its turn, and is written once', () => {
+  const together = new Together(files)
+  const done: string[] = []
+  together.write(set('first'), () => {
+    together.write([{ name: 'a', text: 'second', secret: false }], () => done.push('second'))
+    together.write(set('third'), () => done.push('third'))
+  })
+  const seen = new Set<string>()
+  for (let ms = 0; ms < 1000; ms++) {
+    clock.advance(1)
+    seen.add(read().join())
+  }
+  expect(done).toEqual(['second', 'third'])
+  expect([...seen]).toEqual(['old,old,old', 'first,first,first', 'second,first,first', 'third,third,third'])
+})
+
 test('what counts but could not be spread over its files is, with the next', () => {
   const together = new Together(files)
   const done: string[] = []
