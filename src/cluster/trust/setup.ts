@@ -85,7 +85,8 @@ export class Setup {
   heard(sighting: Sighting): void {
     if (this.#state === 'done' || sighting.cluster === null) return
     if (sighting.cluster !== NO_CLUSTER) {
-      if (this.#heard !== null) return
+      // Of one that it has left this box wants nothing: that it was switched off before it was alone changes nothing.
+      if (this.#heard !== null || this.#identity.gaveUp.includes(sighting.cluster)) return
       this.#heard = { cluster: sighting.cluster, address: endpointText(sighting.endpoint) }
     } else {
       const { instance } = sighting

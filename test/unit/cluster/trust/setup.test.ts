@@ -7,7 +7,7 @@ import { silentLog } from '../../../../src/base/ports/log.ts'
 import type { Sighting } from '../../../../src/cluster/discovery/candidates.ts'
 import { setUpAlone } from '../../../../src/cluster/enrolment/firstsetup.ts'
 import { type Bundle, defaultClusterSettings, type HardwareTies } from '../../../../src/cluster/settings.ts'
-import { type Identity, loadIdentity, renewIdentity } from '../../../../src/cluster/trust/identity.ts'
+import { type Identity, loadIdentity, nodeFile, renewIdentity } from '../../../../src/cluster/trust/identity.ts'
 import { Setup, type SetupResult } from '../../../../src/cluster/trust/setup.ts'
 import { type Decision, decideSetup, type Evidence } from '../../../../src/cluster/trust/setupdecision.ts'
 import { VirtualClock } from '../../../virtual-clock.ts'
@@ -219,6 +219,31 @@ describe('a box with nothing', () => {
     setup.stop()
     clock.advance(60_000)
     expect(results).toEqual([])
+  })
+})
+
+describe('a box that has left a cluster, and lost its power before it was alone', () => {
+  const begun = () => {
+    const left = nodeFile({ id: node('7'), waitingFor: null, founded: false, gaveUp: [cluster('b'), cluster('c')] })
+    files.texts.set(left.name, left.text)
+    const setup = begin(load())
+    clock.advance(3000)
+    setup.heard(sighting({ cluster: cluster('c') }))
+    setup.heard(sighting({ cluster: cluster('b') }))
+    return setup
+  }
+
+  test('does not wait to be let in there again', () => {
+    begun()
+    clock.advance(10_000)
+    expect(only()).toMatchObject({ state: 'member', founded: true })
+    expect(load()).toMatchObject({ waitingFor: null, gaveUp: [cluster('b'), cluster('c')] })
+  })
+
+  test('waits for another that it hears', () => {
+    begun().heard(sighting({ cluster: cluster('d') }))
+    clock.advance(100)
+    expect(only()).toMatchObject({ state: 'waiting', cluster: cluster('d') })
   })
 })
 
