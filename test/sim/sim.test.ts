@@ -37,6 +37,7 @@ test.each([
   [9_510_648, 'a QoS 2 message is released where its session has come to meanwhile, and parked for a box that dies'],
   [20_010_011, 'a client begins anew at a box that has just started, while the other has its older session'],
   [5057, 'a client says goodbye to a box whose disk is full, and which dies'],
+  [30_000_820, 'a box dies as it has published a will, before its disk knows of that, and publishes it again'],
   [30_001_093, 'a box that has left is killed before it has a cluster of its own'],
   [30_002_422, 'a box that has left loses its power before it has a cluster of its own'],
   [20, 'a message comes out of the queue of a session that was kept going elsewhere, before it is known as retained'],

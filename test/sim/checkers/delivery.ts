@@ -1,7 +1,7 @@
 // Judges every delivery by what the clients saw: nothing that does not match, nothing altered, nothing twice, in
 // order; and where links held and nothing disturbed the way, everything.
 
-import type { Ledger, Received, Sent, Subscription } from '../ledger.ts'
+import type { Connection, Ledger, Received, Sent, Subscription } from '../ledger.ts'
 import type { PublishProperties } from '../publish.ts'
 import { excusedMistakes, type Ground, longestFlushMs, runEnded, SYNCHRONISED_MS } from './ground.ts'
 import { isStatus } from './lastwords.ts'
@@ -124,7 +124,10 @@ function sortDeliveries(
       problems.push(`${nameOf(sent)} reached ${client} in another cluster`)
     }
     const wasTroubled = ground.history.troubled(sent.at - TROUBLE_MS, received.at)
-    if (sent.will === 'discarded' && (ground.promises.has('wills') ? !goodbyeLost(sent, ground) : !wasTroubled))
+    if (
+      sent.will === 'discarded' &&
+      (ground.promises.has('wills') ? !diedUnwritten(sent.connection, sent.at, ground) : !wasTroubled)
+    )
       problems.push(`${nameOf(sent)} is a will, and reached ${client} after a DISCONNECT`)
     for (const flaw of flaws(sent, received)) problems.push(`${nameOf(sent)} reached ${client} with ${flaw}`)
     const key = `${client} ${sent.key}`
@@ -145,12 +148,12 @@ function sortDeliveries(
   return { deliveries, unclear }
 }
 
-/** Whether the box of a client need not remember that it has said goodbye: it died before that was on its disk. */
-function goodbyeLost({ connection, at }: Sent, ground: Ground): boolean {
+/** Whether the box of a client need not remember what it did for it then: it died before that was on its disk. */
+function diedUnwritten(connection: Connection, at: number, ground: Ground): boolean {
   const { history } = ground
   const { node } = connection
   const endedAt = runEnded(ground, connection)
-  // Nobody is answered for a DISCONNECT, so it is not held back while the disk is full.
+  // Neither a DISCONNECT nor a will waits for the disk, so none is held back while that is full.
   return (
     endedAt < at + WAY_MS + 2 * longestFlushMs(node, ground) ||
     history.unwrittenSince(node, endedAt) <= at ||
@@ -257,9 +260,12 @@ function checkCopies(
 /**
  * A node that has died since does not remember what it had of QoS 1: members that were not told so send it again. Of
  * QoS 2 one death brings nothing twice (DESIGN 4.4), that of both nodes may; so may that of a box without a disk, of whose
- * last doings nobody heard because it was cut off.
+ * last doings nobody heard because it was cut off. Of a will the box is the publisher: it sends it again when it has died
+ * before its disk knew that it had sent it. Waiting for the disk first would lose wills instead.
  */
 function isForgotten({ fields, connection, at }: Received, first: Received, sent: Sent, ground: Ground): boolean {
+  if (sent.will !== null && runEnded(ground, sent.connection) <= at && diedUnwritten(sent.connection, first.at, ground))
+    return true
   if (ground.promises.has('sessions') && ground.history.deaths(sent.at, at) > 1) return true
   if (ground.history.runOf(connection.node, connection.run).from <= sent.at) return false
   const { node, run } = first.connection
