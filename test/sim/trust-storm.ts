@@ -74,7 +74,7 @@ export class TrustStorm {
         this.#world.timeline.after(lastsMs, null, 'trust.return', () => guest.node.start())
         return this.#remove(guest.removedId)
       case 'leave':
-        if (guest === null) return
+        if (guest === null || this.#wouldDraw(guest)) return
         this.#count(kind)
         guest.place = 'going'
         return this.#leave(guest)
@@ -109,6 +109,11 @@ export class TrustStorm {
       guest.removedId = leftId
       this.#remove(leftId)
     }
+  }
+
+  /** A box that leaves keeps its password, and a new one that has the same goes to whichever it hears first. */
+  #wouldDraw({ way }: Guest): boolean {
+    return way === 'password' && this.#guests.some((other) => other.way === way && other.place === 'coming')
   }
 
   #count(kind: Event): void {
