@@ -318,6 +318,8 @@ class Joining implements SessionImport {
   }
 
   add(items: readonly RecordItem[]): void {
+    // Its client may have ended it meanwhile, and have begun another: that has nothing of this.
+    if (this.#home.sessions.get(this.session.clientId) !== this.session) return
     for (const { id, kind, body } of items) {
       if (kind === RecordKind.message) {
         const message = readMessage(body, this.#home.clock.now())

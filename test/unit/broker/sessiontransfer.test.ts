@@ -261,6 +261,31 @@ describe('a session that is joined', () => {
     expect(client.take().map((packet) => [packet.qos, packet.retain])).toEqual(qos === 0 ? [] : [[1, true]])
   })
 
+  test('which its client has ended meanwhile takes nothing more, nor does the one that it has begun instead', () => {
+    const from = full()
+    const to = new DurableLab(new Platter(), undefined, TO)
+    move(from, to).end()
+    const view = session(from, 'mover')
+    from
+      .client()
+      .connect({ id: 'mover', ...away })
+      .subscribe('later', { qos: 1 })
+    from.connected({ id: 'p2' }).publish('later', 'new', { qos: 1, messageId: 1 })
+    const joining = to.broker.transfer.join(session(to, 'mover'), true)
+    const client = to.client().connect({ id: 'mover', clean: true, properties: { sessionExpiryInterval: 3600 } })
+    to.commit()
+    const before = to.broker.counts()
+    joining.add(shipped(from, from.broker.transfer.head(view)))
+    joining.add(shipped(from, from.broker.transfer.queued(view, 0)))
+    joining.end()
+    expect(to.broker.counts()).toEqual(before)
+    expect(before.subscriptions).toBe(0)
+    client.take()
+    to.connected({ id: 'p' }).publish('later', 'x', { qos: 1, messageId: 1 })
+    to.commit()
+    expect(client.got()).toEqual([])
+  })
+
   test('what was published where it has been all along is not joined again', () => {
     const lab = full()
     const view = session(lab, 'mover')
