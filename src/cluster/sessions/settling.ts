@@ -2,8 +2,10 @@
 // in one turn.
 
 import type { ClientId, NodeId } from '../../base/ids.ts'
+import type { Stamp } from '../../base/stamps.ts'
 import type { LocalSessions, SessionView } from '../../broker/ports.ts'
 import type { FeatureWorld, Membership } from '../ports.ts'
+import { CleanStarts } from './cleanstarts.ts'
 import { type Directory, type DirectoryEntry, noEpoch, verdict } from './directory.ts'
 import type { CopiesView } from './sharedsessions.ts'
 
@@ -19,6 +21,8 @@ export interface SettlingHome {
   owe(session: SessionView, owner: NodeId): void
   /** Writes in the directory that the session is this node's. */
   set(session: SessionView, which: Pick<DirectoryEntry, 'epoch' | 'base' | 'fresh'>, prior: DirectoryEntry | null): void
+  /** Writes in the directory that what the client had is over. */
+  setOver(clientId: ClientId, epoch: Stamp): void
   /** There is nobody to tell. */
   isAlone(): boolean
 }
@@ -28,6 +32,7 @@ export class Settling {
   readonly #membership: Membership
   readonly #directory: Directory
   readonly #home: SettlingHome
+  readonly cleanStarts: CleanStarts
   readonly #toLook = new Set<ClientId>()
   /** Sessions of which another box has got only a part. */
   readonly #torn = new Set<ClientId>()
@@ -41,6 +46,7 @@ export class Settling {
     this.#membership = membership
     this.#directory = directory
     this.#home = home
+    this.cleanStarts = new CleanStarts(world.meter)
   }
 
   /** Another box may have said something of this session; looked at when this turn is over. */
@@ -74,8 +80,16 @@ export class Settling {
       this.#toLook.delete(clientId)
       const session = this.#home.local()?.get(clientId)
       if (session !== undefined && session.kept !== null) this.#settle(session)
-      else this.#unheard.delete(clientId)
+      else this.#gone(clientId)
     }
+  }
+
+  /** Nothing of the client's is kept here. */
+  #gone(clientId: ClientId): void {
+    this.#unheard.delete(clientId)
+    const entry = this.#directory.get(clientId)
+    const ended = entry === null || entry.over ? null : this.cleanStarts.after(clientId, entry.epoch)
+    if (ended !== null) this.#home.setOver(clientId, ended)
   }
 
   /** Brings a session in line with what the directory says of it. */
@@ -138,14 +152,18 @@ export class Settling {
     if (this.#home.isAlone()) return
     const { self } = this.#membership
     const epoch = session.epoch ?? noEpoch(self)
-    if (entry !== null) {
-      // Somebody has written of an older epoch later than we of ours.
-      return this.#home.set(session, { epoch, base: entry.base, fresh: entry.fresh }, entry)
-    }
     const { clientId } = session
+    if (entry !== null) {
+      // Somebody has written of an older epoch later than we of ours, or we have not heard of that before.
+      const base = this.cleanStarts.after(clientId, entry.epoch)
+      const since = base === null ? { base: entry.base, fresh: entry.fresh } : { base, fresh: true }
+      return this.#home.set(session, { epoch, ...since }, entry)
+    }
     const backup = this.#home.copies.backupFor(clientId, null)
     // Nobody has heard of it, so nobody has anything of it: what others have of that client is another session.
-    this.#directory.recall(clientId, { epoch, base: epoch, fresh: false, over: false, owner: self, backup })
+    const began = this.cleanStarts.after(clientId, noEpoch(self))
+    const since = { base: began ?? epoch, fresh: began !== null }
+    this.#directory.recall(clientId, { epoch, ...since, over: false, owner: self, backup })
     this.#home.copies.keep(session, backup)
   }
 

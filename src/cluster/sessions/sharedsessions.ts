@@ -66,6 +66,8 @@ export class SharedSessions implements Claims {
   readonly #handovers: Handovers
   readonly #settling: Settling
   readonly #members = new Set<NodeId>()
+  /** Whether all are linked that this box was linked with before. */
+  readonly #hearsAll = () => this.#home.before.every((id) => this.#membership.member(id)?.linked === true)
   /** When the first client came; null: none has. */
   #firstMs: number | null = null
   readonly #sweeping: Timer
@@ -121,6 +123,7 @@ export class SharedSessions implements Claims {
       isBusy: (clientId) => this.#handovers.isBusy(clientId),
       owe: (session, owner) => this.#handovers.owe(session, owner),
       set: (session, which, prior) => this.#set(session, which, prior),
+      setOver: (clientId, epoch) => this.#over(clientId, epoch),
       isAlone: () => this.#members.size === 0,
     })
     directory.watch((clientId) => this.#settling.look(clientId))
@@ -145,6 +148,8 @@ export class SharedSessions implements Claims {
     if (epoch === null) return
     this.clients.connected(clientId, epoch)
     const prior = this.#directory.get(clientId)
+    const knows = prior !== null || (this.#directory.isUpToDate && this.#hearsAll())
+    if (fresh && !knows) this.#settling.cleanStarts.add(clientId, epoch)
     // A box that has just started is not linked yet, and may know of the session from before: others have to hear of a
     // Clean Start, or what they have of the old one comes back into the new.
     if (this.#members.size === 0 && prior === null) return
@@ -191,6 +196,7 @@ export class SharedSessions implements Claims {
   timeMoved(byMs: number, sinceMs: number): void {
     const local = this.#home.local()
     const step = { byMs, sinceMs, nowMs: this.#stamps.timeMs, node: this.#membership.self }
+    this.#settling.cleanStarts.timeMoved(step)
     for (const session of local?.all() ?? []) {
       const { clientId, epoch, connection, place } = session
       const moved = epoch === null ? null : movedEpoch(epoch, step)
@@ -245,11 +251,9 @@ export class SharedSessions implements Claims {
 
   /** This box has just been started: who has the session may be about to link. */
   #begins(): boolean {
-    const { before } = this.#home
-    if (before.length === 0) return false
     const nowMs = this.#world.clock.now()
     this.#firstMs ??= nowMs
-    return nowMs < this.#firstMs + BEGINS_MS && before.some((id) => this.#membership.member(id)?.linked !== true)
+    return nowMs < this.#firstMs + BEGINS_MS && !this.#hearsAll()
   }
 
   /** A session on its way to a box that has not been heard for two heartbeats, with its client back here: this is its copy. */
@@ -378,6 +382,7 @@ export class SharedSessions implements Claims {
   #wants(clientId: ClientId, epoch: Stamp | null): Want {
     const entry = this.#directory.get(clientId)
     const { self } = this.#membership
+    if (this.#settling.cleanStarts.after(clientId, epoch ?? noEpoch(self)) !== null) return 'nothing'
     // Who offers it to one that has handed it on has yet to hear where it is now.
     if (entry === null || (!entry.over && entry.owner !== self)) return 'later'
     if (entry.over) return 'nothing'

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ClientId } from '../../../../src/base/ids.ts'
 import { compareStamps } from '../../../../src/base/stamps.ts'
-import { A, B, boxes, boxesWith, C, type SessionBox } from '../sessionbox.ts'
+import { A, B, boxes, boxesWith, C, kill, SessionBox } from '../sessionbox.ts'
 
 const lasting = { clean: false, properties: { sessionExpiryInterval: 3600 } } as const
 const texts = (packets: { payload?: unknown }[]) => packets.flatMap(({ payload }) => (payload ? [String(payload)] : []))
@@ -281,6 +281,46 @@ describe('a session', () => {
     expect(compareStamps(after.epoch, epoch)).toBeGreaterThan(0)
     expect(mesh.errors).toEqual([])
   })
+
+  test.each([0, 60])(
+    'Clean Start ends it at its own box that has just begun anew, and has not heard of it: for %i s from then on',
+    (sessionExpiryInterval) => {
+      const {
+        mesh,
+        boxes: [a, b],
+      } = boxes(A, B)
+      b!.lab
+        .connected({ id: 's', ...lasting })
+        .subscribe('t', { qos: 1 })
+        .drop()
+      mesh.clock.advance(1000)
+      kill(mesh, b!, [a!])
+      mesh.clock.advance(1000)
+      expect(a!.session('s')?.place.at).toBe('standing-in')
+      const older = a!.directory.get('s' as ClientId)!
+      const again = new SessionBox(mesh, B, 2, [A])
+      const client = again.lab.connected({ id: 's', clean: true, properties: { sessionExpiryInterval } })
+      mesh.link(A, B)
+      mesh.clock.advance(3000)
+      expect(a!.session('s')).toBeUndefined()
+      expect(again.lab.broker.counts().subscriptions).toBe(0)
+      expect([a!.entry('s'), again.entry('s')]).toEqual(sessionExpiryInterval === 0 ? ['over', 'over'] : ['b', 'b'])
+      expect(again.node.meter.get('sessions.offered.nothing')).toBe(1)
+      expect(again.node.meter.get('sessions.offered.later')).toBe(0)
+      expect(a!.directory.get('s' as ClientId)?.fresh).toBe(true)
+      // Somebody who has not heard of it writes what it knows.
+      a!.directory.set('s' as ClientId, older)
+      mesh.clock.advance(1000)
+      const { epoch, base, fresh } = a!.directory.get('s' as ClientId)!
+      expect([base, fresh]).toEqual([epoch, true])
+      client.drop()
+      const next = again.lab.client().connect({ id: 's', ...lasting })
+      mesh.clock.advance(3000)
+      expect(next.one('connack')).toMatchObject({ reasonCode: 0, sessionPresent: sessionExpiryInterval > 0 })
+      expect(again.lab.broker.counts().subscriptions).toBe(0)
+      expect(mesh.errors).toEqual([])
+    },
+  )
 
   test("is not another account's", () => {
     const {
