@@ -44,6 +44,7 @@ test.each([
   [30_001_093, 'a box that has left is killed before it has a cluster of its own'],
   [30_002_422, 'a box that has left loses its power before it has a cluster of its own'],
   [42_000_170, 'a box is still on its way in by the password while another that has it is to leave'],
+  [43_000_231, 'over a slow link, what is forwarded between two batches of copies waits for one of them only'],
   [20, 'a message comes out of the queue of a session that was kept going elsewhere, before it is known as retained'],
 ])('seed %i: %s', (seed) => {
   expect(simulate(seed).problems).toEqual([])

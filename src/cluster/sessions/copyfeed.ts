@@ -24,6 +24,8 @@ const NEW_IN_FLIGHT_BYTES = 8 * limits.pieceBytes
 interface Batch {
   readonly sequence: number
   readonly bytes: Buffer
+  /** The first position that waits for it, or for one behind it. */
+  readonly first: number
   /** What was staged up to here is in it, or before. */
   position: number
   /** The last record made so far, when everything that was to be sent is in it or before. */
@@ -42,6 +44,8 @@ export class CopyFeed {
   #feed: number
   #sequence = 0
   readonly #dirty = new Set<Kept>()
+  /** The first position of what is dirty; null: nobody waits for any of it. */
+  #dirtyFirst: number | null = null
   /** Ids to be taken away. */
   readonly #gone = new Deque<number>()
   readonly #new = new Deque<Kept>()
@@ -107,7 +111,10 @@ export class CopyFeed {
   staged(kept: Kept): number {
     this.#dirty.add(kept)
     this.#sendSoon()
-    return this.#lane?.staged() ?? this.#positions.position
+    if (this.#lane === null) return this.#positions.position
+    const position = this.#lane.staged()
+    this.#dirtyFirst ??= position
+    return position
   }
 
   removed({ id }: Kept, kept: Kept): void {
@@ -221,7 +228,8 @@ export class CopyFeed {
       this.copiedTo = Math.max(this.copiedTo, head.recordId)
       settled = head.position
     }
-    if (settled > 0) this.#lane?.settled(settled)
+    // What is between it and the next is not ours, and does not wait for the next.
+    if (settled > 0) this.#lane?.settled(Math.max(settled, (this.#batches.peek()?.first ?? 0) - 1))
     if (!this.#late || this.#batches.length > 0 || this.#dirty.size > 0) return
     this.#late = false
     this.heard()
@@ -242,7 +250,9 @@ export class CopyFeed {
 
   /** What was staged and taken back within the turn waits for nothing. */
   #settleEmpty(): void {
-    if (this.#dirty.size > 0 || this.#lane === null) return
+    if (this.#dirty.size > 0) return
+    this.#dirtyFirst = null
+    if (this.#lane === null) return
     const last = this.#batches.at(this.#batches.length - 1)
     if (last === undefined) this.#lane.settled(this.#positions.position)
     else last.position = this.#positions.position
@@ -275,11 +285,13 @@ export class CopyFeed {
     this.#batches.push({
       sequence: this.#sequence,
       bytes,
+      first: this.#dirtyFirst ?? this.#positions.position + 1,
       position,
       recordId: all ? this.#lastId() : 0,
       atMs: this.#nowMs(),
     })
     this.#batchBytes += bytes.length
+    if (this.#dirty.size === 0) this.#dirtyFirst = null
   }
 
   #put(writer: ReturnType<typeof beginBatch>, kept: Kept): void {
