@@ -8,8 +8,8 @@ import type { Dice } from './random.ts'
 import type { SimNode, World } from './world.ts'
 
 /** Groups of one name for two filters, and of two names for one, are groups of their own. */
-const GROUPS = ['$share/one/work/#', '$share/two/work/#', '$share/one/work/+'] as const
-const TOPICS = ['work/1', 'work/2'] as const
+const GROUPS = ['$share/one/jobs/#', '$share/two/jobs/#', '$share/one/jobs/+'] as const
+const TOPICS = ['jobs/1', 'jobs/2'] as const
 
 const ACTIONS = { publish: 70, drop: 7, leave: 6, desert: 3, quit: 4, burst: 4 } as const
 
